@@ -1,6 +1,45 @@
+//! `rasyncio._asyncio`: CPython's `_asyncio`, that is asyncio's Future and Task, in Rust.
+//!
+//! The layers, each knowing only those above it:
+//!
+//! * [`sys`]: CPython's C API, made safe; knows nothing of asyncio.
+//! * [`asyncio`]: the few helpers of the `asyncio` package that we call.
+//! * [`state`]: running loop and current task of each thread, and the tasks that exist.
+//! * [`sched`]: handing work to event loops.
+//! * [`future`]: Future and its iterator.
+//! * [`task`]: Task; read this one to learn how a coroutine is driven.
+//! * [`functions`]: the functions of the module.
+
+mod asyncio;
+mod functions;
+mod future;
+mod sched;
+mod state;
+mod sys;
+mod task;
+
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
+/// Accelerator module for asyncio
 #[pymodule]
-fn _asyncio(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _asyncio(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    if cfg!(Py_GIL_DISABLED) {
+        return Err(PyImportError::new_err(
+            "rasyncio does not support free-threaded builds of CPython yet; use a build with the GIL, or asyncio as it is",
+        ));
+    }
+    module.add("__rasyncio_version__", env!("CARGO_PKG_VERSION"))?;
+    init(sys::lazy::from_bound(module.as_any())).map_err(|sys::Raised| PyErr::fetch(module.py()))
+}
+
+/// Gives the module all of its names; none of this imports asyncio (see [`sys::lazy`]).
+fn init(module: &sys::Object) -> sys::Res<()> {
+    sys::intern::init()?;
+    sched::init(module)?;
+    future::init(module)?;
+    task::init(module)?;
+    functions::init(module)?;
+    state::init(module)?;
+    functions::init_fork(module)
 }

@@ -1,0 +1,51 @@
+//! The parts of the `asyncio` package that our types call, looked up at first use (see [`Lazy`]).
+
+use crate::sys::compat::POLICY_GETTER;
+use crate::sys::error::{self, raise};
+use crate::sys::lazy::Lazy;
+use crate::sys::{Object, Owned, Raised, Res, call};
+
+pub(crate) static BASE_EVENTS_GLOBALS: Lazy = Lazy::new("asyncio.base_events", "__dict__");
+pub(crate) static EVENTS_GLOBALS: Lazy = Lazy::new("asyncio.events", "__dict__");
+pub(crate) static FORMAT_CALLBACK_SOURCE: Lazy = Lazy::new("asyncio.format_helpers", "_format_callback_source");
+pub(crate) static FUTURE_REPR: Lazy = Lazy::new("asyncio.base_futures", "_future_repr");
+pub(crate) static GET_LOOP: Lazy = Lazy::new("asyncio.futures", "_get_loop");
+pub(crate) static IS_COROUTINE: Lazy = Lazy::new("asyncio.coroutines", "iscoroutine");
+pub(crate) static TASK_GET_STACK: Lazy = Lazy::new("asyncio.base_tasks", "_task_get_stack");
+pub(crate) static TASK_PRINT_STACK: Lazy = Lazy::new("asyncio.base_tasks", "_task_print_stack");
+pub(crate) static TASK_REPR: Lazy = Lazy::new("asyncio.base_tasks", "_task_repr");
+
+static CANCELLED_ERROR: Lazy = Lazy::new("asyncio.exceptions", "CancelledError");
+static EXTRACT_STACK: Lazy = Lazy::new("traceback", "extract_stack");
+static INVALID_STATE_ERROR: Lazy = Lazy::new("asyncio.exceptions", "InvalidStateError");
+static GET_POLICY: Lazy = Lazy::new("asyncio.events", POLICY_GETTER);
+
+pub(crate) fn cancelled_error() -> Res<&'static Object> {
+    CANCELLED_ERROR.get()
+}
+
+/// Is the exception a `CancelledError` (or of a subclass, which counts as cancellation everywhere)?
+pub(crate) fn is_cancelled_error(exception: &Object) -> Res<bool> {
+    Ok(error::matches(exception, cancelled_error()?))
+}
+
+pub(crate) fn invalid_state(text: &std::ffi::CStr) -> Raised {
+    match INVALID_STATE_ERROR.get() {
+        Ok(class) => raise(class, text),
+        Err(raised) => raised,
+    }
+}
+
+pub(crate) fn invalid_state_error() -> Res<&'static Object> {
+    INVALID_STATE_ERROR.get()
+}
+
+/// The event loop policy in force.
+pub(crate) fn policy() -> Res<Owned> {
+    call::call0(GET_POLICY.get()?)
+}
+
+/// The stack of the caller, as a `traceback.StackSummary`.
+pub(crate) fn extract_stack() -> Res<Owned> {
+    call::call0(EXTRACT_STACK.get()?)
+}

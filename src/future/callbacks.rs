@@ -1,0 +1,246 @@
+//! What runs when a future is done.
+//!
+//! The first callback has two fields of its own, for most futures have just one; further ones are in a list. The
+//! first may also be a *waiter*: the task that awaits the future, kept as the object itself with the kind of work to
+//! do, and shown as a callable (`Task.task_wakeup`) only to those who look.
+
+use crate::sched::{self, Entry, Job};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
+
+use super::FutureObject;
+use super::object::{WAITER, not_initialized};
+
+/// How a waiter is woken up.
+pub(crate) struct WaiterJob {
+    pub(crate) job: Job,
+    /// The context to wake it up in.
+    pub(crate) context: fn(&Object) -> Owned,
+}
+
+/// Somebody who awaits a future natively.
+pub(crate) struct Waiter {
+    pub(crate) target: Owned,
+    pub(crate) kind: &'static WaiterJob,
+}
+
+/// `callback(future)`.
+static CALLBACK: Job = Job {
+    run: |callback, future| call::call1(callback, future.expect("a callback's future")).map(drop),
+    callback: |callback, future| Ok((callback.own(), future.map(Layout::own))),
+};
+
+/// The first callback, moved out of the future or about to be moved in.
+pub(super) enum First {
+    Callback { callback: Owned, context: Option<Owned> },
+    Waiter(Waiter),
+}
+
+impl First {
+    pub(super) fn take(future: &FutureObject) -> Option<First> {
+        if future.flags.has(WAITER) {
+            future.flags.put(WAITER, false);
+            let kind = future.context0.take_foreign().cast::<WaiterJob>();
+            // SAFETY: with the flag set the field holds what `put` stored: a `&'static WaiterJob`.
+            let kind = unsafe { &*kind };
+            return future.callback0.take().map(|target| First::Waiter(Waiter { target, kind }));
+        }
+        let context = future.context0.take();
+        future.callback0.take().map(|callback| First::Callback { callback, context })
+    }
+
+    /// The future's two fields must not be set.
+    fn put(self, future: &FutureObject) {
+        match self {
+            First::Callback { callback, context } => {
+                future.callback0.set(callback);
+                drop(future.context0.replace(context));
+            }
+            First::Waiter(Waiter { target, kind }) => {
+                future.callback0.set(target);
+                future.context0.set_foreign(std::ptr::from_ref(kind).cast());
+                future.flags.put(WAITER, true);
+            }
+        }
+    }
+
+    /// The first callback as a callable and its context, without changing the future.
+    fn peek(future: &FutureObject) -> Res<Option<(Owned, Owned)>> {
+        let Some(first) = First::take(future) else {
+            return Ok(None);
+        };
+        let copy = match &first {
+            First::Callback { callback, context } => {
+                First::Callback { callback: callback.clone(), context: context.clone() }
+            }
+            First::Waiter(waiter) => First::Waiter(Waiter { target: waiter.target.clone(), kind: waiter.kind }),
+        };
+        first.put(future);
+        match copy {
+            First::Callback { callback, context } => {
+                Ok(Some((callback, context.unwrap_or_else(|| crate::sys::object::none().own()))))
+            }
+            First::Waiter(waiter) => waiter.as_callback(future).map(Some),
+        }
+    }
+}
+
+impl Waiter {
+    fn as_callback(&self, future: &FutureObject) -> Res<(Owned, Owned)> {
+        let (callback, _) = (self.kind.job.callback)(&self.target, Some(future.as_object()))?;
+        Ok((callback, (self.kind.context)(&self.target)))
+    }
+
+    fn call_soon(self, event_loop: &Object, future: &FutureObject) -> Res<()> {
+        let context = (self.kind.context)(&self.target);
+        let argument = Some(future.as_object().own());
+        sched::call_soon(event_loop, Entry { job: &self.kind.job, target: self.target, argument, context })
+    }
+}
+
+fn call_callback_soon(event_loop: &Object, callback: Owned, future: &FutureObject, context: Owned) -> Res<()> {
+    let argument = Some(future.as_object().own());
+    sched::call_soon(event_loop, Entry { job: &CALLBACK, target: callback, argument, context })
+}
+
+/// Adds a waiter; if the future is done it is woken up at once.
+#[inline]
+pub(crate) fn add_waiter(future: &FutureObject, waiter: Waiter) -> Res<()> {
+    if !future.is_pending() {
+        return waiter.call_soon(&*future.require_loop()?, future);
+    }
+    if !future.callback0.is_set() && !future.callbacks.is_set() {
+        First::Waiter(waiter).put(future);
+        return Ok(());
+    }
+    let (callback, context) = waiter.as_callback(future)?;
+    append(future, &callback, &context)
+}
+
+/// `add_done_callback(callback, context=context)`
+pub(super) fn add(future: &FutureObject, callback: &Object, context: Option<&Object>) -> Res<()> {
+    let Some(event_loop) = future.event_loop.get() else {
+        return Err(crate::sys::error::raise(
+            crate::sys::error::Builtin::RuntimeError.class(),
+            c"uninitialized Future object",
+        ));
+    };
+    let context = match context {
+        Some(context) => context.own(),
+        None => context::copy_current()?,
+    };
+    if !future.is_pending() {
+        return call_callback_soon(&event_loop, callback.own(), future, context);
+    }
+    if !future.callback0.is_set() && !future.callbacks.is_set() {
+        First::Callback { callback: callback.own(), context: Some(context) }.put(future);
+        return Ok(());
+    }
+    append(future, callback, &context)
+}
+
+fn append(future: &FutureObject, callback: &Object, context: &Object) -> Res<()> {
+    let pair = containers::tuple(&[callback, context])?;
+    match future.callbacks.get() {
+        Some(callbacks) => containers::list_append(&callbacks, &pair),
+        None => {
+            let callbacks = containers::new_list()?;
+            containers::list_append(&callbacks, &pair)?;
+            future.callbacks.set(callbacks);
+            Ok(())
+        }
+    }
+}
+
+/// Hands all callbacks to the loop, in order. If one cannot be scheduled, those behind it are dropped.
+///
+/// Both places are emptied before the first call: the loop's `call_soon` may add, remove or run anything
+/// (gh-125969, gh-125984).
+#[inline]
+pub(super) fn schedule(future: &FutureObject) -> Res<()> {
+    let first = First::take(future);
+    let further = future.callbacks.take();
+    if first.is_none() && further.is_none() {
+        return Ok(());
+    }
+    let event_loop = future.require_loop()?;
+    match first {
+        Some(First::Waiter(waiter)) => waiter.call_soon(&event_loop, future)?,
+        Some(First::Callback { callback, context }) => {
+            let context = context.unwrap_or_else(|| crate::sys::object::none().own());
+            call_callback_soon(&event_loop, callback, future, context)?;
+        }
+        None => {}
+    }
+    let Some(further) = further else {
+        return Ok(());
+    };
+    let mut index = 0;
+    while let Some(pair) = containers::list_item(&further, index) {
+        let (callback, context) = (containers::tuple_item(&pair, 0)?, containers::tuple_item(&pair, 1)?);
+        call_callback_soon(&event_loop, callback, future, context)?;
+        index += 1;
+    }
+    Ok(())
+}
+
+/// `remove_done_callback(callback)`: how many were removed.
+///
+/// Comparing runs Python code that may change the callbacks, so each comparison is made with references of our own,
+/// and the list is looked at anew after each (bpo-28963, gh-97592, gh-125966).
+pub(super) fn remove(future: &FutureObject, callback: &Object) -> Res<usize> {
+    if !future.is_initialized() {
+        return Err(not_initialized());
+    }
+    let mut removed = 0;
+    if let Some((first, _)) = First::peek(future)? {
+        if call::equal(&first, callback)? {
+            // It may have been replaced by another while the comparison ran; CPython removes what is there.
+            if let Some(gone) = First::take(future) {
+                drop(gone);
+            }
+            removed += 1;
+        }
+    }
+    if !future.callbacks.is_set() {
+        return Ok(removed);
+    }
+    let kept = containers::new_list()?;
+    let mut index = 0;
+    while let Some(pair) = future.callbacks.get().and_then(|list| containers::list_item(&list, index)) {
+        if call::equal(&*containers::tuple_item(&pair, 0)?, callback)? {
+            removed += 1;
+        } else {
+            containers::list_append(&kept, &pair)?;
+        }
+        index += 1;
+    }
+    if !future.callbacks.is_set() {
+        return Ok(removed);
+    }
+    if containers::list_len(&kept) == 0 {
+        future.callbacks.clear();
+    } else {
+        future.callbacks.set(kept);
+    }
+    Ok(removed)
+}
+
+/// `_callbacks`: a new list (gh-125789), or `None` if there are none.
+pub(super) fn list(future: &FutureObject) -> Res<Owned> {
+    if !future.is_initialized() {
+        return Err(not_initialized());
+    }
+    let first = First::peek(future)?;
+    let further = future.callbacks.get();
+    if first.is_none() && further.is_none() {
+        return Ok(crate::sys::object::none().own());
+    }
+    let list = containers::new_list()?;
+    if let Some((callback, context)) = first {
+        containers::list_append(&list, &*containers::tuple(&[&callback, &context])?)?;
+    }
+    if let Some(further) = further {
+        containers::list_extend(&list, &further)?;
+    }
+    Ok(list)
+}

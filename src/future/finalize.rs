@@ -1,0 +1,57 @@
+//! The last words of a future: an exception that nobody has retrieved.
+
+use std::ffi::CStr;
+
+use crate::sys::error::{self, write_unraisable};
+use crate::sys::intern::{CALL_EXCEPTION_HANDLER, EXCEPTION, FUTURE, MESSAGE, Name, SOURCE_TRACEBACK};
+use crate::sys::{Layout, Object, Res, call, containers};
+
+use super::FutureObject;
+use super::object::LOG_TRACEBACK;
+
+/// `tp_finalize`
+pub(crate) fn finalize(future: &FutureObject) {
+    if !future.flags.has(LOG_TRACEBACK) {
+        return;
+    }
+    future.flags.put(LOG_TRACEBACK, false);
+    let Some(exception) = future.exception.get() else {
+        return;
+    };
+    let class_name = crate::sys::typeobj::name(future.as_object());
+    let text = class_name.and_then(|name| containers::format1(c"%S exception was never retrieved", &name));
+    keeping_raised(future.as_object(), || report(future, &*text?, Some(&exception), &FUTURE));
+}
+
+/// Tells the exception handler of the object's loop, whatever is being raised at the moment. Errors of the handler go
+/// to `sys.unraisablehook`.
+pub(crate) fn report_to_loop(future: &FutureObject, message: &CStr, key: &Name) {
+    keeping_raised(future.as_object(), || report(future, &*containers::string(message)?, None, key));
+}
+
+fn report(future: &FutureObject, message: &Object, exception: Option<&Object>, key: &Name) -> Res<()> {
+    let Some(event_loop) = future.event_loop() else {
+        return Ok(());
+    };
+    let context = containers::new_dict()?;
+    containers::dict_set(&context, MESSAGE.object(), message)?;
+    if let Some(exception) = exception {
+        containers::dict_set(&context, EXCEPTION.object(), exception)?;
+    }
+    containers::dict_set(&context, key.object(), future.as_object())?;
+    if let Some(source_traceback) = future.source_traceback() {
+        containers::dict_set(&context, SOURCE_TRACEBACK.object(), &source_traceback)?;
+    }
+    call::call_method(&CALL_EXCEPTION_HANDLER, &[&*event_loop, &context], None).map(drop)
+}
+
+/// A finaliser may run while an exception is being raised, which must survive it.
+fn keeping_raised(culprit: &Object, work: impl FnOnce() -> Res<()>) {
+    let raised = error::fetch_if_set();
+    if let Err(failed) = work() {
+        write_unraisable(failed, culprit);
+    }
+    if let Some(raised) = raised {
+        let _ = error::restore(raised);
+    }
+}

@@ -1,0 +1,220 @@
+//! FutureIter: what `await future` iterates.
+//!
+//! It yields the future itself, once, to the task that drives the coroutine; when it is asked again the future must
+//! be done, and it ends with the result or raises. Results are handed over without a `StopIteration` where the
+//! interpreter does not need one: through `am_send`, and for `None` also through `tp_iternext`.
+
+use std::ops::ControlFlow;
+
+use pyo3::ffi;
+
+use crate::sys::error::{self, Builtin, guard, is_exception, is_exception_class, raise, restore};
+use crate::sys::freelist::Freelist;
+use crate::sys::gc::{Visited, Visitor, untrack};
+use crate::sys::iter::{Sent, raise_stop_iteration};
+use crate::sys::object::none;
+use crate::sys::slots::{inquiry, noargs, one, positional, traverse, unary};
+use crate::sys::typeobj::{StaticType, TypeBuilder};
+use crate::sys::{Field, Layout, Object, Owned, Raised, Res, args, call, compat, typeobj};
+
+use super::object::{BLOCKING, FutureObject, not_initialized};
+use super::result;
+
+/// `future` is not set in an iterator that was thrown into or closed, or (up to 3.13) has delivered.
+#[repr(C)]
+struct IteratorObject {
+    head: Object,
+    future: Field<FutureObject>,
+}
+
+// SAFETY: repr(C), begins with the head, all cells.
+unsafe impl Layout for IteratorObject {}
+
+static TYPE: StaticType<IteratorObject> = StaticType::new();
+static FREELIST: Freelist = Freelist::new();
+
+/// `future.__await__()`
+#[inline]
+pub(super) fn new(future: &FutureObject) -> Res<Owned> {
+    if !future.is_initialized() {
+        return Err(not_initialized());
+    }
+    let iterator: Owned<IteratorObject> = FREELIST.allocate(&TYPE)?;
+    iterator.future.set(future.own());
+    Ok(iterator.into_object())
+}
+
+/// One step. An exhausted iterator ends with `None`.
+#[inline]
+fn advance(iterator: &IteratorObject) -> Res<Sent> {
+    let Some(future) = iterator.future.get() else {
+        return Ok(Sent::Returned(none().own()));
+    };
+    if future.is_pending() {
+        if future.flags.has(BLOCKING) {
+            return Err(raise(Builtin::RuntimeError.class(), c"await wasn't used with future"));
+        }
+        future.flags.put(BLOCKING, true);
+        return Ok(Sent::Yielded(future.into_object()));
+    }
+    if !compat::ITERATOR_KEEPS_FUTURE {
+        iterator.future.clear();
+    }
+    result::result(&future).map(Sent::Returned)
+}
+
+/// `am_send`
+unsafe extern "C" fn am_send(
+    slf: *mut ffi::PyObject,
+    _value: *mut ffi::PyObject,
+    place: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    guard(ffi::PySendResult::PYGEN_ERROR, || {
+        // SAFETY: CPython calls the slot with a live instance and a place for the result.
+        let (iterator, place) = unsafe { (IteratorObject::from_ptr(slf), &mut *place) };
+        *place = std::ptr::null_mut();
+        match advance(iterator) {
+            Ok(Sent::Yielded(future)) => {
+                *place = future.into_ptr();
+                ffi::PySendResult::PYGEN_NEXT
+            }
+            Ok(Sent::Returned(value)) => {
+                *place = value.into_ptr();
+                ffi::PySendResult::PYGEN_RETURN
+            }
+            Err(Raised) => ffi::PySendResult::PYGEN_ERROR,
+        }
+    })
+}
+
+/// `tp_iternext`: NULL without an exception is a `StopIteration` without a value.
+fn next(iterator: &IteratorObject) -> Option<Owned> {
+    match advance(iterator) {
+        Ok(Sent::Yielded(future)) => Some(future),
+        Ok(Sent::Returned(value)) => {
+            if !value.is_none() {
+                let _ = raise_stop_iteration(&value);
+            }
+            None
+        }
+        Err(Raised) => None,
+    }
+}
+
+/// `send(value)`; the value is ignored.
+fn send(iterator: &IteratorObject, _value: &Object) -> Res<Owned> {
+    match advance(iterator)? {
+        Sent::Yielded(future) => Ok(future),
+        Sent::Returned(value) if value.is_none() => match call::call0(Builtin::StopIteration.class()) {
+            Ok(stop) => Err(error::raise_object(&stop)),
+            Err(raised) => Err(raised),
+        },
+        Sent::Returned(value) => Err(raise_stop_iteration(&value)),
+    }
+}
+
+/// `throw(exception)` or, deprecated, `throw(class[, value[, traceback]])`.
+fn throw(iterator: &IteratorObject, arguments: &[&Object]) -> Res<Owned> {
+    match arguments.len() {
+        0 => return Err(args::arity_error(c"throw expected at least 1 argument, got %S", 0)),
+        1 => {}
+        2 | 3 if compat::THROW_SIGNATURE_DEPRECATED => error::warn_deprecated(
+            c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.",
+        )?,
+        2 | 3 => {}
+        given => return Err(args::arity_error(c"throw expected at most 3 arguments, got %S", given)),
+    }
+    let kind = arguments[0];
+    let value = args::given(arguments.get(1).copied());
+    let traceback = args::given(arguments.get(2).copied());
+    let type_error = Builtin::TypeError.class();
+    if traceback.is_some_and(|t| !typeobj::is_traceback(t)) {
+        return Err(raise(type_error, c"throw() third argument must be a traceback"));
+    }
+    let exception = if is_exception_class(kind) {
+        instantiate(kind, value)?
+    } else if is_exception(kind) {
+        if value.is_some() {
+            return Err(raise(type_error, c"instance exception may not have a separate value"));
+        }
+        kind.own()
+    } else {
+        let text = c"exceptions must be classes deriving BaseException or instances of such a class";
+        return Err(raise(type_error, text));
+    };
+    iterator.future.clear();
+    if let Some(traceback) = traceback {
+        error::set_traceback(&exception, traceback);
+    }
+    Err(restore(exception))
+}
+
+/// The exception of `throw(class, value)`: the value itself if it is one of the class.
+fn instantiate(class: &Object, value: Option<&Object>) -> Res<Owned> {
+    let exception = match value {
+        Some(value) if is_exception(value) && call::is_instance(value, class)? => value.own(),
+        Some(value) => call::call1(class, value)?,
+        None => call::call0(class)?,
+    };
+    if is_exception(&exception) {
+        return Ok(exception);
+    }
+    let text = c"calling %R should have returned an instance of BaseException, not %R";
+    Err(error::raise_format(Builtin::TypeError.class(), text, &[class, typeobj::class_of(&exception)]))
+}
+
+fn close(iterator: &IteratorObject) {
+    iterator.future.clear();
+}
+
+fn identity(iterator: &IteratorObject) -> Owned {
+    iterator.as_object().own()
+}
+
+fn visit(iterator: &IteratorObject, visitor: Visitor) -> Visited {
+    visitor.class_of(&iterator.head)?;
+    visitor.field(&iterator.future)?;
+    ControlFlow::Continue(())
+}
+
+unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    guard((), || {
+        // SAFETY: CPython calls the slot with a dead instance of the type, once.
+        unsafe {
+            let iterator = IteratorObject::from_ptr(object);
+            untrack(iterator);
+            iterator.future.clear();
+            FREELIST.free(object, &TYPE);
+        }
+    });
+}
+
+/// Makes the type. Called once, by the module's initialisation.
+pub(super) fn init(module: &Object) -> Res<()> {
+    let builder = TypeBuilder::new(&TYPE, c"_asyncio.FutureIter", c"What awaiting a future iterates.");
+    let builder =
+        if compat::ITERATOR_CAN_BE_MADE { builder } else { builder.flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) };
+    builder
+        .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
+        .slot(ffi::Py_tp_traverse, traverse!(IteratorObject, visit))
+        .slot(ffi::Py_tp_clear, inquiry!(IteratorObject, close))
+        .slot(ffi::Py_tp_iter, unary!(IteratorObject, identity))
+        .slot(ffi::Py_tp_iternext, unary!(IteratorObject, next))
+        .slot(ffi::Py_am_send, am_send as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
+        .methods([
+            one!(
+                IteratorObject,
+                c"send",
+                send,
+                c"send(value) -> the future, while it is pending.\n\nEnds with StopIteration(result) when it is done."
+            ),
+            positional!(
+                IteratorObject,
+                c"throw",
+                throw,
+                c"throw(exception)\n\nRaise the exception; the iterator is exhausted then."
+            ),
+            noargs!(IteratorObject, c"close", close, c"close()\n\nForget the future; the iterator is exhausted then."),
+        ])
+        .build(module, None)
+}

@@ -1,0 +1,34 @@
+//! Future: a result that is not there yet, and the callbacks to run when it is.
+//!
+//! The contract of the module:
+//!
+//! * [`object`] has the struct. Its fields are changed by the files of this module only; a task, which begins with a
+//!   future, goes through the functions exported here.
+//! * A future is *initialised* when it has a loop, *pending* until [`result`] moves it to *finished* or *cancelled*;
+//!   it never goes back (but for a repeated `__init__` up to 3.14).
+//! * [`callbacks`] are scheduled once, at that move, each through the loop; ownership is moved out of the object
+//!   before Python code can run, so that nothing a callback does to the future can reach them.
+//! * A future knows nothing of tasks: what awaits it natively is an opaque [`callbacks::Waiter`].
+
+mod awaited_by;
+mod callbacks;
+mod finalize;
+mod iter;
+mod methods;
+mod object;
+mod result;
+
+use crate::sys::{Object, Res};
+
+pub(crate) use awaited_by::{add_to_awaited_by, discard_from_awaited_by};
+pub(crate) use callbacks::{Waiter, WaiterJob, add_waiter};
+pub(crate) use finalize::{finalize, report_to_loop};
+pub(crate) use methods::{INHERITED_BY_TASK, inherited_getsets};
+pub(crate) use object::{FutureObject, TYPE, clear, initialize, take_apart, visit};
+pub(crate) use result::{Outcome, cancel, make_cancelled_error, outcome, set_exception, set_result};
+
+/// Makes the types. Called once, by the module's initialisation.
+pub(crate) fn init(module: &Object) -> Res<()> {
+    methods::init(module)?;
+    iter::init(module)
+}

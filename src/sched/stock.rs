@@ -1,0 +1,162 @@
+//! Is this loop asyncio's own, unchanged?
+//!
+//! Then `loop.call_soon(callback, *args, context=context)` has one outcome, known beforehand: a handle at the end of
+//! `loop._ready`. The questions below are asked on every call, so that a subclass, a mock, a monkeypatch of a class or
+//! of an instance, and debug mode all get what they would get from CPython. Answers about classes are kept for as long
+//! as the class's version tag says that it has not changed.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::ptr;
+
+use pyo3::ffi;
+
+use crate::asyncio::{BASE_EVENTS_GLOBALS, EVENTS_GLOBALS};
+use crate::sys::intern::{
+    CALL_SOON, CHECK_CLOSED, CLOSED, DEBUG, GET_DEBUG, HANDLE_CLASS, HANDLE_INIT, HANDLE_RUN, Name, PRIVATE_CALL_SOON,
+    READY,
+};
+use crate::sys::object::boolean;
+use crate::sys::{Layout, Object, Owned, Res, call, containers, context, deque, error, typeobj};
+
+/// What is known of the loop class seen last, and of `asyncio.events.Handle`.
+struct Facts {
+    class: Cell<*mut ffi::PyTypeObject>,
+    class_version: Cell<u32>,
+    handle: Cell<*mut ffi::PyObject>,
+    handle_version: Cell<u32>,
+    /// The class's scheduling methods are those of `BaseEventLoop`, and handles run as asyncio's do.
+    schedules: Cell<bool>,
+    /// So is `get_debug`.
+    tells_debug: Cell<bool>,
+}
+
+// SAFETY: reached only by attached threads of a GIL build, one at a time.
+unsafe impl Sync for Facts {}
+
+static FACTS: Facts = Facts {
+    class: Cell::new(ptr::null_mut()),
+    class_version: Cell::new(0),
+    handle: Cell::new(ptr::null_mut()),
+    handle_version: Cell::new(0),
+    schedules: Cell::new(false),
+    tells_debug: Cell::new(false),
+};
+
+/// The queue that `call_soon` would append to.
+#[inline]
+pub(crate) fn ready_queue(event_loop: &Object, entry_context: &Object) -> Option<Owned> {
+    look_up(event_loop);
+    if !FACTS.schedules.get() || !handle_class_unchanged() || !context::is_context(entry_context) {
+        return None;
+    }
+    let attributes = typeobj::instance_dict(event_loop)?;
+    let holds = |name: &Name, value: bool| ptr::eq(containers::dict_peek(&attributes, name), boolean(value).as_ptr());
+    let lacks = |name: &Name| containers::dict_peek(&attributes, name).is_null();
+    let plain = holds(&DEBUG, false)
+        && holds(&CLOSED, false)
+        && lacks(&CALL_SOON)
+        && lacks(&PRIVATE_CALL_SOON)
+        && lacks(&CHECK_CLOSED)
+        && lacks(&GET_DEBUG);
+    if !plain {
+        return None;
+    }
+    // SAFETY: a value of the dict, made owned before anything can change the dict.
+    let ready = unsafe { Object::from_nullable(containers::dict_peek(&attributes, &READY)) }?.own();
+    deque::is_deque(&ready).then_some(ready)
+}
+
+/// What `get_debug()` would return.
+#[inline]
+pub(crate) fn debug_flag(event_loop: &Object) -> Option<bool> {
+    look_up(event_loop);
+    if !FACTS.tells_debug.get() {
+        return None;
+    }
+    let attributes = typeobj::instance_dict(event_loop)?;
+    if !containers::dict_peek(&attributes, &GET_DEBUG).is_null() {
+        return None;
+    }
+    let flag = containers::dict_peek(&attributes, &DEBUG);
+    if ptr::eq(flag, boolean(false).as_ptr()) {
+        Some(false)
+    } else {
+        ptr::eq(flag, boolean(true).as_ptr()).then_some(true)
+    }
+}
+
+/// Brings `FACTS` up to date for the loop's class.
+#[inline]
+fn look_up(event_loop: &Object) {
+    let class = event_loop.type_ptr();
+    let version = typeobj::version(class);
+    if version == 0 || version != FACTS.class_version.get() || !ptr::eq(class, FACTS.class.get()) {
+        find_facts(event_loop);
+    }
+}
+
+#[inline]
+fn handle_class_unchanged() -> bool {
+    let handle = FACTS.handle.get();
+    EVENTS_GLOBALS.get().is_ok_and(|globals| ptr::eq(containers::dict_peek(globals, &HANDLE_CLASS), handle))
+        && typeobj::version(handle.cast()) == FACTS.handle_version.get()
+}
+
+#[cold]
+fn find_facts(event_loop: &Object) {
+    // SAFETY: the type of a live object.
+    let class = unsafe { Object::from_ptr(event_loop.type_ptr().cast()) };
+    FACTS.schedules.set(false);
+    FACTS.tells_debug.set(false);
+    // A loop may be made and used before asyncio is imported, or without it; it is no stock loop then.
+    if let Err(raised) = try_find_facts(class) {
+        drop(error::fetch(raised));
+        FACTS.schedules.set(false);
+        FACTS.tells_debug.set(false);
+    }
+    // The look-ups above have given a class that had none a version tag.
+    FACTS.class.set(class.as_ptr().cast());
+    FACTS.class_version.set(typeobj::version(class.as_ptr().cast()));
+}
+
+fn try_find_facts(class: &Object) -> Res<()> {
+    if !typeobj::has_generic_getattr(class) {
+        return Ok(());
+    }
+    let base_events = BASE_EVENTS_GLOBALS.get()?;
+    let plain_data = lacks_attribute(class, &DEBUG)? && lacks_attribute(class, &CLOSED)?;
+    FACTS.tells_debug.set(plain_data && defines(class, &GET_DEBUG, c"BaseEventLoop.get_debug", base_events)?);
+    let schedules = FACTS.tells_debug.get()
+        && lacks_attribute(class, &READY)?
+        && defines(class, &CALL_SOON, c"BaseEventLoop.call_soon", base_events)?
+        && defines(class, &PRIVATE_CALL_SOON, c"BaseEventLoop._call_soon", base_events)?
+        && defines(class, &CHECK_CLOSED, c"BaseEventLoop._check_closed", base_events)?;
+    if !schedules {
+        return Ok(());
+    }
+    let events = EVENTS_GLOBALS.get()?;
+    let Some(handle) = containers::dict_get(events, HANDLE_CLASS.object())? else {
+        return Ok(());
+    };
+    let handle_is_plain = typeobj::is_type(&handle)
+        && defines(&handle, &HANDLE_INIT, c"Handle.__init__", events)?
+        && defines(&handle, &HANDLE_RUN, c"Handle._run", events)?;
+    // The class is compared by address only, and while it is in asyncio.events's namespace, which keeps it alive.
+    FACTS.handle.set(handle.as_ptr());
+    FACTS.handle_version.set(typeobj::version(handle.as_ptr().cast()));
+    FACTS.schedules.set(handle_is_plain && FACTS.handle_version.get() != 0);
+    Ok(())
+}
+
+fn lacks_attribute(class: &Object, name: &Name) -> Res<bool> {
+    Ok(call::getattr_optional(class, name)?.is_none())
+}
+
+/// Is the class's method the function of that qualified name, from the module with these globals?
+fn defines(class: &Object, name: &Name, qualified_name: &CStr, globals: &Object) -> Res<bool> {
+    match call::getattr_optional(class, name)? {
+        Some(method) => typeobj::is_function_of(&method, qualified_name, globals),
+        None => Ok(false),
+    }
+}

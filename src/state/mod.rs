@@ -1,0 +1,25 @@
+//! What asyncio knows of the process: each thread's running loop and current task, and the tasks that exist.
+//!
+//! The rest of the crate uses the functions of the two submodules and nothing else, so that another storage (the
+//! thread-state fields that CPython itself has since 3.14) can take the place of this one.
+//!
+//! * [`thread`]: the running loop and, where they belong to the thread, the current tasks.
+//! * [`tasks`]: the list of native tasks, and the containers for tasks of other implementations.
+
+pub(crate) mod tasks;
+pub(crate) mod thread;
+
+use crate::sys::{Object, Res};
+
+/// Makes the containers and arranges for the reset in forked children. Called once, by the module's initialisation.
+pub(crate) fn init(module: &Object) -> Res<()> {
+    thread::init(module)?;
+    tasks::init(module)
+}
+
+/// In the child of a fork: no loop runs, no task is current, and the parent's tasks are none of ours (gh-139894).
+pub(crate) fn after_fork_in_child() -> Res<()> {
+    thread::forget();
+    tasks::forget();
+    Ok(())
+}

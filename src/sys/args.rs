@@ -1,0 +1,144 @@
+//! Arguments: the fast way for calls that are right, CPython's own parser for its messages about those that are not.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr;
+
+use pyo3::ffi;
+
+use super::intern::Name;
+use super::{Layout, Object, Raised, Res, containers};
+
+/// The parameters of a function.
+pub(crate) struct Signature<const N: usize> {
+    /// In the language of `PyArg_ParseTupleAndKeywords`, objects only (`O`), with the function's name: `"O|$OO:Task"`.
+    pub(crate) format: &'static CStr,
+    /// The parameters in order; [`super::intern::EMPTY`] is one that has no keyword.
+    pub(crate) names: [&'static Name; N],
+    /// How many may be given by position.
+    pub(crate) positional: usize,
+    /// How many must be given.
+    pub(crate) required: usize,
+}
+
+impl<const N: usize> Signature<N> {
+    /// The arguments of a vectorcall, one for each parameter.
+    ///
+    /// # Safety
+    /// `arguments` and `keywords` are what CPython handed to a function of the vectorcall or the
+    /// `METH_FASTCALL | METH_KEYWORDS` convention, with `positional` arguments that are not keywords.
+    #[inline]
+    pub(crate) unsafe fn parse<'a>(
+        &self,
+        arguments: *const *mut ffi::PyObject,
+        positional: usize,
+        keywords: *mut ffi::PyObject,
+    ) -> Res<[Option<&'a Object>; N]> {
+        // SAFETY: NULL or a tuple of strings, by the convention.
+        let keyword_count = if keywords.is_null() {
+            0
+        } else {
+            usize::try_from(unsafe { ffi::PyTuple_GET_SIZE(keywords) }).unwrap_or(0)
+        };
+        let mut parsed = [None; N];
+        let matched = positional <= self.positional
+            && {
+                for (i, place) in parsed.iter_mut().enumerate().take(positional) {
+                    // SAFETY: the array holds at least `positional` live objects, for the duration of the call.
+                    *place = unsafe { Object::from_nullable(*arguments.add(i)) };
+                }
+                (0..keyword_count).all(|k| {
+                    // SAFETY: `k` is within the tuple, and the array goes on with one value for each keyword.
+                    let (keyword, value) = unsafe {
+                        let k_signed = ffi::Py_ssize_t::try_from(k).unwrap_or(0);
+                        (ffi::PyTuple_GET_ITEM(keywords, k_signed), *arguments.add(positional + k))
+                    };
+                    match self.names.iter().position(|n| ptr::eq(n.object().as_ptr(), keyword)) {
+                        Some(i) if parsed[i].is_none() => {
+                            // SAFETY: a live object, for the duration of the call.
+                            parsed[i] = unsafe { Object::from_nullable(value) };
+                            true
+                        }
+                        _ => false,
+                    }
+                })
+            }
+            && parsed.iter().take(self.required).all(Option::is_some);
+        if matched {
+            return Ok(parsed);
+        }
+        // SAFETY: the same array, of `positional` and then `keyword_count` live objects.
+        unsafe { self.parse_slowly(arguments, positional, keywords, keyword_count) }
+    }
+
+    /// Packs the arguments as a tuple and a dict, for the interpreter's parser to find what is wrong with them.
+    #[cold]
+    unsafe fn parse_slowly<'a>(
+        &self,
+        arguments: *const *mut ffi::PyObject,
+        positional: usize,
+        keywords: *mut ffi::PyObject,
+        keyword_count: usize,
+    ) -> Res<[Option<&'a Object>; N]> {
+        // SAFETY: the array holds that many live objects.
+        let values = unsafe { std::slice::from_raw_parts(arguments.cast::<&Object>(), positional + keyword_count) };
+        let tuple = containers::tuple(&values[..positional])?;
+        let dict = containers::new_dict()?;
+        for (k, value) in values[positional..].iter().enumerate() {
+            // SAFETY: the tuple of keywords is alive and has an item for each keyword value.
+            let keyword = containers::tuple_item(unsafe { Object::from_ptr(keywords) }, k)?;
+            containers::dict_set(&dict, &keyword, value)?;
+        }
+        // SAFETY: a tuple and a dict; what they refer to is also held by the caller's array.
+        unsafe { self.parse_tuple(tuple.as_ptr(), dict.as_ptr()) }
+    }
+
+    /// The arguments of a `tp_init`.
+    ///
+    /// # Safety
+    /// `tuple` is a tuple, `dict` a dict with string keys or NULL, and someone keeps their contents alive for `'a`.
+    pub(crate) unsafe fn parse_tuple<'a>(
+        &self,
+        tuple: *mut ffi::PyObject,
+        dict: *mut ffi::PyObject,
+    ) -> Res<[Option<&'a Object>; N]> {
+        const { assert!(N <= 5) };
+        let mut names: [*const c_char; 6] = [ptr::null(); 6];
+        for (place, name) in names.iter_mut().zip(self.names) {
+            *place = name.text.as_ptr();
+        }
+        let mut values: [*mut ffi::PyObject; 5] = [ptr::null_mut(); 5];
+        let [a, b, c, d, e] = values.each_mut().map(ptr::from_mut);
+        // SAFETY: the format takes N objects; places beyond N are not looked at. `names` ends with NULL.
+        let parsed: c_int = unsafe {
+            ffi::PyArg_ParseTupleAndKeywords(
+                tuple,
+                dict,
+                self.format.as_ptr(),
+                names.as_mut_ptr().cast(),
+                a,
+                b,
+                c,
+                d,
+                e,
+            )
+        };
+        if parsed == 0 {
+            return Err(Raised);
+        }
+        // SAFETY: the parser stored borrowed references, or left NULL; the caller vouches for their lifetime.
+        Ok(std::array::from_fn(|i| unsafe { Object::from_nullable(values[i]) }))
+    }
+}
+
+/// Checks what was given for a `METH_VARARGS`-like function of positional parameters only.
+pub(crate) fn arity_error(text: &CStr, given: usize) -> Raised {
+    match containers::int(i64::try_from(given).unwrap_or(i64::MAX)) {
+        Ok(given) => super::error::raise_format(super::error::Builtin::TypeError.class(), text, &[&given]),
+        Err(raised) => raised,
+    }
+}
+
+/// Tells CPython's "not given" from "given as None".
+pub(crate) fn given(argument: Option<&Object>) -> Option<&Object> {
+    argument.filter(|a| !a.is_none())
+}

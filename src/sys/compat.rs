@@ -1,0 +1,111 @@
+//! Everything that differs between CPython 3.11 and 3.15, and nowhere else.
+//!
+//! The constants name a behaviour, not a version: code asks `if compat::EAGER_TASKS`, and the compiler drops the
+//! branch that this interpreter does not have.
+
+use std::ffi::CStr;
+
+use pyo3::ffi;
+
+/// `Task(eager_start=)` and the eager task functions.
+pub(crate) const EAGER_TASKS: bool = cfg!(Py_3_12);
+/// `Task.get_context()`.
+pub(crate) const TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
+/// `FutureIter.throw()` with more than one argument warns.
+pub(crate) const THROW_SIGNATURE_DEPRECATED: bool = cfg!(Py_3_12);
+/// `set_exception(StopIteration())` stores a `RuntimeError` instead of raising `TypeError`.
+pub(crate) const STOP_ITERATION_CONVERTED: bool = cfg!(Py_3_13);
+/// `uncancel()` that reaches zero also withdraws a cancellation that was not delivered yet.
+pub(crate) const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
+/// A future knows the tasks that await it (`_asyncio_awaited_by`).
+pub(crate) const AWAITED_BY: bool = cfg!(Py_3_14);
+/// Current task and task list belong to the thread (`_enter_task` checks the running loop, `all_tasks` is native, a
+/// done task leaves the list); before, they are module containers that anyone may look into.
+pub(crate) const TASKS_PER_THREAD: bool = cfg!(Py_3_14);
+/// A future iterator that has delivered its result delivers it again.
+pub(crate) const ITERATOR_KEEPS_FUTURE: bool = cfg!(Py_3_14);
+/// `type(iter(future))()` makes an exhausted iterator.
+pub(crate) const ITERATOR_CAN_BE_MADE: bool = cfg!(Py_3_12);
+/// The "already done" text of a step says `__step()`.
+pub(crate) const STEP_NAME_MANGLED: bool = cfg!(Py_3_14);
+/// Deleting an attribute is refused with a text that names it.
+pub(crate) const DELETE_NAMES_ATTRIBUTE: bool = cfg!(Py_3_14);
+/// `eager_start` with `loop` omitted asks the loop that was found, not `None`.
+pub(crate) const EAGER_START_ON_FOUND_LOOP: bool = cfg!(Py_3_14);
+/// `__init__` on an initialised object is refused (gh-142615).
+pub(crate) const INIT_ONCE: bool = cfg!(Py_3_15);
+/// `Task(context=)` must be a `contextvars.Context` (gh-157301).
+pub(crate) const TASK_CONTEXT_CHECKED: bool = cfg!(any(Py_3_15, all(Py_3_13, not(Py_3_14))));
+/// Subclasses of `Task` redefine what they inherit from `Future`'s attributes.
+pub(crate) const TASK_REDEFINES_GETSETS: bool = !cfg!(Py_3_14);
+/// `format_helpers._format_callback_source` takes `debug=`.
+pub(crate) const FORMAT_CALLBACK_TAKES_DEBUG: bool = cfg!(Py_3_13);
+/// The function of `asyncio.events` that returns the event loop policy without a warning.
+pub(crate) const POLICY_GETTER: &str = if cfg!(Py_3_14) { "_get_event_loop_policy" } else { "get_event_loop_policy" };
+/// `type(task.__step)`: 3.11's has no module.
+pub(crate) const STEP_WRAPPER_NAME: &CStr =
+    if cfg!(Py_3_12) { c"_asyncio.TaskStepMethWrapper" } else { c"TaskStepMethWrapper" };
+
+/// The raised exception, as a strong reference with its traceback in it, or NULL; clears the indicator.
+///
+/// # Safety
+/// The thread is attached.
+pub(crate) unsafe fn get_raised_exception() -> *mut ffi::PyObject {
+    #[cfg(Py_3_12)]
+    // SAFETY: no precondition but attachment.
+    unsafe {
+        ffi::PyErr_GetRaisedException()
+    }
+    #[cfg(not(Py_3_12))]
+    // SAFETY: the three references that `Fetch` hands over are normalised, and all but the exception given up.
+    unsafe {
+        let (mut class, mut value, mut traceback) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+        ffi::PyErr_Fetch(&raw mut class, &raw mut value, &raw mut traceback);
+        if class.is_null() {
+            return std::ptr::null_mut();
+        }
+        ffi::PyErr_NormalizeException(&raw mut class, &raw mut value, &raw mut traceback);
+        if !traceback.is_null() {
+            ffi::PyException_SetTraceback(value, traceback);
+            ffi::Py_DECREF(traceback);
+        }
+        ffi::Py_XDECREF(class);
+        value
+    }
+}
+
+/// Sets the error indicator; steals the reference.
+///
+/// # Safety
+/// `exception` is a strong reference to an instance of `BaseException`.
+pub(crate) unsafe fn set_raised_exception(exception: *mut ffi::PyObject) {
+    #[cfg(Py_3_12)]
+    // SAFETY: the caller's contract.
+    unsafe {
+        ffi::PyErr_SetRaisedException(exception);
+    }
+    #[cfg(not(Py_3_12))]
+    // SAFETY: `Restore` steals all three; class and traceback are made owned first.
+    unsafe {
+        let class = ffi::Py_TYPE(exception).cast::<ffi::PyObject>();
+        ffi::Py_INCREF(class);
+        ffi::PyErr_Restore(class, exception, ffi::PyException_GetTraceback(exception));
+    }
+}
+
+/// Is the interpreter shutting down?
+pub(crate) fn is_finalizing() -> bool {
+    #[cfg(Py_3_13)]
+    // SAFETY: no precondition.
+    unsafe {
+        ffi::Py_IsFinalizing() != 0
+    }
+    #[cfg(not(Py_3_13))]
+    {
+        unsafe extern "C" {
+            fn _Py_IsFinalizing() -> std::ffi::c_int;
+        }
+        // SAFETY: an exported function without precondition (public as Py_IsFinalizing from 3.13 on).
+        unsafe { _Py_IsFinalizing() != 0 }
+    }
+}

@@ -1,0 +1,177 @@
+//! Lists, tuples, dicts, sets, strings and integers: what is needed of them.
+
+use std::ffi::CStr;
+
+use pyo3::ffi;
+
+use super::intern::Name;
+use super::{Layout, Object, Owned, Raised, Res};
+
+fn check(status: i32) -> Res<()> {
+    if status < 0 { Err(Raised) } else { Ok(()) }
+}
+
+pub(crate) fn tuple(items: &[&Object]) -> Res<Owned> {
+    let size = ffi::Py_ssize_t::try_from(items.len()).expect("a few items");
+    // SAFETY: a new tuple whose every item is set before anyone sees it; SET_ITEM steals the reference.
+    unsafe {
+        let tuple: Owned = Owned::steal_or_raised(ffi::PyTuple_New(size))?;
+        for (i, item) in (0..).zip(items) {
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), i, item.own().into_ptr());
+        }
+        Ok(tuple)
+    }
+}
+
+/// The `index`th item of an exact tuple.
+pub(crate) fn tuple_item(tuple: &Object, index: usize) -> Res<Owned> {
+    // SAFETY: a live object; `GetItem` checks type and bounds and returns a borrowed reference.
+    let item = unsafe {
+        Object::from_nullable(ffi::PyTuple_GetItem(tuple.as_ptr(), ffi::Py_ssize_t::try_from(index).unwrap_or(-1)))
+    };
+    item.map(Layout::own).ok_or(Raised)
+}
+
+pub(crate) fn new_list() -> Res<Owned> {
+    // SAFETY: no precondition but attachment.
+    unsafe { Owned::steal_or_raised(ffi::PyList_New(0)) }
+}
+
+pub(crate) fn list_len(list: &Object) -> usize {
+    // SAFETY: the callers pass lists.
+    usize::try_from(unsafe { ffi::PyList_Size(list.as_ptr()) }).unwrap_or(0)
+}
+
+/// The `index`th item, or `None` past the end: the list may have shrunk meanwhile.
+pub(crate) fn list_item(list: &Object, index: usize) -> Option<Owned> {
+    (index < list_len(list)).then(|| {
+        // SAFETY: within bounds (nothing ran since the check); `GetItem` returns a borrowed reference.
+        unsafe {
+            let item = ffi::PyList_GetItem(list.as_ptr(), ffi::Py_ssize_t::try_from(index).unwrap_or(0));
+            Object::from_ptr(item).own()
+        }
+    })
+}
+
+pub(crate) fn list_append(list: &Object, item: &Object) -> Res<()> {
+    // SAFETY: a live list; `Append` makes its own reference.
+    check(unsafe { ffi::PyList_Append(list.as_ptr(), item.as_ptr()) })
+}
+
+/// `list.extend(iterable)`
+pub(crate) fn list_extend(list: &Object, iterable: &Object) -> Res<()> {
+    // SAFETY: a slice assignment at the end of a live list.
+    check(unsafe {
+        ffi::PyList_SetSlice(
+            list.as_ptr(),
+            ffi::PY_SSIZE_T_MAX,
+            ffi::PY_SSIZE_T_MAX,
+            // PySequence_List makes a list of any iterable, so that iterating is over before the slice changes.
+            Owned::<Object>::steal_or_raised(ffi::PySequence_List(iterable.as_ptr()))?.as_ptr(),
+        )
+    })
+}
+
+pub(crate) fn new_dict() -> Res<Owned> {
+    // SAFETY: no precondition but attachment.
+    unsafe { Owned::steal_or_raised(ffi::PyDict_New()) }
+}
+
+/// `dict.get(key)`; hashing and comparing may run Python code.
+pub(crate) fn dict_get(dict: &Object, key: &Object) -> Res<Option<Owned>> {
+    // SAFETY: a live dict; the borrowed result is made owned before anything else runs.
+    unsafe {
+        let value = ffi::PyDict_GetItemWithError(dict.as_ptr(), key.as_ptr());
+        match Object::from_nullable(value) {
+            Some(value) => Ok(Some(value.own())),
+            None if ffi::PyErr_Occurred().is_null() => Ok(None),
+            None => Err(Raised),
+        }
+    }
+}
+
+/// The address that the dict holds under the name, or NULL, without a reference: for comparing it, and for using it
+/// as long as nothing else runs. An error (there is none for interned keys in a string-keyed dict) counts as NULL.
+#[inline]
+pub(crate) fn dict_peek(dict: &Object, key: &Name) -> *mut ffi::PyObject {
+    // SAFETY: a live dict and an interned string as key.
+    unsafe {
+        let value = ffi::PyDict_GetItemWithError(dict.as_ptr(), key.object().as_ptr());
+        if value.is_null() && !ffi::PyErr_Occurred().is_null() {
+            ffi::PyErr_Clear();
+        }
+        value
+    }
+}
+
+pub(crate) fn dict_set(dict: &Object, key: &Object, value: &Object) -> Res<()> {
+    // SAFETY: a live dict; it makes its own references.
+    check(unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
+}
+
+pub(crate) fn dict_delete(dict: &Object, key: &Object) -> Res<()> {
+    // SAFETY: a live dict.
+    check(unsafe { ffi::PyDict_DelItem(dict.as_ptr(), key.as_ptr()) })
+}
+
+/// An empty `set`, or one of the items of `iterable`.
+pub(crate) fn new_set(iterable: Option<&Object>) -> Res<Owned> {
+    // SAFETY: NULL or a live iterable.
+    unsafe { Owned::steal_or_raised(ffi::PySet_New(iterable.map_or(std::ptr::null_mut(), Layout::as_ptr))) }
+}
+
+pub(crate) fn new_frozenset(iterable: &Object) -> Res<Owned> {
+    // SAFETY: a live iterable.
+    unsafe { Owned::steal_or_raised(ffi::PyFrozenSet_New(iterable.as_ptr())) }
+}
+
+pub(crate) fn set_add(set: &Object, item: &Object) -> Res<()> {
+    // SAFETY: a live set; it makes its own reference.
+    check(unsafe { ffi::PySet_Add(set.as_ptr(), item.as_ptr()) })
+}
+
+pub(crate) fn set_discard(set: &Object, item: &Object) -> Res<()> {
+    // SAFETY: a live set.
+    check(unsafe { ffi::PySet_Discard(set.as_ptr(), item.as_ptr()) })
+}
+
+pub(crate) fn set_contains(set: &Object, item: &Object) -> Res<bool> {
+    // SAFETY: a live set.
+    match unsafe { ffi::PySet_Contains(set.as_ptr(), item.as_ptr()) } {
+        -1 => Err(Raised),
+        found => Ok(found != 0),
+    }
+}
+
+pub(crate) fn set_len(set: &Object) -> usize {
+    // SAFETY: the callers pass sets.
+    usize::try_from(unsafe { ffi::PySet_Size(set.as_ptr()) }).unwrap_or(0)
+}
+
+pub(crate) fn string(text: &CStr) -> Res<Owned> {
+    // SAFETY: a NUL-terminated text in UTF-8.
+    unsafe { Owned::steal_or_raised(ffi::PyUnicode_FromString(text.as_ptr())) }
+}
+
+/// A string in `PyUnicode_FromFormat`'s language, for one object (`%S`, `%R`, `%U`).
+pub(crate) fn format1(format: &CStr, object: &Object) -> Res<Owned> {
+    // SAFETY: the format has one conversion, of an object.
+    unsafe { Owned::steal_or_raised(ffi::PyUnicode_FromFormat(format.as_ptr(), object.as_ptr())) }
+}
+
+/// The exact type `str`?
+pub(crate) fn is_exact_string(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyUnicode_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// The exact type `int`?
+pub(crate) fn is_exact_int(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyLong_CheckExact(object.as_ptr()) != 0 }
+}
+
+pub(crate) fn int(value: i64) -> Res<Owned> {
+    // SAFETY: no precondition but attachment.
+    unsafe { Owned::steal_or_raised(ffi::PyLong_FromLongLong(value)) }
+}

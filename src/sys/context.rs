@@ -1,0 +1,46 @@
+//! `contextvars.Context`.
+
+use pyo3::ffi;
+
+use super::{Layout, Object, Owned, Raised, Res};
+
+/// A copy of the current context.
+pub(crate) fn copy_current() -> Res<Owned> {
+    // SAFETY: no precondition but attachment.
+    unsafe { Owned::steal_or_raised(ffi::PyContext_CopyCurrent()) }
+}
+
+/// The type cannot be subclassed, so this is all there is to being a context.
+pub(crate) fn is_context(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyContext_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// Runs `work` inside the context, like `context.run`. An error to enter or leave comes before the work's own.
+#[inline]
+pub(crate) fn run<T>(context: &Object, work: impl FnOnce() -> Res<T>) -> Res<T> {
+    enter(context)?;
+    match work() {
+        Ok(result) => exit(context).map(|()| result),
+        Err(raised) => Err(super::error::chain(raised, || exit(context))),
+    }
+}
+
+/// Enters; every success is paired with [`exit`].
+#[inline]
+pub(crate) fn enter(context: &Object) -> Res<()> {
+    // SAFETY: a live object; the function checks its type.
+    match unsafe { ffi::PyContext_Enter(context.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(Raised),
+    }
+}
+
+#[inline]
+pub(crate) fn exit(context: &Object) -> Res<()> {
+    // SAFETY: a live object; the function checks that it is the context entered last.
+    match unsafe { ffi::PyContext_Exit(context.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(Raised),
+    }
+}

@@ -1,0 +1,216 @@
+//! Python exceptions: the error indicator as `Result`, raising, catching, and panics.
+
+use std::any::Any;
+use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use pyo3::PyErr;
+use pyo3::ffi;
+
+use super::{Layout, Object, Owned, py};
+
+/// The thread's error indicator is set.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Raised;
+
+pub(crate) type Res<T> = Result<T, Raised>;
+
+impl From<PyErr> for Raised {
+    fn from(error: PyErr) -> Self {
+        error.restore(py());
+        Raised
+    }
+}
+
+/// The builtin exception classes that we raise.
+#[derive(Clone, Copy)]
+pub(crate) enum Builtin {
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+}
+
+impl Builtin {
+    pub(crate) fn class(self) -> &'static Object {
+        // SAFETY: the builtin exception classes live as long as the interpreter.
+        unsafe {
+            Object::from_ptr(match self {
+                Builtin::RuntimeError => ffi::PyExc_RuntimeError,
+                Builtin::StopIteration => ffi::PyExc_StopIteration,
+                Builtin::TypeError => ffi::PyExc_TypeError,
+                Builtin::ValueError => ffi::PyExc_ValueError,
+            })
+        }
+    }
+}
+
+/// Raises `class(text)`.
+#[cold]
+pub(crate) fn raise(class: &Object, text: &CStr) -> Raised {
+    // SAFETY: a live class and a NUL-terminated text.
+    unsafe { ffi::PyErr_SetString(class.as_ptr(), text.as_ptr()) };
+    Raised
+}
+
+/// Raises `class` with a text in `PyErr_Format`'s language; the only conversions allowed are `%R`, `%S` and `%T`
+/// (repr, str and qualified type name of an object), one for each of `objects` (at most two).
+#[cold]
+pub(crate) fn raise_format(class: &Object, format: &CStr, objects: &[&Object]) -> Raised {
+    debug_assert_eq!(format.to_bytes().iter().filter(|c| **c == b'%').count(), objects.len());
+    let argument = |i: usize| objects.get(i).map_or(ptr::null_mut(), |o| o.as_ptr());
+    // SAFETY: the format has as many object conversions as there are objects; C ignores the surplus arguments.
+    unsafe { ffi::PyErr_Format(class.as_ptr(), format.as_ptr(), argument(0), argument(1)) };
+    Raised
+}
+
+/// Raises an exception that exists already, as the `raise` statement does: the exception being handled becomes its
+/// `__context__`.
+pub(crate) fn raise_object(exception: &Object) -> Raised {
+    // SAFETY: a live exception object; its type is alive with it.
+    unsafe { ffi::PyErr_SetObject(exception.type_ptr().cast(), exception.as_ptr()) };
+    Raised
+}
+
+/// Is the exception that is being raised one of `class`?
+pub(crate) fn raised_is(class: &Object) -> bool {
+    // SAFETY: the indicator is set (the caller has a `Raised`), `class` is alive.
+    unsafe { ffi::PyErr_ExceptionMatches(class.as_ptr()) != 0 }
+}
+
+/// Is it an instance of the class (or the class itself), by the real type and no `__instancecheck__`?
+pub(crate) fn matches(exception: &Object, class: &Object) -> bool {
+    // SAFETY: two live objects.
+    unsafe { ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), class.as_ptr()) != 0 }
+}
+
+/// Is it an instance of `BaseException`?
+pub(crate) fn is_exception(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyExceptionInstance_Check(object.as_ptr()) != 0 }
+}
+
+/// Is it a class that derives from `BaseException`?
+pub(crate) fn is_exception_class(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyExceptionClass_Check(object.as_ptr()) != 0 }
+}
+
+/// Is it `KeyboardInterrupt` or `SystemExit`, which a loop lets through?
+pub(crate) fn is_exit(exception: &Object) -> bool {
+    // SAFETY: the two classes are immortal builtins.
+    unsafe {
+        ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), ffi::PyExc_KeyboardInterrupt) != 0
+            || ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), ffi::PyExc_SystemExit) != 0
+    }
+}
+
+pub(crate) fn set_traceback(exception: &Object, traceback: &Object) {
+    // SAFETY: an exception and a traceback or None; the function takes its own references.
+    unsafe { ffi::PyException_SetTraceback(exception.as_ptr(), traceback.as_ptr()) };
+}
+
+/// The exception's `__traceback__`, if it has one.
+pub(crate) fn traceback(exception: &Object) -> Option<Owned> {
+    // SAFETY: an exception; NULL means that there is none, and is no error.
+    unsafe { Owned::steal_or_raised(ffi::PyException_GetTraceback(exception.as_ptr())) }.ok()
+}
+
+/// `exception.__cause__ = cause` and `exception.__context__ = cause`.
+pub(crate) fn set_cause_and_context(exception: &Object, cause: &Object) {
+    // SAFETY: both functions steal the reference that they are given.
+    unsafe {
+        ffi::PyException_SetCause(exception.as_ptr(), cause.own().into_ptr());
+        ffi::PyException_SetContext(exception.as_ptr(), cause.own().into_ptr());
+    }
+}
+
+/// Clears the indicator and returns the exception, with its traceback in it.
+pub(crate) fn fetch(_: Raised) -> Owned {
+    fetch_if_set().expect("an error indicator that is set")
+}
+
+/// Like [`fetch`], but nothing need be raised.
+pub(crate) fn fetch_if_set() -> Option<Owned> {
+    // SAFETY: the compat function returns a strong reference or NULL.
+    unsafe { Owned::steal_or_raised(super::compat::get_raised_exception()) }.ok()
+}
+
+/// Sets the indicator to the very exception (no new context).
+pub(crate) fn restore(exception: Owned) -> Raised {
+    // SAFETY: an exception object whose reference the function steals.
+    unsafe { super::compat::set_raised_exception(exception.into_ptr()) };
+    Raised
+}
+
+pub(crate) fn clear() {
+    // SAFETY: no precondition but attachment.
+    unsafe { ffi::PyErr_Clear() };
+}
+
+/// Runs `work` with no exception raised and raises `first` after it; if `work` raised one too, that one is raised
+/// with `first` as its `__context__`.
+pub(crate) fn chain<T>(first: Raised, work: impl FnOnce() -> Res<T>) -> Raised {
+    let first = fetch(first);
+    match work() {
+        Ok(_) => restore(first),
+        Err(second) => {
+            let second = fetch(second);
+            // SAFETY: both are exceptions; the reference to the first is stolen.
+            unsafe { ffi::PyException_SetContext(second.as_ptr(), first.into_ptr()) };
+            restore(second)
+        }
+    }
+}
+
+/// Reports the raised exception through `sys.unraisablehook` and clears it.
+pub(crate) fn write_unraisable(_: Raised, culprit: &Object) {
+    // SAFETY: the indicator is set (the caller had a `Raised`).
+    unsafe { ffi::PyErr_WriteUnraisable(culprit.as_ptr()) };
+}
+
+/// Emits a warning of a builtin category; an error if the filters turn it into one.
+pub(crate) fn warn_deprecated(text: &CStr) -> Res<()> {
+    // SAFETY: a builtin category and a NUL-terminated text.
+    match unsafe { ffi::PyErr_WarnEx(ffi::PyExc_DeprecationWarning, text.as_ptr(), 1) } {
+        0 => Ok(()),
+        _ => Err(Raised),
+    }
+}
+
+/// Makes `exception` the one being handled (`sys.exception()`) while `work` runs, as in an `except` block.
+pub(crate) fn handling<T>(exception: &Object, work: impl FnOnce() -> T) -> T {
+    // SAFETY: `GetHandled` returns a strong reference or NULL, `SetHandled` takes its own and accepts NULL.
+    unsafe {
+        let outer = ffi::PyErr_GetHandledException();
+        ffi::PyErr_SetHandledException(exception.as_ptr());
+        let result = work();
+        ffi::PyErr_SetHandledException(outer);
+        ffi::Py_XDECREF(outer);
+        result
+    }
+}
+
+/// Runs a slot's body; a panic becomes `SystemError` and `on_panic`.
+#[inline]
+pub(crate) fn guard<R>(on_panic: R, body: impl FnOnce() -> R) -> R {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(payload) => {
+            report_panic(payload.as_ref());
+            on_panic
+        }
+    }
+}
+
+#[cold]
+fn report_panic(payload: &(dyn Any + Send)) {
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    PyErr::new::<pyo3::exceptions::PySystemError, _>(format!("rasyncio: internal error: {text}")).restore(py());
+}

@@ -1,0 +1,50 @@
+//! The garbage collector's visits.
+
+use std::ffi::{c_int, c_void};
+use std::ops::ControlFlow;
+
+use pyo3::ffi;
+
+use super::{Field, Layout, Object};
+
+/// Stops with what the visitor answered, if that is not zero.
+pub(crate) type Visited = ControlFlow<c_int>;
+
+/// What `tp_traverse` was called with.
+#[derive(Clone, Copy)]
+pub(crate) struct Visitor {
+    pub(crate) visit: ffi::visitproc,
+    pub(crate) argument: *mut c_void,
+}
+
+impl Visitor {
+    #[inline]
+    pub(crate) fn address(self, object: *mut ffi::PyObject) -> Visited {
+        if object.is_null() {
+            return ControlFlow::Continue(());
+        }
+        // SAFETY: the collector's own function with the argument that belongs to it, and a live object.
+        match unsafe { (self.visit)(object, self.argument) } {
+            0 => ControlFlow::Continue(()),
+            stop => ControlFlow::Break(stop),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn field<T: Layout>(self, field: &Field<T>) -> Visited {
+        self.address(field.as_ptr())
+    }
+
+    /// A heap type is kept alive by its instances, so each of them shows it to the collector.
+    #[inline]
+    pub(crate) fn class_of(self, object: &Object) -> Visited {
+        self.address(object.type_ptr().cast())
+    }
+}
+
+/// Ends tracking before an object is taken apart, so that no collection sees it half cleared (bpo-31061).
+#[inline]
+pub(crate) fn untrack<T: Layout>(object: &T) {
+    // SAFETY: an object of a GC type.
+    unsafe { ffi::PyObject_GC_UnTrack(object.as_ptr().cast()) }
+}

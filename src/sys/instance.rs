@@ -1,0 +1,107 @@
+//! Instance attributes and weak references: in the object up to 3.12, managed by the interpreter from 3.13 on.
+
+use std::ffi::c_ulong;
+
+use pyo3::ffi;
+
+use super::Layout;
+use super::gc::{Visited, Visitor};
+
+#[cfg(not(Py_3_13))]
+mod place {
+    use std::ffi::{CStr, c_int};
+    use std::ops::ControlFlow;
+    use std::ptr;
+
+    use super::{Layout, Visited, Visitor, c_ulong, ffi};
+    use crate::sys::{Field, Object};
+
+    /// The end of an object's struct that holds its `__dict__` and its weak references.
+    #[repr(C)]
+    pub(crate) struct Instance {
+        dict: Field,
+        // A borrowed list head that only CPython looks at.
+        weakrefs: std::cell::Cell<*mut ffi::PyObject>,
+    }
+
+    impl Instance {
+        pub(crate) const TYPE_FLAGS: c_ulong = 0;
+
+        /// The pseudo-members that tell `PyType_FromSpec` where the two places are, for an `Instance` at `offset`.
+        pub(crate) fn members(offset: usize) -> Vec<ffi::PyMemberDef> {
+            let member = |name: &'static CStr, offset: usize| ffi::PyMemberDef {
+                name: name.as_ptr(),
+                type_code: ffi::structmember::T_PYSSIZET,
+                offset: ffi::Py_ssize_t::try_from(offset).expect("a small offset"),
+                flags: ffi::structmember::READONLY as c_int,
+                doc: ptr::null(),
+            };
+            vec![
+                member(c"__dictoffset__", offset + std::mem::offset_of!(Instance, dict)),
+                member(c"__weaklistoffset__", offset + std::mem::offset_of!(Instance, weakrefs)),
+            ]
+        }
+
+        pub(crate) fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
+            visitor.field(&self.dict)?;
+            ControlFlow::Continue(())
+        }
+
+        pub(crate) fn clear(&self, _owner: &Object) {
+            self.dict.clear();
+        }
+
+        pub(crate) fn clear_weakrefs(&self, owner: &Object) {
+            if !self.weakrefs.get().is_null() {
+                // SAFETY: called by the deallocator, with the reference count at zero.
+                unsafe { ffi::PyObject_ClearWeakRefs(owner.as_ptr()) };
+            }
+        }
+    }
+}
+
+#[cfg(Py_3_13)]
+mod place {
+    use std::ops::ControlFlow;
+
+    use super::{Layout, Visited, Visitor, c_ulong, ffi};
+    use crate::sys::Object;
+
+    /// Nothing: the interpreter keeps both in front of the object.
+    #[repr(C)]
+    pub(crate) struct Instance {}
+
+    impl Instance {
+        pub(crate) const TYPE_FLAGS: c_ulong = ffi::Py_TPFLAGS_MANAGED_DICT | ffi::Py_TPFLAGS_MANAGED_WEAKREF;
+
+        pub(crate) fn members(_offset: usize) -> Vec<ffi::PyMemberDef> {
+            Vec::new()
+        }
+
+        #[allow(clippy::unused_self)]
+        #[inline]
+        pub(crate) fn visit(&self, owner: &Object, visitor: Visitor) -> Visited {
+            // SAFETY: an object whose type has a managed dict, and the collector's own function and argument.
+            match unsafe { ffi::PyObject_VisitManagedDict(owner.as_ptr(), visitor.visit, visitor.argument) } {
+                0 => ControlFlow::Continue(()),
+                stop => ControlFlow::Break(stop),
+            }
+        }
+
+        #[allow(clippy::unused_self)]
+        #[inline]
+        pub(crate) fn clear(&self, owner: &Object) {
+            // SAFETY: an object whose type has a managed dict.
+            unsafe { ffi::PyObject_ClearManagedDict(owner.as_ptr()) };
+        }
+
+        #[allow(clippy::unused_self)]
+        #[inline]
+        pub(crate) fn clear_weakrefs(&self, owner: &Object) {
+            // SAFETY: called by the deallocator, with the reference count at zero.
+            unsafe { ffi::PyObject_ClearWeakRefs(owner.as_ptr()) };
+        }
+    }
+}
+
+pub(crate) use place::Instance;

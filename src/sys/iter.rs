@@ -1,0 +1,62 @@
+//! Driving generator-like objects.
+
+use std::ptr;
+
+use pyo3::ffi;
+
+use super::error::{Builtin, fetch, raised_is};
+use super::intern::{THROW, VALUE};
+use super::{Layout, Object, Owned, Raised, Res, call};
+
+/// What a coroutine did with a `send` or a `throw`; that it raised is an `Err`.
+pub(crate) enum Sent {
+    Yielded(Owned),
+    Returned(Owned),
+}
+
+/// `coroutine.send(None)`, without a `StopIteration` where the object can do without.
+#[inline]
+pub(crate) fn send_none(coroutine: &Object) -> Res<Sent> {
+    let mut result = ptr::null_mut();
+    // SAFETY: live objects and a place for the new reference.
+    let outcome = unsafe { ffi::PyIter_Send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) };
+    match outcome {
+        // SAFETY: both outcomes say that `result` is a new reference.
+        ffi::PySendResult::PYGEN_NEXT => Ok(Sent::Yielded(unsafe { Owned::steal(result) })),
+        // SAFETY: as above.
+        ffi::PySendResult::PYGEN_RETURN => Ok(Sent::Returned(unsafe { Owned::steal(result) })),
+        ffi::PySendResult::PYGEN_ERROR => Err(Raised),
+    }
+}
+
+/// `coroutine.throw(exception)`; `StopIteration` says that it returned.
+pub(crate) fn throw(coroutine: &Object, exception: &Object) -> Res<Sent> {
+    match call::call_method(&THROW, &[coroutine, exception], None) {
+        Ok(value) => Ok(Sent::Yielded(value)),
+        Err(raised) if raised_is(Builtin::StopIteration.class()) => {
+            call::getattr(&fetch(raised), &VALUE).map(Sent::Returned)
+        }
+        Err(raised) => Err(raised),
+    }
+}
+
+/// Raises `StopIteration(value)` with the value as the one argument, even if it is a tuple or an exception.
+pub(crate) fn raise_stop_iteration(value: &Object) -> Raised {
+    match call::call1(Builtin::StopIteration.class(), value) {
+        Ok(stop) => super::error::raise_object(&stop),
+        Err(raised) => raised,
+    }
+}
+
+/// A native coroutine, i.e. the result of an `async def`?
+#[inline]
+pub(crate) fn is_native_coroutine(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// A generator?
+pub(crate) fn is_generator(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyGen_Check(object.as_ptr()) != 0 }
+}

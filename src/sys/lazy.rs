@@ -1,0 +1,65 @@
+//! Objects of other modules that are looked up at their first use.
+//!
+//! Never earlier: `import asyncio` imports our module half-way through, and whatever we import then would see an
+//! asyncio that is not complete.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use super::{Layout, Object, Res, py};
+
+/// `module.name`, imported once.
+pub(crate) struct Lazy {
+    module: &'static str,
+    name: &'static str,
+    value: PyOnceLock<Py<PyAny>>,
+}
+
+impl Lazy {
+    pub(crate) const fn new(module: &'static str, name: &'static str) -> Self {
+        Lazy { module, name, value: PyOnceLock::new() }
+    }
+
+    pub(crate) fn get(&self) -> Res<&Object> {
+        let value =
+            self.value.get_or_try_init(py(), || py().import(self.module)?.getattr(self.name).map(Bound::unbind))?;
+        // SAFETY: the reference in the static keeps the object alive for good.
+        Ok(unsafe { Object::from_ptr(value.as_ptr()) })
+    }
+}
+
+/// A Python object of our own making that lives as long as the process.
+pub(crate) struct Once(PyOnceLock<Py<PyAny>>);
+
+impl Once {
+    pub(crate) const fn new() -> Self {
+        Once(PyOnceLock::new())
+    }
+
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Res<super::Owned>) -> Res<&Object> {
+        let value = match self.0.get(py()) {
+            Some(value) => value,
+            None => {
+                let made = make()?;
+                // SAFETY: a strong reference, handed from one owner to the other.
+                let made = unsafe { Bound::from_owned_ptr(py(), made.into_ptr()) };
+                // Whoever was first while `make` ran Python code has won.
+                self.0.get_or_init(py(), || made.unbind())
+            }
+        };
+        // SAFETY: the reference in the static keeps the object alive for good.
+        Ok(unsafe { Object::from_ptr(value.as_ptr()) })
+    }
+}
+
+/// A reference for `PyO3`'s safe API.
+pub(crate) fn to_py(object: &Object) -> Bound<'static, PyAny> {
+    // SAFETY: a new strong reference to a live object, handed over.
+    unsafe { Bound::from_owned_ptr(py(), object.own().into_ptr()) }
+}
+
+/// A reference that `PyO3`'s safe API gave us.
+pub(crate) fn from_bound<'a>(object: &'a Bound<'_, PyAny>) -> &'a Object {
+    // SAFETY: the `Bound` keeps the object alive.
+    unsafe { Object::from_ptr(object.as_ptr()) }
+}

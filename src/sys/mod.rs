@@ -1,0 +1,43 @@
+//! The unsafe layer: CPython's C API with owned and borrowed references as different types.
+//!
+//! Nothing in here knows of asyncio. What the rest of the crate relies on:
+//!
+//! * `&T` with `T: Layout` is a *borrowed* reference, [`Owned<T>`] a counted one, [`Field<T>`] a nullable counted one
+//!   inside an object. An object's fields are only ever touched through cells, so Python code that re-enters an object
+//!   while Rust looks at it is no aliasing violation; it is the caller's duty to hold its own [`Owned`] of whatever it
+//!   still needs after a call that can run Python.
+//! * Everything happens while the thread is attached to the interpreter (holds the GIL): the types here are neither
+//!   `Send` nor `Sync`, and statics that hold Python objects are only reached from slots and module functions.
+//! * `Err(`[`Raised`]`)` means that the thread's error indicator is set, exactly as a NULL return means it in C.
+//! * No panic leaves a slot: the trampolines of [`slots`] turn one into `SystemError`.
+
+pub(crate) mod args;
+pub(crate) mod call;
+pub(crate) mod compat;
+pub(crate) mod containers;
+pub(crate) mod context;
+pub(crate) mod deque;
+pub(crate) mod error;
+pub(crate) mod field;
+pub(crate) mod freelist;
+pub(crate) mod gc;
+pub(crate) mod instance;
+pub(crate) mod intern;
+pub(crate) mod iter;
+pub(crate) mod lazy;
+pub(crate) mod object;
+pub(crate) mod slots;
+pub(crate) mod typeobj;
+
+pub(crate) use error::{Raised, Res};
+pub(crate) use field::{Field, Flags};
+pub(crate) use object::{Layout, Object, Owned};
+
+use pyo3::Python;
+
+/// The proof of attachment that `PyO3`'s safe API asks for.
+pub(crate) fn py() -> Python<'static> {
+    // SAFETY: this crate's code runs only inside slots, module functions and the module's initialisation, which
+    // CPython calls with the thread attached (see the module's contract); the token never leaves the call.
+    unsafe { Python::assume_attached() }
+}

@@ -1,0 +1,173 @@
+//! Borrowed (`&T`) and owned ([`Owned<T>`]) references to Python objects.
+
+use std::cell::UnsafeCell;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
+
+use pyo3::ffi;
+
+use super::{Raised, Res};
+
+/// Any Python object. `&Object` is a borrowed reference to it.
+#[repr(transparent)]
+pub(crate) struct Object(UnsafeCell<ffi::PyObject>);
+
+/// A struct that is the memory of a Python object.
+///
+/// # Safety
+/// The implementing type is `repr(C)` or `repr(transparent)`, begins with an [`Object`], lies only in memory of
+/// CPython's allocator, and has all of its changing state in cells.
+pub(crate) unsafe trait Layout: Sized {
+    /// The address, for the C API; no reference is handed over.
+    #[inline]
+    fn as_ptr(&self) -> *mut ffi::PyObject {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+
+    #[inline]
+    fn as_object(&self) -> &Object {
+        // SAFETY: every `Layout` begins with an `Object` (the trait's contract).
+        unsafe { &*ptr::from_ref(self).cast::<Object>() }
+    }
+
+    /// A new strong reference.
+    #[inline]
+    fn own(&self) -> Owned<Self> {
+        // SAFETY: the object is alive as long as `&self`; the new reference is handed to `Owned`.
+        unsafe {
+            ffi::Py_INCREF(self.as_ptr());
+            Owned(NonNull::from(self))
+        }
+    }
+
+    /// Identity, Python's `is`.
+    #[inline]
+    fn is<U: Layout>(&self, other: &U) -> bool {
+        ptr::eq(self.as_ptr(), other.as_ptr())
+    }
+
+    /// A borrowed reference out of what C handed in.
+    ///
+    /// # Safety
+    /// `ptr` points to a live object of this layout that stays alive for `'a`.
+    #[inline]
+    unsafe fn from_ptr<'a>(ptr: *mut ffi::PyObject) -> &'a Self {
+        debug_assert!(!ptr.is_null());
+        // SAFETY: the caller vouches for layout and lifetime.
+        unsafe { &*ptr.cast::<Self>() }
+    }
+
+    /// Like [`Layout::from_ptr`], with NULL as `None`.
+    ///
+    /// # Safety
+    /// As for [`Layout::from_ptr`], unless `ptr` is NULL.
+    #[inline]
+    unsafe fn from_nullable<'a>(ptr: *mut ffi::PyObject) -> Option<&'a Self> {
+        // SAFETY: the caller vouches for layout and lifetime.
+        unsafe { ptr.cast::<Self>().as_ref() }
+    }
+}
+
+// SAFETY: transparent over the object head, in an `UnsafeCell`.
+unsafe impl Layout for Object {}
+
+impl Object {
+    #[inline]
+    pub(crate) fn type_ptr(&self) -> *mut ffi::PyTypeObject {
+        // SAFETY: the object is alive.
+        unsafe { ffi::Py_TYPE(self.as_ptr()) }
+    }
+
+    #[inline]
+    pub(crate) fn is_none(&self) -> bool {
+        self.is(none())
+    }
+
+    /// Reinterprets the reference as a typed one.
+    ///
+    /// # Safety
+    /// The object has the layout `T`, i.e. its type is the one made for `T` or a subclass.
+    #[inline]
+    pub(crate) unsafe fn cast<T: Layout>(&self) -> &T {
+        // SAFETY: the caller vouches for the layout; the lifetime is that of `&self`.
+        unsafe { T::from_ptr(self.as_ptr()) }
+    }
+}
+
+/// `None`.
+#[inline]
+pub(crate) fn none() -> &'static Object {
+    // SAFETY: None lives as long as the interpreter.
+    unsafe { Object::from_ptr(ffi::Py_None()) }
+}
+
+/// `True` or `False`.
+#[inline]
+pub(crate) fn boolean(value: bool) -> &'static Object {
+    // SAFETY: the two bools live as long as the interpreter.
+    unsafe { Object::from_ptr(if value { ffi::Py_True() } else { ffi::Py_False() }) }
+}
+
+/// A strong reference to a Python object.
+#[repr(transparent)]
+pub(crate) struct Owned<T: Layout = Object>(NonNull<T>);
+
+impl<T: Layout> Owned<T> {
+    /// Takes over a strong reference that C returned.
+    ///
+    /// # Safety
+    /// `ptr` is a strong reference, now ours, to a live object of layout `T`.
+    #[inline]
+    pub(crate) unsafe fn steal(ptr: *mut ffi::PyObject) -> Self {
+        debug_assert!(!ptr.is_null());
+        // SAFETY: the caller vouches that it is not NULL.
+        Owned(unsafe { NonNull::new_unchecked(ptr.cast()) })
+    }
+
+    /// Takes over what a C function returned: NULL says that it raised.
+    ///
+    /// # Safety
+    /// `ptr` is NULL with the error indicator set, or as for [`Owned::steal`].
+    #[inline]
+    pub(crate) unsafe fn steal_or_raised(ptr: *mut ffi::PyObject) -> Res<Self> {
+        NonNull::new(ptr.cast()).map(Owned).ok_or(Raised)
+    }
+
+    /// Gives the reference away to C.
+    #[inline]
+    pub(crate) fn into_ptr(self) -> *mut ffi::PyObject {
+        ManuallyDrop::new(self).0.as_ptr().cast()
+    }
+
+    #[inline]
+    pub(crate) fn into_object(self) -> Owned {
+        // SAFETY: the same reference, seen as the object that every layout begins with.
+        unsafe { Owned::steal(self.into_ptr()) }
+    }
+}
+
+impl<T: Layout> Deref for Owned<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the reference that we own keeps the object alive.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T: Layout> Clone for Owned<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.own()
+    }
+}
+
+impl<T: Layout> Drop for Owned<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: we own this reference and give it up exactly once. The thread is attached (contract of `sys`).
+        unsafe { ffi::Py_DECREF(self.as_ptr()) }
+    }
+}

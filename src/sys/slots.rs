@@ -1,0 +1,397 @@
+//! Trampolines: from CPython's calling conventions to safe functions.
+//!
+//! Each macro makes an `extern "C"` function around a safe one. CPython checks `self` before it calls (method
+//! descriptors and slots are only reached with an instance of their type), and holds a reference to `self` and to the
+//! arguments for the duration of the call; that is what the macros' `unsafe` relies on.
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+
+use pyo3::ffi;
+
+use super::{Owned, Res, object};
+
+/// What a function of ours may return, as what C expects: NULL says that the error indicator tells the rest.
+pub(crate) trait IntoReturn {
+    fn into_return(self) -> *mut ffi::PyObject;
+}
+
+impl IntoReturn for Owned {
+    #[inline]
+    fn into_return(self) -> *mut ffi::PyObject {
+        self.into_ptr()
+    }
+}
+
+impl IntoReturn for () {
+    fn into_return(self) -> *mut ffi::PyObject {
+        super::Layout::own(object::none()).into_ptr()
+    }
+}
+
+impl IntoReturn for bool {
+    fn into_return(self) -> *mut ffi::PyObject {
+        super::Layout::own(object::boolean(self)).into_ptr()
+    }
+}
+
+impl<T: IntoReturn> IntoReturn for Res<T> {
+    #[inline]
+    fn into_return(self) -> *mut ffi::PyObject {
+        self.map_or(ptr::null_mut(), T::into_return)
+    }
+}
+
+/// `None` is NULL without an exception: the end of an iteration.
+impl<T: IntoReturn> IntoReturn for Option<T> {
+    #[inline]
+    fn into_return(self) -> *mut ffi::PyObject {
+        self.map_or(ptr::null_mut(), T::into_return)
+    }
+}
+
+/// What a slot answers that returns an `int`.
+pub(crate) trait IntoStatus {
+    fn into_status(self) -> c_int;
+}
+
+impl IntoStatus for () {
+    fn into_status(self) -> c_int {
+        0
+    }
+}
+
+impl IntoStatus for Res<()> {
+    fn into_status(self) -> c_int {
+        if self.is_ok() { 0 } else { -1 }
+    }
+}
+
+/// A method or a function, ready for a method table.
+#[derive(Clone, Copy)]
+pub(crate) struct Method {
+    pub(crate) name: &'static CStr,
+    pub(crate) doc: &'static CStr,
+    pub(crate) flags: c_int,
+    pub(crate) function: ffi::PyMethodDefPointer,
+}
+
+impl Method {
+    pub(crate) const fn definition(self) -> ffi::PyMethodDef {
+        ffi::PyMethodDef {
+            ml_name: self.name.as_ptr(),
+            ml_meth: self.function,
+            ml_flags: self.flags,
+            ml_doc: self.doc.as_ptr(),
+        }
+    }
+}
+
+/// `unaryfunc`, `reprfunc`, `getiterfunc`, `iternextfunc`: `fn(&T) -> impl IntoReturn`.
+macro_rules! unary {
+    ($layout:ty, $function:path) => {{
+        unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                // SAFETY: CPython calls the slot with a live instance of the type.
+                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                $crate::sys::slots::IntoReturn::into_return($function(slf))
+            })
+        }
+        trampoline as unsafe extern "C" fn(_) -> _ as *mut std::ffi::c_void
+    }};
+}
+
+/// `inquiry` (`tp_clear`): `fn(&T)`.
+macro_rules! inquiry {
+    ($layout:ty, $function:path) => {{
+        unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) -> std::ffi::c_int {
+            $crate::sys::error::guard(0, || {
+                // SAFETY: CPython calls the slot with a live instance of the type.
+                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                $crate::sys::slots::IntoStatus::into_status($function(slf))
+            })
+        }
+        trampoline as unsafe extern "C" fn(_) -> _ as *mut std::ffi::c_void
+    }};
+}
+
+/// `tp_finalize`: `fn(&T)`.
+macro_rules! finalizer {
+    ($layout:ty, $function:path) => {{
+        unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) {
+            $crate::sys::error::guard((), || {
+                // SAFETY: CPython calls the slot with a live instance of the type.
+                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                $function(slf);
+            });
+        }
+        trampoline as unsafe extern "C" fn(_) as *mut std::ffi::c_void
+    }};
+}
+
+/// `tp_traverse`: `fn(&T, Visitor) -> Visited`.
+macro_rules! traverse {
+    ($layout:ty, $function:path) => {{
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            visit: pyo3::ffi::visitproc,
+            argument: *mut std::ffi::c_void,
+        ) -> std::ffi::c_int {
+            // SAFETY: CPython calls the slot with a live instance of the type.
+            let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+            match $function(slf, $crate::sys::gc::Visitor { visit, argument }) {
+                std::ops::ControlFlow::Continue(()) => 0,
+                std::ops::ControlFlow::Break(stop) => stop,
+            }
+        }
+        trampoline as unsafe extern "C" fn(_, _, _) -> _ as *mut std::ffi::c_void
+    }};
+}
+
+/// `tp_init`: `fn(&T, [Option<&Object>; N]) -> Res<()>` behind a `Signature<N>`.
+macro_rules! init {
+    ($layout:ty, $signature:path, $function:path) => {{
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            arguments: *mut pyo3::ffi::PyObject,
+            keywords: *mut pyo3::ffi::PyObject,
+        ) -> std::ffi::c_int {
+            $crate::sys::error::guard(-1, || {
+                // SAFETY: CPython calls the slot with a live instance of the type.
+                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                // SAFETY: a tuple and a dict or NULL, which the caller keeps alive.
+                let parsed = unsafe { $signature.parse_tuple(arguments, keywords) };
+                $crate::sys::slots::IntoStatus::into_status(parsed.and_then(|parsed| $function(slf, parsed)))
+            })
+        }
+        trampoline as unsafe extern "C" fn(_, _, _) -> _ as *mut std::ffi::c_void
+    }};
+}
+
+/// `tp_vectorcall` of an exact type: allocates with `$allocate` and initialises like [`init`].
+macro_rules! construct {
+    ($layout:ty, $allocate:path, $signature:path, $function:path) => {{
+        unsafe extern "C" fn trampoline(
+            _class: *mut pyo3::ffi::PyObject,
+            arguments: *const *mut pyo3::ffi::PyObject,
+            count_and_flag: usize,
+            keywords: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                let make = || -> $crate::sys::Res<$crate::sys::Owned> {
+                    // SAFETY: pure arithmetic on the vectorcall convention's count.
+                    let positional = unsafe { pyo3::ffi::PyVectorcall_NARGS(count_and_flag) };
+                    // SAFETY: the arguments of a vectorcall.
+                    let parsed =
+                        unsafe { $signature.parse(arguments, usize::try_from(positional).unwrap_or(0), keywords)? };
+                    let made: $crate::sys::Owned<$layout> = $allocate()?;
+                    $function(&made, parsed)?;
+                    Ok(made.into_object())
+                };
+                $crate::sys::slots::IntoReturn::into_return(make())
+            })
+        }
+        trampoline
+    }};
+}
+
+/// `tp_call`, of objects that want no arguments: `fn(&T, positional: usize, keywords: usize) -> impl IntoReturn`.
+macro_rules! call {
+    ($layout:ty, $function:path) => {{
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            arguments: *mut pyo3::ffi::PyObject,
+            keywords: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                // SAFETY: CPython calls the slot with a live instance, a tuple, and a dict or NULL.
+                let (slf, positional, keywords) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        pyo3::ffi::PyTuple_Size(arguments),
+                        if keywords.is_null() { 0 } else { pyo3::ffi::PyDict_Size(keywords) },
+                    )
+                };
+                let count = |n| usize::try_from(n).unwrap_or(0);
+                $crate::sys::slots::IntoReturn::into_return($function(slf, count(positional), count(keywords)))
+            })
+        }
+        trampoline as unsafe extern "C" fn(_, _, _) -> _ as *mut std::ffi::c_void
+    }};
+}
+
+/// `METH_NOARGS`: `fn(&T) -> impl IntoReturn`.
+macro_rules! noargs {
+    ($layout:ty, $name:literal, $function:path, $doc:literal) => {{
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            _: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                // SAFETY: the method descriptor has checked `self`.
+                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                $crate::sys::slots::IntoReturn::into_return($function(slf))
+            })
+        }
+        $crate::sys::slots::Method {
+            name: $name,
+            doc: $doc,
+            flags: pyo3::ffi::METH_NOARGS,
+            function: pyo3::ffi::PyMethodDefPointer { PyCFunction: trampoline },
+        }
+    }};
+}
+
+/// `METH_O`: `fn(&T, &Object) -> impl IntoReturn`; with `class`, the first is the class (`METH_CLASS`).
+macro_rules! one {
+    ($layout:ty, $name:literal, $function:path, $doc:literal $(, $extra:expr)?) => {{
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            argument: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                // SAFETY: the method descriptor has checked `self`; the caller holds the argument.
+                let (slf, argument) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        <$crate::sys::Object as $crate::sys::Layout>::from_ptr(argument),
+                    )
+                };
+                $crate::sys::slots::IntoReturn::into_return($function(slf, argument))
+            })
+        }
+        $crate::sys::slots::Method {
+            name: $name,
+            doc: $doc,
+            flags: pyo3::ffi::METH_O $(| $extra)?,
+            function: pyo3::ffi::PyMethodDefPointer { PyCFunction: trampoline },
+        }
+    }};
+}
+
+/// `METH_FASTCALL | METH_KEYWORDS`: `fn(&T, [Option<&Object>; N]) -> impl IntoReturn` behind a `Signature<N>`.
+macro_rules! keywords {
+    ($layout:ty, $name:literal, $signature:path, $function:path, $doc:literal) => {{
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            arguments: *const *mut pyo3::ffi::PyObject,
+            positional: pyo3::ffi::Py_ssize_t,
+            keywords: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                // SAFETY: the method descriptor has checked `self`; the caller holds the arguments.
+                let (slf, parsed) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        $signature.parse(arguments, usize::try_from(positional).unwrap_or(0), keywords),
+                    )
+                };
+                $crate::sys::slots::IntoReturn::into_return(parsed.and_then(|parsed| Ok($function(slf, parsed))))
+            })
+        }
+        $crate::sys::slots::Method {
+            name: $name,
+            doc: $doc,
+            flags: pyo3::ffi::METH_FASTCALL | pyo3::ffi::METH_KEYWORDS,
+            function: pyo3::ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: trampoline },
+        }
+    }};
+}
+
+/// `METH_FASTCALL`: `fn(&T, &[&Object]) -> impl IntoReturn`.
+macro_rules! positional {
+    ($layout:ty, $name:literal, $function:path, $doc:literal) => {{
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            arguments: *mut *mut pyo3::ffi::PyObject,
+            count: pyo3::ffi::Py_ssize_t,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                let count = usize::try_from(count).unwrap_or(0);
+                // SAFETY: the method descriptor has checked `self`; the caller holds the array of live objects (which
+                // may be NULL if there are none), and a borrowed reference is a plain pointer.
+                let (slf, arguments): (_, &[&$crate::sys::Object]) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        if count == 0 { &[] } else { std::slice::from_raw_parts(arguments.cast_const().cast(), count) },
+                    )
+                };
+                $crate::sys::slots::IntoReturn::into_return($function(slf, arguments))
+            })
+        }
+        $crate::sys::slots::Method {
+            name: $name,
+            doc: $doc,
+            flags: pyo3::ffi::METH_FASTCALL,
+            function: pyo3::ffi::PyMethodDefPointer { PyCFunctionFast: trampoline },
+        }
+    }};
+}
+
+/// A read-only attribute (`fn(&T) -> impl IntoReturn`), or one that can be set (`fn(&T, &Object) -> Res<()>`; the layout
+/// then has the type's name as `NAME`, for the message when it is deleted).
+macro_rules! getset {
+    ($layout:ty, $name:literal, $get:path, $doc:literal) => {
+        $crate::sys::slots::getset!(@make $layout, $name, $get, None, $doc)
+    };
+    ($layout:ty, $name:literal, $get:path, $set:path, $doc:literal) => {{
+        unsafe extern "C" fn setter(
+            slf: *mut pyo3::ffi::PyObject,
+            value: *mut pyo3::ffi::PyObject,
+            _: *mut std::ffi::c_void,
+        ) -> std::ffi::c_int {
+            $crate::sys::error::guard(-1, || {
+                // SAFETY: the descriptor has checked `self`; the value is a live object, or NULL for a deletion.
+                let (slf, value) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        <$crate::sys::Object as $crate::sys::Layout>::from_nullable(value),
+                    )
+                };
+                $crate::sys::slots::IntoStatus::into_status(match value {
+                    Some(value) => $set(slf, value),
+                    None => Err($crate::sys::slots::deletion_refused(<$layout>::NAME, $name)),
+                })
+            })
+        }
+        $crate::sys::slots::getset!(@make $layout, $name, $get, Some(setter), $doc)
+    }};
+    (@make $layout:ty, $name:literal, $get:path, $setter:expr, $doc:literal) => {{
+        unsafe extern "C" fn getter(
+            slf: *mut pyo3::ffi::PyObject,
+            _: *mut std::ffi::c_void,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                // SAFETY: the descriptor has checked `self`.
+                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                $crate::sys::slots::IntoReturn::into_return($get(slf))
+            })
+        }
+        pyo3::ffi::PyGetSetDef {
+            name: $name.as_ptr(),
+            get: Some(getter),
+            set: $setter,
+            doc: $doc.as_ptr(),
+            closure: std::ptr::null_mut(),
+        }
+    }};
+}
+
+/// The error of `del object.attribute`, in the words of this version. `class` is the type that defines the attribute.
+#[cold]
+pub(crate) fn deletion_refused(class: &CStr, attribute: &CStr) -> super::Raised {
+    let text = if super::compat::DELETE_NAMES_ATTRIBUTE {
+        format!(
+            "attribute '{}' of '{}' objects cannot be deleted",
+            attribute.to_string_lossy(),
+            class.to_string_lossy()
+        )
+    } else {
+        "cannot delete attribute".to_owned()
+    };
+    pyo3::exceptions::PyAttributeError::new_err(text).into()
+}
+
+pub(crate) use {
+    call, construct, finalizer, getset, init, inquiry, keywords, noargs, one, positional, traverse, unary,
+};

@@ -1,0 +1,265 @@
+//! Heap types made from specs.
+
+use std::ffi::{CStr, c_int, c_ulong, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use pyo3::ffi;
+
+use super::slots::Method;
+use super::{Layout, Object, Owned, Res};
+
+/// A type of ours for objects of layout `T`; made once, by the module's initialisation, and kept for good.
+pub(crate) struct StaticType<T: Layout>(AtomicPtr<ffi::PyTypeObject>, PhantomData<fn() -> T>);
+
+impl<T: Layout> StaticType<T> {
+    pub(crate) const fn new() -> Self {
+        StaticType(AtomicPtr::new(ptr::null_mut()), PhantomData)
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut ffi::PyTypeObject {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Instance of exactly this type.
+    #[inline]
+    pub(crate) fn is_exact(&self, object: &Object) -> bool {
+        ptr::eq(object.type_ptr(), self.as_ptr())
+    }
+
+    /// Instance of this type or of a subclass, by the real type.
+    #[inline]
+    pub(crate) fn is_instance(&self, object: &Object) -> bool {
+        // SAFETY: two live types.
+        self.is_exact(object) || unsafe { ffi::PyType_IsSubtype(object.type_ptr(), self.as_ptr()) != 0 }
+    }
+
+    /// The object as what it is, if it is exactly of this type.
+    #[inline]
+    pub(crate) fn downcast_exact<'a>(&self, object: &'a Object) -> Option<&'a T> {
+        // SAFETY: instances of the type have the layout `T`.
+        self.is_exact(object).then(|| unsafe { object.cast() })
+    }
+
+    /// The object as what it is, if it is of this type or of a subclass.
+    #[inline]
+    pub(crate) fn downcast<'a>(&self, object: &'a Object) -> Option<&'a T> {
+        // SAFETY: instances of the type, and of subclasses, begin with the layout `T`.
+        self.is_instance(object).then(|| unsafe { object.cast() })
+    }
+
+    /// [`StaticType::downcast`] of what cannot be anything else.
+    #[inline]
+    pub(crate) fn expect<'a>(&self, object: &'a Object) -> &'a T {
+        self.downcast(object).expect("an object of our own type")
+    }
+
+    /// Makes calls of exactly this type go to `construct` instead of `tp_new` and `tp_init`. Subclasses do not
+    /// inherit it.
+    pub(crate) fn set_vectorcall(&self, construct: ffi::vectorcallfunc) {
+        // SAFETY: a live heap type of ours that nobody has called yet.
+        unsafe { (*self.as_ptr()).tp_vectorcall = Some(construct) };
+    }
+
+    /// `module.name = type`
+    pub(crate) fn add_to(&self, module: &Object, name: &CStr) -> Res<()> {
+        // SAFETY: made by `build`, and never let go.
+        add_to_module(module, name, unsafe { Object::from_ptr(self.as_ptr().cast()) })
+    }
+}
+
+/// Collects what a `PyType_Spec` points to.
+pub(crate) struct TypeBuilder<T: Layout + 'static> {
+    class: &'static StaticType<T>,
+    name: &'static CStr,
+    flags: c_ulong,
+    slots: Vec<ffi::PyType_Slot>,
+    methods: Vec<ffi::PyMethodDef>,
+    getsets: Vec<ffi::PyGetSetDef>,
+    members: Vec<ffi::PyMemberDef>,
+}
+
+impl<T: Layout + 'static> TypeBuilder<T> {
+    /// An immutable GC type, called `name` (`module.qualname`), to be kept in `class`.
+    pub(crate) fn new(class: &'static StaticType<T>, name: &'static CStr, doc: &'static CStr) -> Self {
+        TypeBuilder {
+            class,
+            name,
+            flags: ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_IMMUTABLETYPE,
+            slots: Vec::new(),
+            methods: Vec::new(),
+            getsets: Vec::new(),
+            members: Vec::new(),
+        }
+        .slot(ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast())
+    }
+
+    pub(crate) fn flags(mut self, flags: c_ulong) -> Self {
+        self.flags |= flags;
+        self
+    }
+
+    pub(crate) fn slot(mut self, id: c_int, function: *mut c_void) -> Self {
+        self.slots.push(ffi::PyType_Slot { slot: id, pfunc: function });
+        self
+    }
+
+    pub(crate) fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods.extend(methods.into_iter().map(Method::definition));
+        self
+    }
+
+    pub(crate) fn getsets(mut self, getsets: impl IntoIterator<Item = ffi::PyGetSetDef>) -> Self {
+        self.getsets.extend(getsets);
+        self
+    }
+
+    pub(crate) fn members(mut self, members: impl IntoIterator<Item = ffi::PyMemberDef>) -> Self {
+        self.members.extend(members);
+        self
+    }
+
+    /// Makes the type. The tables are leaked on purpose: the type refers to them, and lives as long as the process.
+    pub(crate) fn build(mut self, module: &Object, base: Option<*mut ffi::PyTypeObject>) -> Res<()> {
+        if !self.methods.is_empty() {
+            self.methods.push(ffi::PyMethodDef::zeroed());
+            let table = self.methods.leak().as_mut_ptr();
+            self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: table.cast() });
+        }
+        if !self.getsets.is_empty() {
+            self.getsets.push(ffi::PyGetSetDef::default());
+            let table = self.getsets.leak().as_mut_ptr();
+            self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_getset, pfunc: table.cast() });
+        }
+        if !self.members.is_empty() {
+            self.members.push(ffi::PyMemberDef::default());
+            let table = self.members.leak().as_mut_ptr();
+            self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_members, pfunc: table.cast() });
+        }
+        self.slots.push(ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() });
+        let mut spec = ffi::PyType_Spec {
+            name: self.name.as_ptr(),
+            basicsize: c_int::try_from(size_of::<T>()).expect("a small object"),
+            itemsize: 0,
+            flags: u32::try_from(self.flags).expect("flags of 32 bits"),
+            slots: self.slots.leak().as_mut_ptr(),
+        };
+        let base = base.map_or(ptr::null_mut(), <*mut ffi::PyTypeObject>::cast);
+        // SAFETY: a complete spec whose tables end with zeroed entries and stay for good; a live module and base.
+        let class: Owned =
+            unsafe { Owned::steal_or_raised(ffi::PyType_FromModuleAndSpec(module.as_ptr(), &raw mut spec, base))? };
+        self.class.0.store(class.into_ptr().cast(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// `module.name = value`
+pub(crate) fn add_to_module(module: &Object, name: &CStr, value: &Object) -> Res<()> {
+    // SAFETY: a live module, a NUL-terminated name; the function takes its own reference.
+    match unsafe { ffi::PyModule_AddObjectRef(module.as_ptr(), name.as_ptr(), value.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(super::Raised),
+    }
+}
+
+/// The tag that changes whenever the class (or a base of it) does; 0 if it has none. Tags are never used again.
+#[inline]
+pub(crate) fn version(class: *mut ffi::PyTypeObject) -> u32 {
+    // SAFETY: the callers pass live types.
+    unsafe { (*class).tp_version_tag }
+}
+
+pub(crate) fn is_type(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyType_Check(object.as_ptr()) != 0 }
+}
+
+/// Are attributes of the class's instances found in the generic way (no `__getattribute__`, no `__getattr__`)?
+pub(crate) fn has_generic_getattr(class: &Object) -> bool {
+    // SAFETY: the callers pass live types.
+    let getattr = unsafe { (*class.as_ptr().cast::<ffi::PyTypeObject>()).tp_getattro };
+    getattr.is_some_and(|f| ptr::fn_addr_eq(f, ffi::PyObject_GenericGetAttr as ffi::getattrofunc))
+}
+
+/// The instance's `__dict__`, if it has one.
+#[inline]
+pub(crate) fn instance_dict(object: &Object) -> Option<Owned> {
+    // SAFETY: a live object; a new reference, or NULL with `AttributeError` set.
+    let dict = unsafe { Owned::steal_or_raised(ffi::PyObject_GenericGetDict(object.as_ptr(), ptr::null_mut())) };
+    if dict.is_err() {
+        super::error::clear();
+    }
+    dict.ok()
+}
+
+/// Is it a Python function with that qualified name in its code, and with these globals?
+pub(crate) fn is_function_of(object: &Object, qualified_name: &CStr, globals: &Object) -> Res<bool> {
+    // SAFETY: the accessors are called on an exact function, and return borrowed references; comparing a string of
+    // the interpreter with an ASCII text cannot fail.
+    unsafe {
+        if !ptr::eq(object.type_ptr(), &raw mut ffi::PyFunction_Type)
+            || !ptr::eq(ffi::PyFunction_GetGlobals(object.as_ptr()), globals.as_ptr())
+        {
+            return Ok(false);
+        }
+        let code = Object::from_ptr(ffi::PyFunction_GetCode(object.as_ptr()));
+        let name = super::call::getattr(code, &super::intern::CO_QUALNAME)?;
+        Ok(ffi::PyUnicode_CompareWithASCIIString(name.as_ptr(), qualified_name.as_ptr()) == 0)
+    }
+}
+
+/// `type(object).__name__`
+pub(crate) fn name(object: &Object) -> Res<Owned> {
+    // SAFETY: the type of a live object.
+    unsafe { Owned::steal_or_raised(ffi::PyType_GetName(object.type_ptr())) }
+}
+
+/// `type(object)`
+pub(crate) fn class_of(object: &Object) -> &Object {
+    // SAFETY: the type lives at least as long as the object.
+    unsafe { Object::from_ptr(object.type_ptr().cast()) }
+}
+
+/// A method definition in static memory, as function objects want it.
+#[repr(transparent)]
+pub(crate) struct StaticMethod(ffi::PyMethodDef);
+
+// SAFETY: never changed; it refers to static texts and functions only.
+unsafe impl Sync for StaticMethod {}
+
+impl StaticMethod {
+    pub(crate) const fn new(method: Method) -> Self {
+        StaticMethod(method.definition())
+    }
+
+    /// The method bound to an object, as a builtin function. The object must be of the layout that the method's
+    /// function expects.
+    pub(crate) fn bind<T: Layout>(&'static self, slf: &T) -> Res<Owned> {
+        self.function(slf.as_object(), ptr::null_mut())
+    }
+
+    /// A function of a module, that names itself as of `module_name`.
+    pub(crate) fn in_module(&'static self, module: &Object, module_name: &Object) -> Res<Owned> {
+        self.function(module, module_name.as_ptr())
+    }
+
+    fn function(&'static self, slf: &Object, module_name: *mut ffi::PyObject) -> Res<Owned> {
+        let definition = ptr::from_ref(&self.0).cast_mut();
+        // SAFETY: a static definition, which the function only reads; it makes its own references to the objects.
+        unsafe { Owned::steal_or_raised(ffi::PyCFunction_NewEx(definition, slf.as_ptr(), module_name)) }
+    }
+}
+
+/// `class[item]`, for annotations.
+pub(crate) fn generic_alias(class: &Object, item: &Object) -> Res<Owned> {
+    // SAFETY: two live objects; a new reference or NULL.
+    unsafe { Owned::steal_or_raised(ffi::Py_GenericAlias(class.as_ptr(), item.as_ptr())) }
+}
+
+/// Is it a traceback?
+pub(crate) fn is_traceback(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyTraceBack_Check(object.as_ptr()) != 0 }
+}

@@ -1,0 +1,99 @@
+//! Making a task.
+
+use crate::asyncio::IS_COROUTINE;
+use crate::future;
+use crate::state::tasks;
+use crate::sys::error::{Builtin, raise_format};
+use crate::sys::intern::{CONTEXT, CORO, EAGER_START, IS_RUNNING, LOOP, NAME};
+use crate::sys::iter::is_native_coroutine;
+use crate::sys::lazy::Once;
+use crate::sys::object::{boolean, none};
+use crate::sys::{Layout, Object, Owned, Res, args, call, compat, containers, context, typeobj};
+
+use super::{TaskObject, eager, name, step};
+
+/// The parameters of `Task()`.
+pub(super) const PARAMETERS: usize = if compat::EAGER_TASKS { 5 } else { 4 };
+
+pub(super) static SIGNATURE: args::Signature<PARAMETERS> = args::Signature {
+    format: if compat::EAGER_TASKS { c"O|$OOOO:Task" } else { c"O|$OOO:Task" },
+    names: {
+        let mut names = [&CORO; PARAMETERS];
+        names[1] = &LOOP;
+        names[2] = &NAME;
+        names[3] = &CONTEXT;
+        if compat::EAGER_TASKS {
+            names[PARAMETERS - 1] = &EAGER_START;
+        }
+        names
+    },
+    positional: 1,
+    required: 1,
+};
+
+/// `Task.__init__`
+#[inline]
+pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMETERS]) -> Res<()> {
+    let [coroutine, event_loop, task_name, task_context] = [0, 1, 2, 3].map(|i| arguments[i]);
+    let coroutine = coroutine.expect("a required argument");
+    let eager_start = match arguments.get(4) {
+        Some(Some(flag)) => call::is_true(flag)?,
+        _ => false,
+    };
+    future::initialize(task.future(), args::given(event_loop))?;
+    task.future().mark_as_task();
+    if !is_coroutine(coroutine)? {
+        task.set_log_destroy_pending(false);
+        return Err(raise_format(Builtin::TypeError.class(), c"a coroutine was expected, got %R", &[coroutine]));
+    }
+    task.context.set(match args::given(task_context) {
+        None => context::copy_current()?,
+        Some(given) if compat::TASK_CONTEXT_CHECKED && !context::is_context(given) => {
+            task.set_log_destroy_pending(false);
+            let text = c"a contextvars.Context was expected, got %S";
+            return Err(raise_format(Builtin::TypeError.class(), text, &[&*typeobj::name(given)?]));
+        }
+        Some(given) => given.own(),
+    });
+    task.waiting_for.clear();
+    task.set_must_cancel(false);
+    task.set_log_destroy_pending(true);
+    task.cancels_requested.set(0);
+    task.coroutine.set(coroutine.own());
+    task.name.set(name::for_new_task(args::given(task_name))?);
+    let event_loop_used = task.future().require_loop()?;
+    if eager_start {
+        let asked: &Object =
+            if compat::EAGER_START_ON_FOUND_LOOP { &event_loop_used } else { event_loop.unwrap_or(none()) };
+        if call::call_method(&IS_RUNNING, &[asked], None)?.is(boolean(true)) {
+            return eager::start(task, &event_loop_used);
+        }
+    }
+    step::call_soon(task, &event_loop_used, None)?;
+    tasks::link(task);
+    Ok(())
+}
+
+/// Types that `asyncio.iscoroutine` has accepted; at most 100 of them.
+static COROUTINE_TYPES: Once = Once::new();
+const COROUTINE_TYPES_MAX: usize = 100;
+
+#[inline]
+fn is_coroutine(object: &Object) -> Res<bool> {
+    if is_native_coroutine(object) { Ok(true) } else { is_other_coroutine(object) }
+}
+
+fn is_other_coroutine(object: &Object) -> Res<bool> {
+    let accepted = COROUTINE_TYPES.get_or_init(|| containers::new_set(None))?;
+    let class: Owned = typeobj::class_of(object).own();
+    if containers::set_contains(accepted, &class)? {
+        return Ok(true);
+    }
+    if !call::is_true(&*call::call1(IS_COROUTINE.get()?, object)?)? {
+        return Ok(false);
+    }
+    if containers::set_len(accepted) < COROUTINE_TYPES_MAX {
+        containers::set_add(accepted, &class)?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,153 @@
+//! The memory of a task: layout, the collector's view of it, and its last words.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::ops::ControlFlow;
+
+use pyo3::ffi;
+
+use crate::future::{self, FutureObject};
+use crate::state::tasks::{self, Linked, Node};
+use crate::sys::error::guard;
+use crate::sys::freelist::Freelist;
+use crate::sys::gc::{Visited, Visitor, untrack};
+use crate::sys::intern::TASK;
+use crate::sys::typeobj::StaticType;
+use crate::sys::{Field, Layout, Object, Owned, Res};
+
+/// A future, then what drives it. Laid out as CPython 3.14's `TaskObj`, like the future.
+#[repr(C)]
+pub(crate) struct TaskObject {
+    future: FutureObject,
+    /// `cancel()` calls not taken back by `uncancel()`.
+    pub(super) cancels_requested: Cell<i32>,
+    /// What the coroutine is waiting for.
+    pub(super) waiting_for: Field,
+    /// Not set before initialisation, and after an eager start that ran to the end.
+    pub(super) coroutine: Field,
+    /// A string, or the number of a name that nobody has asked for yet.
+    pub(super) name: Field,
+    pub(super) context: Field,
+    node: Node,
+}
+
+// SAFETY: repr(C), begins with a future and so with the head, all cells.
+unsafe impl Layout for TaskObject {}
+
+impl Linked for TaskObject {
+    const NODE_OFFSET: usize = std::mem::offset_of!(TaskObject, node);
+}
+
+/// The next step throws `CancelledError` into the coroutine.
+const MUST_CANCEL: u8 = 1;
+/// The loop is told if the task dies while it is pending.
+const LOG_DESTROY_PENDING: u8 = 2;
+
+pub(crate) static TYPE: StaticType<TaskObject> = StaticType::new();
+static FREELIST: Freelist = Freelist::new();
+
+// Where CPython 3.14's `.AsyncioDebug` section says that things are (before 3.13, behind the instance's attributes).
+#[cfg(Py_3_13)]
+const _: () = assert!(
+    std::mem::offset_of!(TaskObject, coroutine) == 128
+        && std::mem::offset_of!(TaskObject, name) == 136
+        && TaskObject::NODE_OFFSET == 152
+        && size_of::<TaskObject>() == 168
+);
+
+impl TaskObject {
+    /// The type's name, as messages about its attributes have it.
+    pub(crate) const NAME: &'static CStr = c"_asyncio.Task";
+
+    #[inline]
+    pub(crate) fn future(&self) -> &FutureObject {
+        &self.future
+    }
+
+    #[inline]
+    pub(super) fn must_cancel(&self) -> bool {
+        self.future.task_flags.has(MUST_CANCEL)
+    }
+
+    #[inline]
+    pub(super) fn set_must_cancel(&self, value: bool) {
+        self.future.task_flags.put(MUST_CANCEL, value);
+    }
+
+    pub(super) fn log_destroy_pending(&self) -> bool {
+        self.future.task_flags.has(LOG_DESTROY_PENDING)
+    }
+
+    pub(super) fn set_log_destroy_pending(&self, value: bool) {
+        self.future.task_flags.put(LOG_DESTROY_PENDING, value);
+    }
+
+    /// Pending in the given loop? `None` for a subclass, whose `done()` may say what it likes.
+    pub(crate) fn is_pending_in(&self, event_loop: &Object) -> Option<bool> {
+        TYPE.is_exact(self.as_object()).then(|| self.future.is_pending() && self.future.belongs_to(event_loop))
+    }
+}
+
+/// A new, uninitialised task of the exact type.
+#[inline]
+pub(super) fn allocate() -> Res<Owned<TaskObject>> {
+    FREELIST.allocate(&TYPE)
+}
+
+pub(super) fn visit(task: &TaskObject, visitor: Visitor) -> Visited {
+    future::visit(&task.future, visitor)?;
+    visitor.field(&task.waiting_for)?;
+    visitor.field(&task.coroutine)?;
+    visitor.field(&task.name)?;
+    visitor.field(&task.context)?;
+    ControlFlow::Continue(())
+}
+
+fn clear_fields(task: &TaskObject) {
+    task.waiting_for.clear();
+    task.coroutine.clear();
+    task.name.clear();
+    task.context.clear();
+}
+
+/// `tp_clear`
+pub(super) fn clear(task: &TaskObject) {
+    future::clear(&task.future);
+    clear_fields(task);
+}
+
+/// `tp_finalize`: a task that dies pending, an exception that nobody has retrieved.
+pub(super) fn finalize(task: &TaskObject) {
+    if task.future.is_pending() && task.log_destroy_pending() {
+        future::report_to_loop(&task.future, c"Task was destroyed but it is pending!", &TASK);
+    }
+    future::finalize(&task.future);
+}
+
+/// Does the finaliser have anything to say?
+#[inline]
+fn needs_finalizer(task: &TaskObject) -> bool {
+    (task.future.is_pending() && task.log_destroy_pending())
+        || task.future.logs_traceback()
+        || !TYPE.is_exact(task.as_object())
+}
+
+pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    guard((), || {
+        // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
+        // bring it back to life; then it is not ours to free. It may also have registered it anew, so the task is
+        // unlinked after it, and before anything else can run Python code.
+        unsafe {
+            let task = TaskObject::from_ptr(object);
+            if needs_finalizer(task) && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
+                return;
+            }
+            tasks::unlink(task);
+            untrack(task);
+            future::take_apart(&task.future);
+            clear_fields(task);
+            task.cancels_requested.set(0);
+            FREELIST.free(object, &TYPE);
+        }
+    });
+}

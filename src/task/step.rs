@@ -1,0 +1,141 @@
+//! One step of a task: from where its coroutine stands to its next `await` that has to wait, or to its end.
+
+use crate::asyncio;
+use crate::future;
+use crate::sched::{self, Entry, Job};
+use crate::state::{tasks, thread};
+use crate::sys::error::{self, Builtin, fetch, is_exit, raise, raise_format, restore};
+use crate::sys::iter::{Sent, send_none, throw};
+use crate::sys::object::none;
+use crate::sys::{Layout, Object, Owned, Raised, Res, compat};
+
+use super::{TYPE, TaskObject, step_wrapper, suspend};
+
+/// What a step says to who called it: CPython's step returns the result of `Future.cancel`, `True`, when the
+/// coroutine ended cancelled, else `None`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stepped {
+    Normally,
+    Cancelled,
+}
+
+impl Stepped {
+    pub(super) fn into_object(self) -> Owned {
+        match self {
+            Stepped::Normally => none().own(),
+            Stepped::Cancelled => crate::sys::object::boolean(true).own(),
+        }
+    }
+}
+
+/// A step as work for a loop: of the target, a task; the argument is an exception to throw into its coroutine.
+static STEP: Job = Job {
+    run: |task, exception| step(TYPE.expect(task), exception.map(Layout::own)).map(drop),
+    callback: |task, exception| Ok((step_wrapper::new(task, exception)?, None)),
+};
+
+/// Asks the loop to do a step soon, throwing the exception if there is one.
+#[inline]
+pub(super) fn call_soon(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<()> {
+    let target = task.as_object().own();
+    sched::call_soon(event_loop, Entry { job: &STEP, target, argument: exception, context: task.context.get_or_none() })
+}
+
+#[cold]
+pub(super) fn uninitialized() -> Raised {
+    raise(Builtin::RuntimeError.class(), c"uninitialized Task object")
+}
+
+/// Does a step, with the task as its loop's current one. The caller holds a reference to the task and has entered its
+/// context.
+#[inline]
+pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<Stepped> {
+    let event_loop = task.future().event_loop().ok_or_else(uninitialized)?;
+    thread::enter_task(&event_loop, task.as_object())?;
+    match advance(task, &event_loop, exception) {
+        Ok(stepped) => thread::leave_task(&event_loop, task.as_object()).map(|()| stepped),
+        Err(raised) => Err(error::chain(raised, || thread::leave_task(&event_loop, task.as_object()))),
+    }
+}
+
+/// A step without the current task's bookkeeping.
+#[inline]
+pub(super) fn advance(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
+    if !task.future().is_pending() {
+        return Err(already_done(task, exception.as_deref()));
+    }
+    let exception = if task.must_cancel() { Some(cancellation(task, exception)?) } else { exception };
+    task.waiting_for.clear();
+    let coroutine = task.coroutine.get().ok_or_else(uninitialized)?;
+    let sent = match exception {
+        None => send_none(&coroutine),
+        Some(exception) => throw(&coroutine, &exception),
+    };
+    match sent {
+        Ok(Sent::Yielded(awaited)) => suspend::suspend(task, event_loop, awaited).map(|()| Stepped::Normally),
+        Ok(Sent::Returned(value)) => returned(task, value),
+        Err(raised) => failed(task, raised),
+    }
+}
+
+#[cold]
+fn already_done(task: &TaskObject, exception: Option<&Object>) -> Raised {
+    let text =
+        if compat::STEP_NAME_MANGLED { c"__step(): already done: %R %R" } else { c"_step(): already done: %R %R" };
+    match asyncio::invalid_state_error() {
+        Ok(class) => raise_format(class, text, &[task.as_object(), exception.unwrap_or(none())]),
+        Err(raised) => raised,
+    }
+}
+
+/// The exception to throw when a cancellation is due: the given one if it is a cancellation itself.
+fn cancellation(task: &TaskObject, given: Option<Owned>) -> Res<Owned> {
+    let exception = match given {
+        Some(given) if asyncio::is_cancelled_error(&given)? => given,
+        _ => future::make_cancelled_error(task.future())?,
+    };
+    task.set_must_cancel(false);
+    Ok(exception)
+}
+
+/// The coroutine has returned. It is the future's own `set_result` that is called, whatever a subclass says.
+#[inline]
+fn returned(task: &TaskObject, value: Owned) -> Res<Stepped> {
+    let future = task.future();
+    leave_list(task);
+    if task.must_cancel() {
+        // Cancelled during its last step (bpo-30048).
+        task.set_must_cancel(false);
+        let message = future.cancel_message().get();
+        future::cancel(future, message.as_deref())?;
+    } else {
+        future::set_result(future, value)?;
+    }
+    Ok(Stepped::Normally)
+}
+
+/// The coroutine has raised.
+fn failed(task: &TaskObject, raised: Raised) -> Res<Stepped> {
+    let future = task.future();
+    let exception = fetch(raised);
+    leave_list(task);
+    if asyncio::is_cancelled_error(&exception)? {
+        // The very exception travels on, with its traceback, to the first who asks for the result.
+        future.keep_cancelled_error(exception);
+        future::cancel(future, None)?;
+        return Ok(Stepped::Cancelled);
+    }
+    future::set_exception(future, &exception)?;
+    if is_exit(&exception) {
+        return Err(restore(exception));
+    }
+    Ok(Stepped::Normally)
+}
+
+/// From 3.14 on, a task leaves the list when it is done; before, when it dies.
+#[inline]
+fn leave_list(task: &TaskObject) {
+    if compat::TASKS_PER_THREAD {
+        tasks::unlink(task);
+    }
+}

@@ -14,7 +14,7 @@ use std::ptr;
 use crate::asyncio;
 use crate::sys::intern::{ADD, DISCARD, DONE};
 use crate::sys::lazy::{Lazy, Once};
-use crate::sys::{Layout, Object, Owned, Res, call, compat, containers};
+use crate::sys::{Layout, Object, Owned, Res, call, compat, containers, gc};
 
 /// A place in the list; null when not linked.
 #[repr(C)]
@@ -83,9 +83,9 @@ pub(crate) fn linked<T: Linked>() -> Vec<Owned<T>> {
         // SAFETY: a linked node lies at this offset of a living object.
         let task: &T = unsafe { &*node.byte_sub(T::NODE_OFFSET).cast() };
         // A subclass's deallocator may run Python code (weakref callbacks) when the count has reached zero and ours
-        // has not run yet; such a task is dead.
-        // SAFETY: a living object.
-        if unsafe { pyo3::ffi::Py_REFCNT(task.as_ptr()) } > 0 {
+        // has not run yet; such a task is dead. Where tasks were held by weak references, the collector has cleared
+        // these before it finalises anything, so one that its finaliser brought back is not listed either.
+        if gc::is_alive(task) && (compat::TASKS_PER_THREAD || !gc::is_finalized(task)) {
             tasks.push(task.own());
         }
         // SAFETY: as above.

@@ -48,3 +48,15 @@ pub(crate) fn untrack<T: Layout>(object: &T) {
     // SAFETY: an object of a GC type.
     unsafe { ffi::PyObject_GC_UnTrack(object.as_ptr().cast()) }
 }
+
+/// Has its finaliser run?
+pub(crate) fn is_finalized<T: Layout>(object: &T) -> bool {
+    // SAFETY: an object of a GC type.
+    unsafe { ffi::PyObject_GC_IsFinalized(object.as_ptr()) != 0 }
+}
+
+/// Does anybody hold a reference, i.e. has its deallocation not begun?
+pub(crate) fn is_alive<T: Layout>(object: &T) -> bool {
+    // SAFETY: memory of an object.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) > 0 }
+}

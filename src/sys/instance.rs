@@ -67,6 +67,16 @@ mod place {
     use super::{Layout, Visited, Visitor, c_ulong, ffi};
     use crate::sys::Object;
 
+    // Exported by CPython from 3.13 on; pyo3-ffi does not declare them.
+    unsafe extern "C" {
+        fn PyObject_VisitManagedDict(
+            object: *mut ffi::PyObject,
+            visit: ffi::visitproc,
+            argument: *mut std::ffi::c_void,
+        ) -> std::ffi::c_int;
+        fn PyObject_ClearManagedDict(object: *mut ffi::PyObject);
+    }
+
     /// Nothing: the interpreter keeps both in front of the object.
     #[repr(C)]
     pub(crate) struct Instance {}
@@ -82,7 +92,7 @@ mod place {
         #[inline]
         pub(crate) fn visit(&self, owner: &Object, visitor: Visitor) -> Visited {
             // SAFETY: an object whose type has a managed dict, and the collector's own function and argument.
-            match unsafe { ffi::PyObject_VisitManagedDict(owner.as_ptr(), visitor.visit, visitor.argument) } {
+            match unsafe { PyObject_VisitManagedDict(owner.as_ptr(), visitor.visit, visitor.argument) } {
                 0 => ControlFlow::Continue(()),
                 stop => ControlFlow::Break(stop),
             }
@@ -92,7 +102,7 @@ mod place {
         #[inline]
         pub(crate) fn clear(&self, owner: &Object) {
             // SAFETY: an object whose type has a managed dict.
-            unsafe { ffi::PyObject_ClearManagedDict(owner.as_ptr()) };
+            unsafe { PyObject_ClearManagedDict(owner.as_ptr()) };
         }
 
         #[allow(clippy::unused_self)]

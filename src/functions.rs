@@ -1,7 +1,7 @@
 //! The functions of the module: running loop, current task, registry, call graph.
 
 use crate::future;
-use crate::state::{self, tasks, thread};
+use crate::state::{tasks, thread};
 use crate::sys::intern::{LOOP, STACKLEVEL, TASK};
 use crate::sys::object::none;
 use crate::sys::slots::{Method, keywords, noargs, one, positional};
@@ -66,7 +66,7 @@ fn register_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<()> {
     let given = required(given);
     match task::TYPE.downcast(given) {
         Some(native) => {
-            tasks::link(native);
+            task::LIST.link(native);
             Ok(())
         }
         None => tasks::add_foreign(given),
@@ -77,7 +77,7 @@ fn unregister_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<()> {
     let given = required(given);
     match task::TYPE.downcast(given) {
         Some(native) => {
-            tasks::unlink(native);
+            task::LIST.unlink(native);
             Ok(())
         }
         None => tasks::discard_foreign(given),
@@ -88,7 +88,7 @@ fn register_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<(
     let given = required(given);
     match task::TYPE.downcast(given) {
         Some(native) if compat::TASKS_PER_THREAD => {
-            tasks::link(native);
+            task::LIST.link(native);
             Ok(())
         }
         _ => tasks::add_eager(given),
@@ -99,7 +99,7 @@ fn unregister_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res
     let given = required(given);
     match task::TYPE.downcast(given) {
         Some(native) if compat::TASKS_PER_THREAD => {
-            tasks::unlink(native);
+            task::LIST.unlink(native);
             Ok(())
         }
         _ => tasks::discard_eager(given),
@@ -109,7 +109,7 @@ fn unregister_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res
 /// The native tasks of the list, for the public container that shows them (up to 3.13).
 fn linked_tasks(_module: &Object) -> Res<Owned> {
     let list = containers::new_list()?;
-    for task in tasks::linked::<TaskObject>() {
+    for task in tasks::listed(&task::LIST) {
         containers::list_append(&list, task.as_object())?;
     }
     Ok(list)
@@ -139,7 +139,7 @@ fn current_task(_module: &Object, [event_loop]: [Option<&Object>; 1]) -> Res<Own
 }
 
 fn all_tasks(_module: &Object, [event_loop]: [Option<&Object>; 1]) -> Res<Owned> {
-    tasks::all(&*loop_or_running(event_loop)?, TaskObject::is_pending_in)
+    tasks::all(&task::LIST, &*loop_or_running(event_loop)?, TaskObject::is_pending_in)
 }
 
 /// Calls `change` if both arguments are futures of ours.
@@ -168,7 +168,21 @@ fn future_discard_from_awaited_by(_module: &Object, arguments: &[&Object]) -> Re
 
 /// The functions that this version's module has.
 fn functions() -> Vec<Method> {
-    let mut functions = vec![
+    let mut functions = Vec::from(LOOP_FUNCTIONS);
+    functions.extend(TASK_FUNCTIONS);
+    if compat::EAGER_TASKS {
+        functions.extend(EAGER_TASK_FUNCTIONS);
+    } else {
+        functions.push(GET_EVENT_LOOP_AT);
+    }
+    functions.push(if compat::TASKS_PER_THREAD { ALL_TASKS_FUNCTION } else { LINKED_TASKS });
+    if compat::AWAITED_BY {
+        functions.extend(AWAITED_BY_FUNCTIONS);
+    }
+    functions
+}
+
+const LOOP_FUNCTIONS: [Method; 4] = [
         noargs!(
             Object,
             c"get_event_loop",
@@ -193,6 +207,9 @@ fn functions() -> Vec<Method> {
             set_running_loop,
             c"_set_running_loop($module, loop, /)\n--\n\nSet the event loop that runs in this thread, None for none.\n\nFor event loops."
         ),
+];
+
+const TASK_FUNCTIONS: [Method; 4] = [
         keywords!(
             Object,
             c"_register_task",
@@ -221,18 +238,17 @@ fn functions() -> Vec<Method> {
             leave_task,
             c"_leave_task($module, /, loop, task)\n--\n\nEnd what _enter_task() began, after the task's step.\n\nFor task implementations. Raises RuntimeError if the task is not the current one."
         ),
-    ];
-    if !compat::EAGER_TASKS {
-        functions.push(keywords!(
-            Object,
-            c"_get_event_loop",
-            STACKLEVEL_SIGNATURE,
-            get_event_loop_at,
-            c"_get_event_loop($module, /, stacklevel=3)\n--\n\nThe same as get_event_loop()."
-        ));
-    }
-    if compat::EAGER_TASKS {
-        functions.extend([
+];
+
+const GET_EVENT_LOOP_AT: Method = keywords!(
+    Object,
+    c"_get_event_loop",
+    STACKLEVEL_SIGNATURE,
+    get_event_loop_at,
+    c"_get_event_loop($module, /, stacklevel=3)\n--\n\nThe same as get_event_loop()."
+);
+
+const EAGER_TASK_FUNCTIONS: [Method; 4] = [
             keywords!(
                 Object,
                 c"_register_eager_task",
@@ -261,26 +277,25 @@ fn functions() -> Vec<Method> {
                 current_task,
                 c"current_task($module, /, loop=None)\n--\n\nReturn the task that the loop (by default the running one) is executing, or None."
             ),
-        ]);
-    }
-    if compat::TASKS_PER_THREAD {
-        functions.push(keywords!(
+];
+
+const ALL_TASKS_FUNCTION: Method = keywords!(
             Object,
             c"all_tasks",
             ALL_TASKS,
             all_tasks,
             c"all_tasks($module, /, loop=None)\n--\n\nReturn a set of the loop's tasks that are not done; of the running loop by default."
-        ));
-    } else {
-        functions.push(noargs!(
-            Object,
-            c"_linked_tasks",
-            linked_tasks,
-            c"_linked_tasks($module, /)\n--\n\nReturn a list of all native tasks that exist."
-        ));
-    }
-    if compat::AWAITED_BY {
-        functions.extend([
+);
+
+/// For `rasyncio._scheduled_tasks`.
+const LINKED_TASKS: Method = noargs!(
+    Object,
+    c"_linked_tasks",
+    linked_tasks,
+    c"_linked_tasks($module, /)\n--\n\nReturn a list of all native tasks that exist."
+);
+
+const AWAITED_BY_FUNCTIONS: [Method; 2] = [
             positional!(
                 Object,
                 c"future_add_to_awaited_by",
@@ -293,10 +308,7 @@ fn functions() -> Vec<Method> {
                 future_discard_from_awaited_by,
                 c"future_discard_from_awaited_by($module, fut, waiter, /)\n--\n\nTake back what future_add_to_awaited_by(fut, waiter) noted."
             ),
-        ]);
-    }
-    functions
-}
+];
 
 /// Adds the functions. Called once, by the module's initialisation.
 pub(crate) fn init(module: &Object) -> Res<()> {
@@ -312,8 +324,13 @@ pub(crate) fn init(module: &Object) -> Res<()> {
 static AFTER_FORK_IN_CHILD: StaticMethod =
     StaticMethod::new(noargs!(Object, c"after_fork_in_child", after_fork_in_child, c""));
 
-fn after_fork_in_child(_module: &Object) -> Res<()> {
-    state::after_fork_in_child()
+/// No loop runs in a forked child, no task is current there, and (as in CPython from 3.14 on) the parent's tasks are
+/// no longer listed (gh-139894).
+fn after_fork_in_child(_module: &Object) {
+    thread::forget();
+    if compat::TASKS_PER_THREAD {
+        task::LIST.clear();
+    }
 }
 
 /// Arranges for the reset in forked children, where the platform forks. Called once, by the module's initialisation.

@@ -29,7 +29,8 @@ fn _asyncio(module: &Bound<'_, PyModule>) -> PyResult<()> {
             "rasyncio does not support free-threaded builds of CPython yet; use a build with the GIL, or asyncio as it is",
         ));
     }
-    module.add("__rasyncio_version__", env!("CARGO_PKG_VERSION"))?;
+    // Not by `add`, which would make an `__all__`.
+    module.setattr("__rasyncio_version__", env!("CARGO_PKG_VERSION"))?;
     init(sys::lazy::from_bound(module.as_any())).map_err(|sys::Raised| PyErr::fetch(module.py()))
 }
 

@@ -22,7 +22,7 @@ class ScheduledTasks(weakref.WeakSet[Any]):
     __ixor__ = MutableSet.__ixor__  # type: ignore[assignment]
     __isub__ = MutableSet.__isub__  # type: ignore[assignment]
     pop = MutableSet.pop
-    remove = MutableSet.remove
+    remove = MutableSet.remove  # type: ignore[assignment]
     clear = MutableSet.clear
 
     @property

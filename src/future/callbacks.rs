@@ -5,10 +5,13 @@
 //! do, and shown as a callable (`Task.task_wakeup`) only to those who look.
 
 use crate::sched::{self, Entry, Job};
+use crate::sys::error::{Builtin, raise};
+use crate::sys::field::Content;
+use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
 
 use super::FutureObject;
-use super::object::{WAITER, not_initialized};
+use super::object::not_initialized;
 
 /// How a waiter is woken up.
 pub(crate) struct WaiterJob {
@@ -18,6 +21,7 @@ pub(crate) struct WaiterJob {
 }
 
 /// Somebody who awaits a future natively.
+#[derive(Clone)]
 pub(crate) struct Waiter {
     pub(crate) target: Owned,
     pub(crate) kind: &'static WaiterJob,
@@ -29,56 +33,44 @@ static CALLBACK: Job = Job {
     callback: |callback, future| Ok((callback.own(), future.map(Layout::own))),
 };
 
-/// The first callback, moved out of the future or about to be moved in.
+/// The first callback, outside of the future's two fields.
+#[derive(Clone)]
 pub(super) enum First {
-    Callback { callback: Owned, context: Option<Owned> },
+    Callback { callback: Owned, context: Owned },
     Waiter(Waiter),
 }
 
 impl First {
+    /// Moves it out of the future.
+    #[inline]
     pub(super) fn take(future: &FutureObject) -> Option<First> {
-        if future.flags.has(WAITER) {
-            future.flags.put(WAITER, false);
-            let kind = future.context0.take_foreign().cast::<WaiterJob>();
-            // SAFETY: with the flag set the field holds what `put` stored: a `&'static WaiterJob`.
-            let kind = unsafe { &*kind };
-            return future.callback0.take().map(|target| First::Waiter(Waiter { target, kind }));
-        }
-        let context = future.context0.take();
-        future.callback0.take().map(|callback| First::Callback { callback, context })
+        let (target, context) = (future.callback0.take(), future.context0.take());
+        Some(match (target?, context) {
+            (target, Content::Static(kind)) => First::Waiter(Waiter { target, kind }),
+            (callback, Content::Object(context)) => First::Callback { callback, context },
+            (callback, Content::Nothing) => First::Callback { callback, context: none().own() },
+        })
     }
 
-    /// The future's two fields must not be set.
+    /// Moves it into the future, where no other may be.
+    #[inline]
     fn put(self, future: &FutureObject) {
-        match self {
-            First::Callback { callback, context } => {
-                future.callback0.set(callback);
-                drop(future.context0.replace(context));
-            }
-            First::Waiter(Waiter { target, kind }) => {
-                future.callback0.set(target);
-                future.context0.set_foreign(std::ptr::from_ref(kind).cast());
-                future.flags.put(WAITER, true);
-            }
-        }
+        let (target, context) = match self {
+            First::Callback { callback, context } => (callback, Content::Object(context)),
+            First::Waiter(Waiter { target, kind }) => (target, Content::Static(kind)),
+        };
+        future.callback0.set(target);
+        future.context0.set(context);
     }
 
-    /// The first callback as a callable and its context, without changing the future.
+    /// The future's first callback as a callable and its context.
     fn peek(future: &FutureObject) -> Res<Option<(Owned, Owned)>> {
         let Some(first) = First::take(future) else {
             return Ok(None);
         };
-        let copy = match &first {
-            First::Callback { callback, context } => {
-                First::Callback { callback: callback.clone(), context: context.clone() }
-            }
-            First::Waiter(waiter) => First::Waiter(Waiter { target: waiter.target.clone(), kind: waiter.kind }),
-        };
-        first.put(future);
-        match copy {
-            First::Callback { callback, context } => {
-                Ok(Some((callback, context.unwrap_or_else(|| crate::sys::object::none().own()))))
-            }
+        first.clone().put(future);
+        match first {
+            First::Callback { callback, context } => Ok(Some((callback, context))),
             First::Waiter(waiter) => waiter.as_callback(future).map(Some),
         }
     }
@@ -119,10 +111,7 @@ pub(crate) fn add_waiter(future: &FutureObject, waiter: Waiter) -> Res<()> {
 /// `add_done_callback(callback, context=context)`
 pub(super) fn add(future: &FutureObject, callback: &Object, context: Option<&Object>) -> Res<()> {
     let Some(event_loop) = future.event_loop.get() else {
-        return Err(crate::sys::error::raise(
-            crate::sys::error::Builtin::RuntimeError.class(),
-            c"uninitialized Future object",
-        ));
+        return Err(raise(Builtin::RuntimeError.class(), c"uninitialized Future object"));
     };
     let context = match context {
         Some(context) => context.own(),
@@ -132,7 +121,7 @@ pub(super) fn add(future: &FutureObject, callback: &Object, context: Option<&Obj
         return call_callback_soon(&event_loop, callback.own(), future, context);
     }
     if !future.callback0.is_set() && !future.callbacks.is_set() {
-        First::Callback { callback: callback.own(), context: Some(context) }.put(future);
+        First::Callback { callback: callback.own(), context }.put(future);
         return Ok(());
     }
     append(future, callback, &context)
@@ -140,15 +129,13 @@ pub(super) fn add(future: &FutureObject, callback: &Object, context: Option<&Obj
 
 fn append(future: &FutureObject, callback: &Object, context: &Object) -> Res<()> {
     let pair = containers::tuple(&[callback, context])?;
-    match future.callbacks.get() {
-        Some(callbacks) => containers::list_append(&callbacks, &pair),
-        None => {
-            let callbacks = containers::new_list()?;
-            containers::list_append(&callbacks, &pair)?;
-            future.callbacks.set(callbacks);
-            Ok(())
-        }
+    if let Some(callbacks) = future.callbacks.get() {
+        return containers::list_append(&callbacks, &pair);
     }
+    let callbacks = containers::new_list()?;
+    containers::list_append(&callbacks, &pair)?;
+    future.callbacks.set(callbacks);
+    Ok(())
 }
 
 /// Hands all callbacks to the loop, in order. If one cannot be scheduled, those behind it are dropped.
@@ -166,7 +153,6 @@ pub(super) fn schedule(future: &FutureObject) -> Res<()> {
     match first {
         Some(First::Waiter(waiter)) => waiter.call_soon(&event_loop, future)?,
         Some(First::Callback { callback, context }) => {
-            let context = context.unwrap_or_else(|| crate::sys::object::none().own());
             call_callback_soon(&event_loop, callback, future, context)?;
         }
         None => {}
@@ -233,7 +219,7 @@ pub(super) fn list(future: &FutureObject) -> Res<Owned> {
     let first = First::peek(future)?;
     let further = future.callbacks.get();
     if first.is_none() && further.is_none() {
-        return Ok(crate::sys::object::none().own());
+        return Ok(none().own());
     }
     let list = containers::new_list()?;
     if let Some((callback, context)) = first {

@@ -117,11 +117,10 @@ fn send(iterator: &IteratorObject, _value: &Object) -> Res<Owned> {
 fn throw(iterator: &IteratorObject, arguments: &[&Object]) -> Res<Owned> {
     match arguments.len() {
         0 => return Err(args::arity_error(c"throw expected at least 1 argument, got %S", 0)),
-        1 => {}
         2 | 3 if compat::THROW_SIGNATURE_DEPRECATED => error::warn_deprecated(
             c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.",
         )?,
-        2 | 3 => {}
+        1..=3 => {}
         given => return Err(args::arity_error(c"throw expected at most 3 arguments, got %S", given)),
     }
     let kind = arguments[0];

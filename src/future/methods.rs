@@ -130,11 +130,6 @@ fn set_cancel_message(future: &FutureObject, value: &Object) {
     future.cancel_message.set(value.own());
 }
 
-fn set_cancel_message_status(future: &FutureObject, value: &Object) -> Res<()> {
-    set_cancel_message(future, value);
-    Ok(())
-}
-
 /// The methods that CPython defines on `Task` a second time, just as they are.
 pub(crate) const INHERITED_BY_TASK: [Method; 2] = [MAKE_CANCELLED_ERROR, CLASS_GETITEM];
 
@@ -254,7 +249,7 @@ pub(crate) fn inherited_getsets() -> Vec<ffi::PyGetSetDef> {
             FutureObject,
             c"_cancel_message",
             get_cancel_message,
-            set_cancel_message_status,
+            set_cancel_message,
             c"What cancel() was called with, for the CancelledError."
         ),
     ];

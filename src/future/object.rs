@@ -10,11 +10,14 @@ use crate::asyncio;
 use crate::sched;
 use crate::state::thread;
 use crate::sys::error::{Builtin, guard, raise, raise_format};
+use crate::sys::field::ObjectOrStatic;
 use crate::sys::freelist::Freelist;
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::instance::Instance;
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Flags, Layout, Object, Owned, Raised, Res, compat};
+
+use super::callbacks::{First, WaiterJob};
 
 /// What has become of a future.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,10 +34,10 @@ pub(crate) struct FutureObject {
     head: Object,
     /// Set by initialisation; an object without a loop is not initialised.
     pub(super) event_loop: Field,
-    /// The first callback, or the waiter if `WAITER` is set.
+    /// The first callback, or the object that waits.
     pub(super) callback0: Field,
-    /// The first callback's context, or the waiter's kind (no Python object) if `WAITER` is set.
-    pub(super) context0: Field,
+    /// The first callback's context, or what to do with the object that waits.
+    pub(super) context0: ObjectOrStatic<WaiterJob>,
     /// A list of `(callback, context)` for the second callback and on.
     pub(super) callbacks: Field,
     pub(super) exception: Field,
@@ -64,8 +67,6 @@ unsafe impl Layout for FutureObject {}
 pub(super) const LOG_TRACEBACK: u8 = 1;
 /// Somebody is awaiting the future: set by its iterator, cleared by the task that understood.
 pub(super) const BLOCKING: u8 = 2;
-/// `callback0` and `context0` are a waiter.
-pub(super) const WAITER: u8 = 4;
 
 pub(crate) static TYPE: StaticType<FutureObject> = StaticType::new();
 static FREELIST: Freelist = Freelist::new();
@@ -188,9 +189,7 @@ pub(crate) fn visit(future: &FutureObject, visitor: Visitor) -> Visited {
     visitor.class_of(&future.head)?;
     visitor.field(&future.event_loop)?;
     visitor.field(&future.callback0)?;
-    if !future.flags.has(WAITER) {
-        visitor.field(&future.context0)?;
-    }
+    visitor.address(future.context0.object_ptr())?;
     visitor.field(&future.callbacks)?;
     visitor.field(&future.exception)?;
     visitor.field(&future.exception_traceback)?;
@@ -204,7 +203,7 @@ pub(crate) fn visit(future: &FutureObject, visitor: Visitor) -> Visited {
 }
 
 fn clear_fields(future: &FutureObject) {
-    drop(super::callbacks::First::take(future));
+    drop(First::take(future));
     future.event_loop.clear();
     future.callbacks.clear();
     future.exception.clear();

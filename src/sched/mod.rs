@@ -18,8 +18,11 @@ pub(crate) struct Job {
     /// Does it; the caller has entered the entry's context.
     pub(crate) run: fn(target: &Object, argument: Option<&Object>) -> Res<()>,
     /// The same as a Python callable and its argument, for loops that want these and for people who look.
-    pub(crate) callback: fn(target: &Object, argument: Option<&Object>) -> Res<(Owned, Option<Owned>)>,
+    pub(crate) callback: fn(target: &Object, argument: Option<&Object>) -> Res<Callback>,
 }
+
+/// A callable, and its one argument if it has one.
+pub(crate) type Callback = (Owned, Option<Owned>);
 
 /// One piece of work for a loop.
 pub(crate) struct Entry {

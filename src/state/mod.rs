@@ -16,10 +16,3 @@ pub(crate) fn init(module: &Object) -> Res<()> {
     thread::init(module)?;
     tasks::init(module)
 }
-
-/// In the child of a fork: no loop runs, no task is current, and the parent's tasks are none of ours (gh-139894).
-pub(crate) fn after_fork_in_child() -> Res<()> {
-    thread::forget();
-    tasks::forget();
-    Ok(())
-}

@@ -33,10 +33,10 @@ impl<const N: usize> Signature<N> {
         positional: usize,
         keywords: *mut ffi::PyObject,
     ) -> Res<[Option<&'a Object>; N]> {
-        // SAFETY: NULL or a tuple of strings, by the convention.
         let keyword_count = if keywords.is_null() {
             0
         } else {
+            // SAFETY: a tuple of strings, by the convention.
             usize::try_from(unsafe { ffi::PyTuple_GET_SIZE(keywords) }).unwrap_or(0)
         };
         let mut parsed = [None; N];
@@ -107,7 +107,7 @@ impl<const N: usize> Signature<N> {
             *place = name.text.as_ptr();
         }
         let mut values: [*mut ffi::PyObject; 5] = [ptr::null_mut(); 5];
-        let [a, b, c, d, e] = values.each_mut().map(ptr::from_mut);
+        let places = values.each_mut().map(ptr::from_mut);
         // SAFETY: the format takes N objects; places beyond N are not looked at. `names` ends with NULL.
         let parsed: c_int = unsafe {
             ffi::PyArg_ParseTupleAndKeywords(
@@ -115,11 +115,11 @@ impl<const N: usize> Signature<N> {
                 dict,
                 self.format.as_ptr(),
                 names.as_mut_ptr().cast(),
-                a,
-                b,
-                c,
-                d,
-                e,
+                places[0],
+                places[1],
+                places[2],
+                places[3],
+                places[4],
             )
         };
         if parsed == 0 {

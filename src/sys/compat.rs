@@ -44,7 +44,7 @@ pub(crate) const FORMAT_CALLBACK_TAKES_DEBUG: bool = cfg!(Py_3_13);
 pub(crate) const POLICY_GETTER: &str = if cfg!(Py_3_14) { "_get_event_loop_policy" } else { "get_event_loop_policy" };
 /// `type(task.__step)`: 3.11's has no module.
 pub(crate) const STEP_WRAPPER_NAME: &CStr =
-    if cfg!(Py_3_12) { c"_asyncio.TaskStepMethWrapper" } else { c"TaskStepMethWrapper" };
+    if cfg!(Py_3_12) { c"_asyncio.TaskStepMethWrapper" } else { c"builtins.TaskStepMethWrapper" };
 
 /// The raised exception, as a strong reference with its traceback in it, or NULL; clears the indicator.
 ///

@@ -59,7 +59,7 @@ pub(crate) fn raise(class: &Object, text: &CStr) -> Raised {
 /// (repr, str and qualified type name of an object), one for each of `objects` (at most two).
 #[cold]
 pub(crate) fn raise_format(class: &Object, format: &CStr, objects: &[&Object]) -> Raised {
-    debug_assert_eq!(format.to_bytes().iter().filter(|c| **c == b'%').count(), objects.len());
+    debug_assert_eq!(format.to_string_lossy().matches('%').count(), objects.len());
     let argument = |i: usize| objects.get(i).map_or(ptr::null_mut(), |o| o.as_ptr());
     // SAFETY: the format has as many object conversions as there are objects; C ignores the surplus arguments.
     unsafe { ffi::PyErr_Format(class.as_ptr(), format.as_ptr(), argument(0), argument(1)) };

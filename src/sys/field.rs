@@ -70,17 +70,72 @@ impl<T: Layout> Field<T> {
     }
 }
 
-impl Field {
-    /// Keeps an address that is no Python object in the field, for a use that the owner of the field knows of.
+impl<T: Layout> Default for Field<T> {
+    fn default() -> Self {
+        Field(Cell::new(ptr::null_mut()), PhantomData)
+    }
+}
+
+/// A nullable strong reference, or a reference to something static of Rust; all zeroes is "nothing".
+///
+/// The two are told apart by the lowest bit of the address, which is zero in that of an object.
+#[repr(transparent)]
+pub(crate) struct ObjectOrStatic<T: 'static>(Cell<*mut ffi::PyObject>, PhantomData<&'static T>);
+
+/// What an [`ObjectOrStatic`] holds.
+pub(crate) enum Content<T: 'static> {
+    Nothing,
+    Object(Owned),
+    Static(&'static T),
+}
+
+impl<T: 'static> Clone for Content<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Content::Nothing => Content::Nothing,
+            Content::Object(object) => Content::Object(object.clone()),
+            Content::Static(place) => Content::Static(place),
+        }
+    }
+}
+
+impl<T: 'static> ObjectOrStatic<T> {
+    const TAG: usize = 1;
+
+    /// The address of the object, or NULL if it is not one.
     #[inline]
-    pub(crate) fn set_foreign(&self, address: *const ()) {
-        self.0.set(address.cast_mut().cast());
+    pub(crate) fn object_ptr(&self) -> *mut ffi::PyObject {
+        let address = self.0.get();
+        if address.addr() & Self::TAG == 0 { address } else { ptr::null_mut() }
     }
 
-    /// Takes the address back; the field is then not set.
     #[inline]
-    pub(crate) fn take_foreign(&self) -> *const () {
-        self.0.replace(ptr::null_mut()).cast()
+    pub(crate) fn take(&self) -> Content<T> {
+        let address = self.0.replace(ptr::null_mut());
+        if address.is_null() {
+            Content::Nothing
+        } else if address.addr() & Self::TAG == 0 {
+            // SAFETY: the field's reference becomes the caller's.
+            Content::Object(unsafe { Owned::steal(address) })
+        } else {
+            // SAFETY: `set` tagged the address of a `&'static T`.
+            Content::Static(unsafe { &*address.map_addr(|a| a & !Self::TAG).cast::<T>() })
+        }
+    }
+
+    /// Replaces what there was.
+    #[inline]
+    pub(crate) fn set(&self, content: Content<T>) {
+        const { assert!(align_of::<T>() > Self::TAG) };
+        let address = match content {
+            Content::Nothing => ptr::null_mut(),
+            Content::Object(object) => object.into_ptr(),
+            Content::Static(place) => {
+                ptr::from_ref(place).cast_mut().cast::<ffi::PyObject>().map_addr(|a| a | Self::TAG)
+            }
+        };
+        let before = ObjectOrStatic::<T>(Cell::new(self.0.replace(address)), PhantomData);
+        drop(before.take());
     }
 }
 

@@ -37,15 +37,12 @@ impl Once {
     }
 
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Res<super::Owned>) -> Res<&Object> {
-        let value = match self.0.get(py()) {
-            Some(value) => value,
-            None => {
-                let made = make()?;
-                // SAFETY: a strong reference, handed from one owner to the other.
-                let made = unsafe { Bound::from_owned_ptr(py(), made.into_ptr()) };
-                // Whoever was first while `make` ran Python code has won.
-                self.0.get_or_init(py(), || made.unbind())
-            }
+        let value = if let Some(value) = self.0.get(py()) {
+            value
+        } else {
+            let object = to_py(&*make()?).unbind();
+            // Whoever was first while `make` ran Python code has won.
+            self.0.get_or_init(py(), || object)
         };
         // SAFETY: the reference in the static keeps the object alive for good.
         Ok(unsafe { Object::from_ptr(value.as_ptr()) })

@@ -25,7 +25,9 @@ pub(crate) mod instance;
 pub(crate) mod intern;
 pub(crate) mod iter;
 pub(crate) mod lazy;
+pub(crate) mod list;
 pub(crate) mod object;
+pub(crate) mod per_thread;
 pub(crate) mod slots;
 pub(crate) mod typeobj;
 

@@ -181,9 +181,9 @@ macro_rules! construct {
                 let make = || -> $crate::sys::Res<$crate::sys::Owned> {
                     // SAFETY: pure arithmetic on the vectorcall convention's count.
                     let positional = unsafe { pyo3::ffi::PyVectorcall_NARGS(count_and_flag) };
+                    let positional = usize::try_from(positional).unwrap_or(0);
                     // SAFETY: the arguments of a vectorcall.
-                    let parsed =
-                        unsafe { $signature.parse(arguments, usize::try_from(positional).unwrap_or(0), keywords)? };
+                    let parsed = unsafe { $signature.parse(arguments, positional, keywords)? };
                     let made: $crate::sys::Owned<$layout> = $allocate()?;
                     $function(&made, parsed)?;
                     Ok(made.into_object())
@@ -328,8 +328,8 @@ macro_rules! positional {
     }};
 }
 
-/// A read-only attribute (`fn(&T) -> impl IntoReturn`), or one that can be set (`fn(&T, &Object) -> Res<()>`; the layout
-/// then has the type's name as `NAME`, for the message when it is deleted).
+/// A read-only attribute (`fn(&T) -> impl IntoReturn`), or one that can be set (`fn(&T, &Object) -> impl IntoStatus`;
+/// the layout then has the type's name as `NAME`, for the message when it is deleted).
 macro_rules! getset {
     ($layout:ty, $name:literal, $get:path, $doc:literal) => {
         $crate::sys::slots::getset!(@make $layout, $name, $get, None, $doc)
@@ -348,10 +348,10 @@ macro_rules! getset {
                         <$crate::sys::Object as $crate::sys::Layout>::from_nullable(value),
                     )
                 };
-                $crate::sys::slots::IntoStatus::into_status(match value {
-                    Some(value) => $set(slf, value),
-                    None => Err($crate::sys::slots::deletion_refused(<$layout>::NAME, $name)),
-                })
+                match value {
+                    Some(value) => $crate::sys::slots::IntoStatus::into_status($set(slf, value)),
+                    None => $crate::sys::slots::deletion_refused(<$layout>::NAME, $name),
+                }
             })
         }
         $crate::sys::slots::getset!(@make $layout, $name, $get, Some(setter), $doc)
@@ -379,7 +379,7 @@ macro_rules! getset {
 
 /// The error of `del object.attribute`, in the words of this version. `class` is the type that defines the attribute.
 #[cold]
-pub(crate) fn deletion_refused(class: &CStr, attribute: &CStr) -> super::Raised {
+pub(crate) fn deletion_refused(class: &CStr, attribute: &CStr) -> c_int {
     let text = if super::compat::DELETE_NAMES_ATTRIBUTE {
         format!(
             "attribute '{}' of '{}' objects cannot be deleted",
@@ -389,7 +389,8 @@ pub(crate) fn deletion_refused(class: &CStr, attribute: &CStr) -> super::Raised 
     } else {
         "cannot delete attribute".to_owned()
     };
-    pyo3::exceptions::PyAttributeError::new_err(text).into()
+    pyo3::exceptions::PyAttributeError::new_err(text).restore(super::py());
+    -1
 }
 
 pub(crate) use {

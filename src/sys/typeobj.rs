@@ -236,8 +236,8 @@ impl StaticMethod {
 
     /// The method bound to an object, as a builtin function. The object must be of the layout that the method's
     /// function expects.
-    pub(crate) fn bind<T: Layout>(&'static self, slf: &T) -> Res<Owned> {
-        self.function(slf.as_object(), ptr::null_mut())
+    pub(crate) fn bind<T: Layout>(&'static self, object: &T) -> Res<Owned> {
+        self.function(object.as_object(), ptr::null_mut())
     }
 
     /// A function of a module, that names itself as of `module_name`.
@@ -245,10 +245,10 @@ impl StaticMethod {
         self.function(module, module_name.as_ptr())
     }
 
-    fn function(&'static self, slf: &Object, module_name: *mut ffi::PyObject) -> Res<Owned> {
+    fn function(&'static self, object: &Object, module_name: *mut ffi::PyObject) -> Res<Owned> {
         let definition = ptr::from_ref(&self.0).cast_mut();
         // SAFETY: a static definition, which the function only reads; it makes its own references to the objects.
-        unsafe { Owned::steal_or_raised(ffi::PyCFunction_NewEx(definition, slf.as_ptr(), module_name)) }
+        unsafe { Owned::steal_or_raised(ffi::PyCFunction_NewEx(definition, object.as_ptr(), module_name)) }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::state::{tasks, thread};
 use crate::sys::error;
-use crate::sys::{Layout, Object, Owned, Res, compat, context};
+use crate::sys::{Layout, Object, Res, compat, context};
 
-use super::TaskObject;
 use super::step::advance;
+use super::{LIST, TaskObject};
 
 /// Runs the coroutine until it has to wait. What it raises ends up in the task, except for exits.
 #[inline]
@@ -18,26 +18,26 @@ pub(super) fn start(task: &TaskObject, event_loop: &Object) -> Res<()> {
         // Nothing has happened yet, and all is undone, or the loop could not go on (gh-157301).
         return Err(error::chain(raised, || {
             task.set_log_destroy_pending(false);
-            tasks::unlink(task);
+            LIST.unlink(task);
             unregister(task)?;
             thread::swap_current_task(event_loop, outer.as_deref())
         }));
     }
     match advance(task, event_loop, None) {
-        Ok(_) => finish(task, event_loop, outer, &task_context),
-        Err(raised) => Err(error::chain(raised, || finish(task, event_loop, outer, &task_context))),
+        Ok(_) => finish(task, event_loop, outer.as_deref(), &task_context),
+        Err(raised) => Err(error::chain(raised, || finish(task, event_loop, outer.as_deref(), &task_context))),
     }
 }
 
-fn finish(task: &TaskObject, event_loop: &Object, outer: Option<Owned>, task_context: &Object) -> Res<()> {
+fn finish(task: &TaskObject, event_loop: &Object, outer: Option<&Object>, task_context: &Object) -> Res<()> {
     // Each of these has to be tried, whatever comes of the others.
-    let swapped = thread::swap_current_task(event_loop, outer.as_deref()).map(drop);
+    let swapped = thread::swap_current_task(event_loop, outer).map(drop);
     let unregistered = unregister(task);
     let exited = context::exit(task_context);
     if !task.future().is_pending() {
         task.coroutine.clear();
     } else if !compat::TASKS_PER_THREAD {
-        tasks::link(task);
+        LIST.link(task);
     }
     swapped.and(unregistered).and(exited)
 }
@@ -46,7 +46,7 @@ fn finish(task: &TaskObject, event_loop: &Object, outer: Option<Owned>, task_con
 #[inline]
 fn register(task: &TaskObject) -> Res<()> {
     if compat::TASKS_PER_THREAD {
-        tasks::link(task);
+        LIST.link(task);
         return Ok(());
     }
     tasks::add_eager(task.as_object())

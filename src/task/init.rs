@@ -2,7 +2,6 @@
 
 use crate::asyncio::IS_COROUTINE;
 use crate::future;
-use crate::state::tasks;
 use crate::sys::error::{Builtin, raise_format};
 use crate::sys::intern::{CONTEXT, CORO, EAGER_START, IS_RUNNING, LOOP, NAME};
 use crate::sys::iter::is_native_coroutine;
@@ -10,7 +9,7 @@ use crate::sys::lazy::Once;
 use crate::sys::object::{boolean, none};
 use crate::sys::{Layout, Object, Owned, Res, args, call, compat, containers, context, typeobj};
 
-use super::{TaskObject, eager, name, step};
+use super::{LIST, TaskObject, eager, name, step};
 
 /// The parameters of `Task()`.
 pub(super) const PARAMETERS: usize = if compat::EAGER_TASKS { 5 } else { 4 };
@@ -70,7 +69,7 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
         }
     }
     step::call_soon(task, &event_loop_used, None)?;
-    tasks::link(task);
+    LIST.link(task);
     Ok(())
 }
 

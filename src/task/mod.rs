@@ -32,7 +32,7 @@ mod wakeup;
 use crate::future::{self, FutureObject};
 use crate::sys::{Object, Res};
 
-pub(crate) use object::{TYPE, TaskObject};
+pub(crate) use object::{LIST, TYPE, TaskObject};
 
 /// Makes the types. Called once, by the module's initialisation, after the future's.
 pub(crate) fn init(module: &Object) -> Res<()> {

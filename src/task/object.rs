@@ -7,11 +7,11 @@ use std::ops::ControlFlow;
 use pyo3::ffi;
 
 use crate::future::{self, FutureObject};
-use crate::state::tasks::{self, Linked, Node};
 use crate::sys::error::guard;
 use crate::sys::freelist::Freelist;
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::intern::TASK;
+use crate::sys::list::{Linked, List, Node};
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Layout, Object, Owned, Res};
 
@@ -34,7 +34,8 @@ pub(crate) struct TaskObject {
 // SAFETY: repr(C), begins with a future and so with the head, all cells.
 unsafe impl Layout for TaskObject {}
 
-impl Linked for TaskObject {
+// SAFETY: `node` is there, and `dealloc` unlinks it.
+unsafe impl Linked for TaskObject {
     const NODE_OFFSET: usize = std::mem::offset_of!(TaskObject, node);
 }
 
@@ -45,6 +46,9 @@ const LOG_DESTROY_PENDING: u8 = 2;
 
 pub(crate) static TYPE: StaticType<TaskObject> = StaticType::new();
 static FREELIST: Freelist = Freelist::new();
+
+/// The tasks that `all_tasks()` knows. From 3.14 on a task leaves it when it is done, before that when it dies.
+pub(crate) static LIST: List<TaskObject> = List::new();
 
 // Where CPython 3.14's `.AsyncioDebug` section says that things are (before 3.13, behind the instance's attributes).
 #[cfg(Py_3_13)]
@@ -142,7 +146,7 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             if needs_finalizer(task) && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
                 return;
             }
-            tasks::unlink(task);
+            LIST.unlink(task);
             untrack(task);
             future::take_apart(&task.future);
             clear_fields(task);

@@ -3,13 +3,13 @@
 use crate::asyncio;
 use crate::future;
 use crate::sched::{self, Entry, Job};
-use crate::state::{tasks, thread};
+use crate::state::thread;
 use crate::sys::error::{self, Builtin, fetch, is_exit, raise, raise_format, restore};
 use crate::sys::iter::{Sent, send_none, throw};
 use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Raised, Res, compat};
 
-use super::{TYPE, TaskObject, step_wrapper, suspend};
+use super::{LIST, TYPE, TaskObject, step_wrapper, suspend};
 
 /// What a step says to who called it: CPython's step returns the result of `Future.cancel`, `True`, when the
 /// coroutine ended cancelled, else `None`.
@@ -72,7 +72,7 @@ pub(super) fn advance(task: &TaskObject, event_loop: &Object, exception: Option<
         Some(exception) => throw(&coroutine, &exception),
     };
     match sent {
-        Ok(Sent::Yielded(awaited)) => suspend::suspend(task, event_loop, awaited).map(|()| Stepped::Normally),
+        Ok(Sent::Yielded(awaited)) => suspend::suspend(task, event_loop, &awaited).map(|()| Stepped::Normally),
         Ok(Sent::Returned(value)) => returned(task, value),
         Err(raised) => failed(task, raised),
     }
@@ -136,6 +136,6 @@ fn failed(task: &TaskObject, raised: Raised) -> Res<Stepped> {
 #[inline]
 fn leave_list(task: &TaskObject) {
     if compat::TASKS_PER_THREAD {
-        tasks::unlink(task);
+        LIST.unlink(task);
     }
 }

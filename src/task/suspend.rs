@@ -8,26 +8,26 @@ use crate::sys::intern::{ADD_DONE_CALLBACK, ASYNCIO_FUTURE_BLOCKING, CANCEL, CON
 use crate::sys::iter::is_generator;
 use crate::sys::lazy::Once;
 use crate::sys::object::boolean;
-use crate::sys::{Layout, Object, Owned, Res, call, containers};
+use crate::sys::{Layout, Object, Res, call, containers};
 
 use super::{TaskObject, as_exact_future, as_native_future, step, wakeup};
 
 /// Puts the task to sleep until what it awaits is done. Mistakes are thrown into the coroutine by its next step.
 #[inline]
-pub(super) fn suspend(task: &TaskObject, event_loop: &Object, awaited: Owned) -> Res<()> {
+pub(super) fn suspend(task: &TaskObject, event_loop: &Object, awaited: &Object) -> Res<()> {
     if awaited.is(task) {
         return throw_soon(task, event_loop, c"Task cannot await on itself: %R", &[task.as_object()]);
     }
-    if let Some(future) = as_exact_future(&awaited) {
+    if let Some(future) = as_exact_future(awaited) {
         return wait_for_native(task, event_loop, future);
     }
     if awaited.is_none() {
         // A bare `yield`, as in `asyncio.sleep(0)`.
         return step::call_soon(task, event_loop, None);
     }
-    match call::getattr_optional(&awaited, &ASYNCIO_FUTURE_BLOCKING)? {
-        Some(blocking) if !blocking.is_none() => wait_for_foreign(task, event_loop, &awaited, &blocking),
-        _ => bad_yield(task, event_loop, &awaited),
+    match call::getattr_optional(awaited, &ASYNCIO_FUTURE_BLOCKING)? {
+        Some(blocking) if !blocking.is_none() => wait_for_foreign(task, event_loop, awaited, &blocking),
+        _ => bad_yield(task, event_loop, awaited),
     }
 }
 

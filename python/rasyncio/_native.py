@@ -1,0 +1,57 @@
+"""Loads the extension module, or says why it cannot be loaded here."""
+
+import _thread
+import importlib
+import sys
+from types import ModuleType
+
+
+def check_build() -> None:
+    """Raise ImportError on a Python that the extension module is not made for."""
+    if sys.implementation.name != "cpython":
+        raise ImportError(
+            f"rasyncio needs CPython, this is {sys.implementation.name}; asyncio itself works here without it",
+            name=__package__,
+        )
+    # Whether the GIL happens to be on does not matter: the types' layout differs in this build.
+    if "free-threading build" in sys.version:
+        raise ImportError(
+            "rasyncio does not support the free-threaded build of CPython yet: run the program on the build with"
+            " the GIL (python3.X, not python3.Xt), or leave rasyncio out and keep CPython's own asyncio",
+            name=__package__,
+        )
+
+
+def in_main_interpreter() -> bool:
+    """Whether this is not a sub-interpreter."""
+    is_main = getattr(_thread, "_is_main_interpreter", None)
+    if is_main is not None:
+        return bool(is_main())
+    try:  # 3.11
+        interpreters = importlib.import_module("_xxsubinterpreters")
+    except ImportError:  # built without them, so there are none
+        return True
+    return bool(interpreters.get_current() == interpreters.get_main())
+
+
+def load() -> ModuleType | None:
+    """The extension module, or None in a sub-interpreter.
+
+    It refuses to load in a second interpreter, and whichever asks first claims it: so a sub-interpreter never asks.
+    """
+    check_build()
+    if not in_main_interpreter():
+        return None
+    try:
+        from . import _asyncio
+    except ImportError as error:
+        version = "{}.{}".format(*sys.version_info)
+        raise ImportError(
+            f"rasyncio's extension module cannot be loaded by this Python {version} ({error});"
+            f" install the wheel made for it: {sys.executable} -m pip install --force-reinstall rasyncio",
+            name=f"{__package__}._asyncio",
+        ) from error
+    return _asyncio
+
+
+ours = load()

@@ -1,0 +1,163 @@
+"""`python -m rasyncio`: runs a program as `python` itself would, with the swap made first."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import runpy
+import sys
+from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
+from importlib.util import MAGIC_NUMBER
+from types import ModuleType
+
+from . import __version__
+from ._swap import install
+
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, NoReturn
+
+USAGE = """\
+usage: python -m rasyncio [-c cmd | -m mod | file] [arg] ...
+
+Runs a Python program with rasyncio's Future and Task in the place of asyncio's own.
+
+-c cmd         program passed in as string
+-m mod         run a library module (or a package's __main__) as a script
+file           program read from a script file, a directory or a zip file with __main__.py
+-h, --help     print this help and exit
+-V, --version  print the version and exit
+
+Python's own options come before: python -X dev -m rasyncio app.py"""
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the command line asks for; a program's exceptions, SystemExit too, come through to Python."""
+    first, *rest = arguments or [""]
+    if first in ("-h", "--help"):
+        print(USAGE)
+        return
+    if first in ("-V", "--version"):
+        print(f"rasyncio {__version__} (Python {sys.version.split()[0]})")
+        return
+
+    run: Callable[[str], None] = _run_file
+    program = first
+    if first[:2] in ("-c", "-m"):
+        run = _run_command if first[:2] == "-c" else _run_module
+        if first[2:]:  # as in -mpackage
+            rest.insert(0, first[2:])
+        if not rest:
+            _fail(f"Argument expected for the {first} option\n{USAGE}")
+        program, *rest = rest
+        first = first[:2]
+    elif not first or first.startswith("-"):
+        _fail(f"Unknown option: {first}\n{USAGE}" if first else USAGE)
+
+    install()
+    sys.argv[:] = [first, *rest]
+    try:
+        run(program)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        _leave_runner_out_of_traceback(error)
+        raise
+
+
+def _run_command(source: str) -> None:
+    if sys.version_info >= (3, 14):
+        from textwrap import dedent
+
+        source = dedent(source)
+    code = compile(f"{source}\n", "<string>", "exec", dont_inherit=True)
+    if sys.version_info >= (3, 13):  # tracebacks show its lines
+        import linecache
+
+        if hasattr(linecache, "_interactive_cache"):
+            linecache._register_code(code, source, "<string>")  # type: ignore[attr-defined]
+        else:  # 3.13.0
+            linecache.cache["<string>"] = len(source), None, source.splitlines(keepends=True), "<string>"
+    _set_path0("")
+    exec(code, _new_main())
+
+
+def _run_module(name: str) -> None:
+    _new_main()
+    _run_as_main(name)
+
+
+def _run_file(file: str) -> None:
+    from pkgutil import get_importer
+
+    path = file if os.path.isabs(file) else os.path.join(os.getcwd(), file)
+    if get_importer(path) is not None:  # a directory or a zip file
+        _set_path0(path)
+        if sys.flags.safe_path:  # keeps the script's directory out, but not what was asked for
+            sys.path.insert(0, path)
+        _new_main()
+        _run_as_main("__main__", alter_argv=False)
+        return
+    try:
+        with io.open_code(path) as stream:
+            content = stream.read()
+    except OSError as error:
+        _fail(f"{sys.orig_argv[0]}: can't open file {path!r}: [Errno {error.errno}] {error.strerror}")
+    _set_path0(os.path.dirname(os.path.realpath(path)))
+    namespace = _new_main()
+    namespace["__file__"] = path
+    if sys.version_info < (3, 15):
+        namespace["__cached__"] = None
+    loader: SourceFileLoader | SourcelessFileLoader
+    if content.startswith(MAGIC_NUMBER):
+        loader = SourcelessFileLoader("__main__", path)
+        code = loader.get_code("__main__")
+        assert code is not None
+    else:
+        loader = SourceFileLoader("__main__", path)
+        code = compile(content, path, "exec", dont_inherit=True)
+    namespace["__loader__"] = loader
+    exec(code, namespace)
+
+
+# What the interpreter itself calls for `python -m`.
+_run_as_main: Callable[..., Any] = runpy._run_module_as_main  # type: ignore[attr-defined]
+
+
+def _new_main() -> dict[str, Any]:
+    """A `__main__` as the interpreter makes it, for the program alone; returns its namespace."""
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    namespace = vars(module)
+    namespace["__loader__"] = BuiltinImporter
+    if sys.version_info < (3, 14):
+        namespace["__annotations__"] = {}
+    namespace["__builtins__"] = builtins
+    return namespace
+
+
+def _set_path0(entry: str) -> None:
+    """Python put the current directory there for `-m rasyncio`; under -P, nothing."""
+    if not sys.flags.safe_path:
+        sys.path[0] = entry
+
+
+def _leave_runner_out_of_traceback(error: BaseException) -> None:
+    """Let Python report `error` as it always does, but with a traceback that begins in the program."""
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == main.__code__.co_filename:
+        trace = trace.tb_next
+    hook = sys.excepthook
+
+    def report(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:
+        sys.excepthook = hook
+        hook(kind, value.with_traceback(trace), trace)
+
+    sys.excepthook = report
+
+
+def _fail(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,245 @@
+"""Puts rasyncio's extension module in the place of CPython's `_asyncio`, and takes it out again.
+
+If asyncio was not imported yet, `sys.modules["_asyncio"]` is all there is to it: asyncio takes what it finds there.
+Otherwise every module that holds an object of the old module (asyncio's own as well as those that did
+`from asyncio import Future`) gets its counterpart in the new one, and the few things that asyncio derives from
+Future and Task at import are made again. Only names in modules are reached: an object that was put into a class, a
+container, a closure or an extension module's C variables stays the old one, as do futures and tasks that already
+exist. So the earlier install() is called, the better; for uvloop, which keeps all it needs in C variables, it must be
+called before uvloop is imported.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import sys
+from _thread import RLock
+from types import CellType, FunctionType, ModuleType
+
+from ._native import ours
+
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Container, Coroutine, Iterator
+    from typing import Any, TypeVar
+
+    _T = TypeVar("_T")
+    _Pairs = dict[int, tuple[object, object]]  # id of an old object: that object and its counterpart
+
+_lock = RLock()
+# Modules of asyncio that derive classes from Future (the second one on Windows only).
+_DERIVING = ("asyncio.tasks", "asyncio.windows_events")
+# What asyncio derived from Future and Task, and its counterpart: made once, so that a round trip ends where it began.
+_twins: list[tuple[object, object]] = []
+# CPython's module, once it was met.
+_theirs: ModuleType | None = None
+# (module, name) that held an object of ours before install(), taken from rasyncio: uninstall() leaves these alone.
+_kept: frozenset[tuple[str, str]] = frozenset()
+
+
+def install() -> None:
+    """Put rasyncio's Future and Task in the place of CPython's, for the whole process.
+
+    Before or after `import asyncio`; a second call does nothing. RuntimeError while an event loop runs in any thread.
+    In a sub-interpreter it does nothing: the extension module cannot be loaded there, CPython's stays in place.
+    """
+    global _kept, _theirs
+    with _lock:
+        if ours is None or installed():
+            return
+        _refuse_while_a_loop_runs("install")
+        own = {id(ours), *(id(value) for name, value in vars(ours).items() if not name.startswith("__"))}
+        kept = frozenset((module, name) for module, _, name, _ in _holders(own, ours))
+        if "asyncio" in sys.modules:
+            from asyncio import futures
+
+            theirs: ModuleType | None = getattr(futures, "_asyncio", None)
+            if theirs is None:
+                raise RuntimeError("rasyncio.install(): asyncio was imported without its C module _asyncio")
+            _exchange(theirs, ours)
+            _theirs = theirs
+        else:
+            sys.modules["_asyncio"] = ours
+        _kept = kept
+
+
+def uninstall() -> None:
+    """Put CPython's own Future and Task back; without a swap it does nothing.
+
+    RuntimeError while an event loop runs in any thread.
+    """
+    global _kept, _theirs
+    with _lock:
+        if ours is None or not installed():
+            return
+        _refuse_while_a_loop_runs("uninstall")
+        if "asyncio" in sys.modules:
+            theirs = _theirs or _load_theirs()
+            _exchange(ours, theirs, _kept)
+            _theirs = theirs
+        else:
+            # CPython's own is not loaded now: up to 3.13 it must not be imported before asyncio is.
+            del sys.modules["_asyncio"]
+        _kept = frozenset()
+
+
+def installed() -> bool:
+    """Whether asyncio uses, or will use when it is imported, rasyncio's Future and Task."""
+    return ours is not None and sys.modules.get("_asyncio") is ours
+
+
+def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
+    """Run `main` as `asyncio.run` does, on rasyncio's Future and Task, which stay installed afterwards."""
+    events = sys.modules.get("asyncio.events")
+    # With a loop running in this thread it is asyncio.run's own error that the caller should see.
+    if events is None or events._get_running_loop() is None:
+        install()
+    import asyncio
+
+    return asyncio.run(main, debug=debug)
+
+
+def _refuse_while_a_loop_runs(action: str) -> None:
+    if "asyncio" not in sys.modules:
+        return
+    from asyncio import events  # waits if another thread is importing it just now
+
+    running = events._get_running_loop()
+    if running is None:
+        kinds: list[type] = [events.AbstractEventLoop]
+        for kind in kinds:  # grows as it goes
+            kinds += type.__subclasses__(kind)
+        loop_types = frozenset(kinds)
+        running = next(filter(_is_running, [thing for thing in gc.get_objects() if type(thing) in loop_types]), None)
+    if running is not None:
+        raise RuntimeError(
+            f"rasyncio.{action}() cannot be called while an event loop is running (a {type(running).__qualname__});"
+            f" call it before the loop starts or after it has stopped"
+        )
+
+
+def _is_running(loop: AbstractEventLoop) -> bool:
+    try:
+        # A forked child has copies of loops whose threads it has not.
+        return loop.is_running() is True and getattr(loop, "_thread_id", None) in (None, *sys._current_frames())
+    except Exception:  # somebody else's loop, or one half made: not running as far as anyone can tell
+        return False
+
+
+def _load_theirs() -> ModuleType:
+    """CPython's module, which asyncio was imported without; sys.modules stays as it is."""
+    installed_module = sys.modules.pop("_asyncio")
+    try:
+        return importlib.import_module("_asyncio")
+    finally:
+        sys.modules["_asyncio"] = installed_module
+
+
+def _exchange(old: ModuleType, new: ModuleType, kept: frozenset[tuple[str, str]] = frozenset()) -> None:
+    """Make every module that holds an object of `old` hold its counterpart in `new`; on an error, change nothing."""
+    pairs = _counterparts(old, new)
+    changes: list[tuple[dict[str, Any], str, object, object]] = [
+        (namespace, name, value, pairs[id(value)][1])
+        for module, namespace, name, value in _holders(pairs, old, new)
+        if (module, name) not in kept
+    ]
+    changes.append((sys.modules, "_asyncio", sys.modules["_asyncio"], new))
+    try:
+        for namespace, name, _, after in changes:
+            namespace[name] = after
+        if "uvloop.loop" in sys.modules:
+            _warn_about_uvloop()
+    except BaseException:
+        for namespace, name, before, _ in changes:
+            namespace[name] = before
+        raise
+
+
+def _warn_about_uvloop() -> None:
+    import warnings
+
+    warnings.warn(
+        "uvloop was imported before asyncio's Future and Task were exchanged, and keeps those it found:"
+        " its loops will not work in this process. Call rasyncio.install() before uvloop is imported",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def _holders(ids: Container[int], *passed_over: ModuleType) -> Iterator[tuple[str, dict[str, Any], str, object]]:
+    """Every (module's name, its namespace, name in it, value) whose value's id is one of `ids`."""
+    for module_name, module in list(sys.modules.items()):
+        if f"{module_name}.".startswith(f"{__package__}.") or any(module is one for one in passed_over):
+            continue
+        # Neither ==, isinstance() nor vars(): a lazy module or a proxy would wake up.
+        if issubclass(type(module), ModuleType):
+            namespace: dict[str, Any] = _namespace_of(module)
+            for name, value in list(namespace.items()):
+                if id(value) in ids:
+                    yield module_name, namespace, name, value
+
+
+_namespace_of: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
+
+
+def _counterparts(old: ModuleType, new: ModuleType) -> _Pairs:
+    interface = vars(old if new is ours else new)  # CPython's module says which names there are
+    names = [name for name in interface if not name.startswith("__")]
+    missing = [name for name in names if not (hasattr(old, name) and hasattr(new, name))]
+    if missing:
+        raise RuntimeError(f"rasyncio does not know this Python's _asyncio: {', '.join(missing)} missing")
+    pairs: _Pairs = {id(old): (old, new)}
+    for name in names:
+        before, after = getattr(old, name), getattr(new, name)
+        pairs[id(before)] = before, after
+
+    for deriving in filter(None, map(sys.modules.get, _DERIVING)):
+        for thing in list(vars(deriving).values()):  # in the order of definition: bases come first
+            if isinstance(thing, type) and thing.__module__ == deriving.__name__ and old.Future in thing.__mro__:
+                pairs[id(thing)] = thing, _known_twin(thing) or _new_twin(thing, _rebuilt(thing, pairs))
+
+    tasks = sys.modules["asyncio.tasks"]
+    factory = getattr(tasks, "eager_task_factory", None)  # 3.12+
+    if any(cell.cell_contents is old.Task for cell in getattr(factory, "__closure__", None) or ()):
+        pairs[id(factory)] = (
+            factory,
+            _known_twin(factory) or _new_twin(factory, tasks.create_eager_task_factory(new.Task)),
+        )
+    return pairs
+
+
+def _known_twin(thing: object) -> object:
+    return next((other for pair in _twins for one, other in (pair, pair[::-1]) if one is thing), None)
+
+
+def _new_twin(thing: object, twin: object) -> object:
+    _twins.append((thing, twin))
+    return twin
+
+
+def _rebuilt(cls: type, pairs: _Pairs) -> type:
+    """A copy of `cls` on the counterparts of its bases (`__bases__` cannot be assigned, the layouts differ)."""
+    cell = CellType()
+    namespace = {name: _with_class_cell(value, cell) for name, value in vars(cls).items()}
+    for name in ("__dict__", "__weakref__"):  # these belong to the old class
+        namespace.pop(name, None)
+    namespace.update(__qualname__=cls.__qualname__, __classcell__=cell)  # type() puts the new class into the cell
+    bases: tuple[Any, ...] = tuple(pairs.get(id(base), (base, base))[1] for base in cls.__bases__)
+    rebuilt: type = type(cls)(cls.__name__, bases, namespace)
+    return rebuilt
+
+
+def _with_class_cell(value: object, cell: CellType) -> object:
+    """`value`, or a copy whose `super()` starts from the class in `cell` if it is a function that uses that."""
+    if not isinstance(value, FunctionType) or "__class__" not in value.__code__.co_freevars:
+        return value
+    closure = tuple(
+        cell if name == "__class__" else inner
+        for name, inner in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+    )
+    copy = FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, closure)
+    copy.__kwdefaults__ = value.__kwdefaults__
+    copy.__dict__.update(value.__dict__)
+    return copy

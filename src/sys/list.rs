@@ -1,0 +1,103 @@
+//! An intrusive list of objects, by borrowed references: an object links itself and is unlinked by its deallocator.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr;
+
+use super::{Layout, Owned, gc};
+
+/// A place in the list; null when not linked. Laid out as CPython's `llist_node`.
+#[repr(C)]
+pub(crate) struct Node {
+    next: Cell<*const Node>,
+    previous: Cell<*const Node>,
+}
+
+impl Node {
+    const fn unlinked() -> Self {
+        Node { next: Cell::new(ptr::null()), previous: Cell::new(ptr::null()) }
+    }
+
+    fn unlink(&self) {
+        let (next, previous) = (self.next.replace(ptr::null()), self.previous.replace(ptr::null()));
+        // SAFETY: neighbours are the head or inside living objects (`Linked`'s contract); both are null together.
+        if let (Some(next), Some(previous)) = unsafe { (next.as_ref(), previous.as_ref()) } {
+            next.previous.set(previous);
+            previous.next.set(next);
+        }
+    }
+}
+
+/// An object with a [`Node`] in it.
+///
+/// # Safety
+/// A `Node` is at the offset, and the object's deallocator unlinks it before the memory is freed.
+pub(crate) unsafe trait Linked: Layout {
+    const NODE_OFFSET: usize;
+
+    fn node(&self) -> &Node {
+        // SAFETY: the trait's contract.
+        unsafe { &*ptr::from_ref(self).byte_add(Self::NODE_OFFSET).cast() }
+    }
+}
+
+/// The list. Its head points to itself, or is still null, when it is empty.
+pub(crate) struct List<T: Linked> {
+    head: Node,
+    items: PhantomData<fn() -> T>,
+}
+
+// SAFETY: reached only by attached threads of a GIL build (the crate refuses to load in any other), one at a time.
+unsafe impl<T: Linked> Sync for List<T> {}
+
+impl<T: Linked> List<T> {
+    pub(crate) const fn new() -> Self {
+        List { head: Node::unlinked(), items: PhantomData }
+    }
+
+    /// Adds the object at the end; no error if it is in the list. The list must be a static.
+    #[inline]
+    pub(crate) fn link(&'static self, item: &T) {
+        let node = item.node();
+        if !node.next.get().is_null() {
+            return;
+        }
+        let head = ptr::from_ref(&self.head);
+        let last = if self.head.previous.get().is_null() { head } else { self.head.previous.get() };
+        node.previous.set(last);
+        node.next.set(head);
+        // SAFETY: the last node is the head or inside a living object (`Linked`'s contract).
+        unsafe { (*last).next.set(node) };
+        self.head.previous.set(node);
+    }
+
+    /// Takes the object out; no error if it is not in the list.
+    #[inline]
+    #[allow(clippy::unused_self)]
+    pub(crate) fn unlink(&'static self, item: &T) {
+        item.node().unlink();
+    }
+
+    /// The objects, oldest first, without those whose deallocation has begun: that of a subclass may run Python code
+    /// (weakref callbacks) before it comes to ours, which unlinks.
+    pub(crate) fn items(&'static self) -> Vec<Owned<T>> {
+        let mut items = Vec::new();
+        let mut node = self.head.next.get();
+        while !node.is_null() && !ptr::eq(node, &raw const self.head) {
+            // SAFETY: a linked node lies at this offset of a living object; nothing runs that could change the list.
+            let item: &T = unsafe { &*node.byte_sub(T::NODE_OFFSET).cast() };
+            if gc::is_alive(item) {
+                items.push(item.own());
+            }
+            node = item.node().next.get();
+        }
+        items
+    }
+
+    /// Unlinks all.
+    pub(crate) fn clear(&'static self) {
+        for item in self.items() {
+            self.unlink(&item);
+        }
+    }
+}

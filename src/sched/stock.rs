@@ -12,6 +12,7 @@ use std::ptr;
 use pyo3::ffi;
 
 use crate::asyncio::{BASE_EVENTS_GLOBALS, EVENTS_GLOBALS};
+use crate::sys::attached::Attached;
 use crate::sys::intern::{
     CALL_SOON, CHECK_CLOSED, CLOSED, DEBUG, GET_DEBUG, HANDLE_CLASS, HANDLE_INIT, HANDLE_RUN, Name, PRIVATE_CALL_SOON,
     READY,
@@ -31,17 +32,14 @@ struct Facts {
     tells_debug: Cell<bool>,
 }
 
-// SAFETY: reached only by attached threads of a GIL build, one at a time.
-unsafe impl Sync for Facts {}
-
-static FACTS: Facts = Facts {
+static FACTS: Attached<Facts> = Attached::new(Facts {
     class: Cell::new(ptr::null_mut()),
     class_version: Cell::new(0),
     handle: Cell::new(ptr::null_mut()),
     handle_version: Cell::new(0),
     schedules: Cell::new(false),
     tells_debug: Cell::new(false),
-};
+});
 
 /// The queue that `call_soon` would append to.
 #[inline]
@@ -62,8 +60,7 @@ pub(crate) fn ready_queue(event_loop: &Object, entry_context: &Object) -> Option
     if !plain {
         return None;
     }
-    // SAFETY: a value of the dict, made owned before anything can change the dict.
-    let ready = unsafe { Object::from_nullable(containers::dict_peek(&attributes, &READY)) }?.own();
+    let ready = containers::dict_get_named(&attributes, &READY)?;
     deque::is_deque(&ready).then_some(ready)
 }
 
@@ -105,8 +102,7 @@ fn handle_class_unchanged() -> bool {
 
 #[cold]
 fn find_facts(event_loop: &Object) {
-    // SAFETY: the type of a live object.
-    let class = unsafe { Object::from_ptr(event_loop.type_ptr().cast()) };
+    let class = typeobj::class_of(event_loop);
     FACTS.schedules.set(false);
     FACTS.tells_debug.set(false);
     // A loop may be made and used before asyncio is imported, or without it; it is no stock loop then.

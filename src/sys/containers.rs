@@ -90,8 +90,15 @@ pub(crate) fn dict_get(dict: &Object, key: &Object) -> Res<Option<Owned>> {
     }
 }
 
-/// The address that the dict holds under the name, or NULL, without a reference: for comparing it, and for using it
-/// as long as nothing else runs. An error (there is none for interned keys in a string-keyed dict) counts as NULL.
+/// What the dict, of an object's attributes, holds under the name.
+#[inline]
+pub(crate) fn dict_get_named(dict: &Object, name: &Name) -> Option<Owned> {
+    // SAFETY: a borrowed reference, made owned before anything else runs.
+    unsafe { Object::from_nullable(dict_peek(dict, name)) }.map(Layout::own)
+}
+
+/// The address that the dict, of an object's attributes, holds under the name, or NULL: for comparing. An error (there
+/// is none with strings as keys) counts as NULL.
 #[inline]
 pub(crate) fn dict_peek(dict: &Object, key: &Name) -> *mut ffi::PyObject {
     // SAFETY: a live dict and an interned string as key.

@@ -4,11 +4,12 @@
 //! tracked, never finalised (the collector's mark of that cannot be taken back). It comes out as `tp_alloc` would have
 //! made it. Only objects of the exact type qualify; a subclass may have another size.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::ptr;
 
 use pyo3::ffi;
 
+use super::attached::Attached;
 use super::typeobj::StaticType;
 use super::{Layout, Owned, Res};
 
@@ -16,16 +17,16 @@ const CAPACITY: usize = 256;
 
 /// The memory of up to 256 objects of one type.
 pub(crate) struct Freelist {
-    items: UnsafeCell<[*mut ffi::PyObject; CAPACITY]>,
-    len: Cell<usize>,
+    items: Attached<[Cell<*mut ffi::PyObject>; CAPACITY]>,
+    len: Attached<Cell<usize>>,
 }
-
-// SAFETY: reached only by attached threads of a GIL build (the crate refuses to load in any other), one at a time.
-unsafe impl Sync for Freelist {}
 
 impl Freelist {
     pub(crate) const fn new() -> Self {
-        Freelist { items: UnsafeCell::new([ptr::null_mut(); CAPACITY]), len: Cell::new(0) }
+        Freelist {
+            items: Attached::new([const { Cell::new(ptr::null_mut()) }; CAPACITY]),
+            len: Attached::new(Cell::new(0)),
+        }
     }
 
     /// A new, tracked object of the exact type `class`, zeroed.
@@ -38,7 +39,7 @@ impl Freelist {
         self.len.set(last);
         // SAFETY: entries below `len` are memory of dead objects of this type, cleared and untracked.
         unsafe {
-            let memory = (*self.items.get())[last];
+            let memory = self.items[last].get();
             ffi::PyObject_Init(memory, class.as_ptr());
             ffi::PyObject_GC_Track(memory.cast());
             Ok(Owned::steal(memory))
@@ -57,7 +58,7 @@ impl Freelist {
             let actual = ffi::Py_TYPE(object);
             let len = self.len.get();
             if len < CAPACITY && ptr::eq(actual, class.as_ptr()) && ffi::PyObject_GC_IsFinalized(object) == 0 {
-                (*self.items.get())[len] = object;
+                self.items[len].set(object);
                 self.len.set(len + 1);
             } else if let Some(free) = (*actual).tp_free {
                 free(object.cast());

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
 
+use super::attached::Attached;
 use super::{Layout, Owned, gc};
 
 /// A place in the list; null when not linked. Laid out as CPython's `llist_node`.
@@ -43,16 +44,13 @@ pub(crate) unsafe trait Linked: Layout {
 
 /// The list. Its head points to itself, or is still null, when it is empty.
 pub(crate) struct List<T: Linked> {
-    head: Node,
+    head: Attached<Node>,
     items: PhantomData<fn() -> T>,
 }
 
-// SAFETY: reached only by attached threads of a GIL build (the crate refuses to load in any other), one at a time.
-unsafe impl<T: Linked> Sync for List<T> {}
-
 impl<T: Linked> List<T> {
     pub(crate) const fn new() -> Self {
-        List { head: Node::unlinked(), items: PhantomData }
+        List { head: Attached::new(Node::unlinked()), items: PhantomData }
     }
 
     /// Adds the object at the end; no error if it is in the list. The list must be a static.
@@ -62,7 +60,7 @@ impl<T: Linked> List<T> {
         if !node.next.get().is_null() {
             return;
         }
-        let head = ptr::from_ref(&self.head);
+        let head: *const Node = &raw const *self.head;
         let last = if self.head.previous.get().is_null() { head } else { self.head.previous.get() };
         node.previous.set(last);
         node.next.set(head);
@@ -83,7 +81,7 @@ impl<T: Linked> List<T> {
     pub(crate) fn items(&'static self) -> Vec<Owned<T>> {
         let mut items = Vec::new();
         let mut node = self.head.next.get();
-        while !node.is_null() && !ptr::eq(node, &raw const self.head) {
+        while !node.is_null() && !ptr::eq(node, &raw const *self.head) {
             // SAFETY: a linked node lies at this offset of a living object; nothing runs that could change the list.
             let item: &T = unsafe { &*node.byte_sub(T::NODE_OFFSET).cast() };
             if gc::is_alive(item) {

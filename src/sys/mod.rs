@@ -12,6 +12,7 @@
 //! * No panic leaves a slot: the trampolines of [`slots`] turn one into `SystemError`.
 
 pub(crate) mod args;
+pub(crate) mod attached;
 pub(crate) mod call;
 pub(crate) mod compat;
 pub(crate) mod containers;

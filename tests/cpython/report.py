@@ -1,0 +1,60 @@
+"""Render what run.py wrote as Markdown tables: python tests/cpython/report.py RESULTS.json... [--modules]"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+KEYS = ("run", "passed", "skipped", "failed")
+
+
+def cells(*values: object) -> str:
+    """A table's row."""
+    return "| " + " | ".join(map(str, values)) + " |"
+
+
+def counts(with_swap: dict[str, Any], without: dict[str, Any]) -> list[str]:
+    """Each count with the swap and without it."""
+    return [f"{with_swap[key]} / {without[key]}" for key in KEYS]
+
+
+def table(reports: list[dict[str, Any]], modules: bool) -> list[str]:
+    """A row per Python and mode, or per module of each."""
+    lines = [
+        cells("Python", "swap", *(["module"] if modules else []), *KEYS),
+        cells(*["---"] * (2 + modules), *["---:"] * len(KEYS)),
+    ]
+    for report in reports:
+        for mode, result in report["modes"].items():
+            first = [report["python"], {"startup": "at startup", "runtime": "at run time"}[mode]]
+            if modules:
+                lines += [cells(*first, name, *counts(row, row["without"])) for name, row in result["modules"].items()]
+            else:
+                lines.append(cells(*first, *counts(result["total"], result["total_without"])))
+    return lines
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", nargs="+", type=Path)
+    parser.add_argument("--modules", action="store_true", help="a row for each test module")
+    options = parser.parse_args()
+    reports = [json.loads(path.read_text()) for path in options.results]
+    reports.sort(key=lambda report: [int(part) for part in report["python"].split(".") if part.isdigit()])
+    print("CPython's own tests, with the swap / without it:\n")
+    print("\n".join(table(reports, options.modules)))
+    notes = {
+        "flaky": "failed at first, not when run again alone",
+        "expected": "expected failure",
+        "baseline_failures": "fails without the swap too",
+    }
+    for report in reports:
+        for mode, result in report["modes"].items():
+            for key, meaning in notes.items():
+                for test, text in result["verdict"][key].items():
+                    print(f"\n{report['python']} {mode}, {meaning}: `{test}` ({text})")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,9 +7,10 @@
 mod handle;
 mod stock;
 
-use crate::sys::intern::{CALL_SOON, CONTEXT, GET_DEBUG};
+use crate::sys::intern::{CALL_SOON, CONTEXT, GET_DEBUG, IS_RUNNING};
 use crate::sys::lazy::Once;
-use crate::sys::{Object, Owned, Res, call, containers};
+use crate::sys::object::boolean;
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
 
 pub(crate) use handle::init;
 
@@ -54,6 +55,15 @@ fn call_soon_in_python(event_loop: &Object, entry: &Entry) -> Res<()> {
         None => call::call_method(&CALL_SOON, &[event_loop, &callback, &entry.context], Some(keywords)),
     }
     .map(drop)
+}
+
+/// `loop.is_running() is True`
+#[inline]
+pub(crate) fn is_running(event_loop: &Object) -> Res<bool> {
+    match stock::running_flag(event_loop) {
+        Some(running) => Ok(running),
+        None => Ok(call::call_method(&IS_RUNNING, &[event_loop], None)?.is(boolean(true))),
+    }
 }
 
 /// `bool(loop.get_debug())`

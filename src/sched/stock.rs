@@ -14,8 +14,8 @@ use pyo3::ffi;
 use crate::asyncio::{BASE_EVENTS_GLOBALS, EVENTS_GLOBALS};
 use crate::sys::attached::Attached;
 use crate::sys::intern::{
-    CALL_SOON, CHECK_CLOSED, CLOSED, DEBUG, GET_DEBUG, HANDLE_CLASS, HANDLE_INIT, HANDLE_RUN, Name, PRIVATE_CALL_SOON,
-    READY,
+    CALL_SOON, CHECK_CLOSED, CLOSED, DEBUG, GET_DEBUG, HANDLE_CLASS, HANDLE_INIT, HANDLE_RUN, IS_RUNNING, Name,
+    PRIVATE_CALL_SOON, READY, THREAD_ID,
 };
 use crate::sys::object::boolean;
 use crate::sys::{Layout, Object, Owned, Res, call, containers, context, deque, error, typeobj};
@@ -30,6 +30,16 @@ struct Facts {
     schedules: Cell<bool>,
     /// So is `get_debug`.
     tells_debug: Cell<bool>,
+    /// So is `is_running`.
+    tells_running: Cell<bool>,
+}
+
+impl Facts {
+    fn forget(&self) {
+        self.schedules.set(false);
+        self.tells_debug.set(false);
+        self.tells_running.set(false);
+    }
 }
 
 static FACTS: Attached<Facts> = Attached::new(Facts {
@@ -39,6 +49,7 @@ static FACTS: Attached<Facts> = Attached::new(Facts {
     handle_version: Cell::new(0),
     schedules: Cell::new(false),
     tells_debug: Cell::new(false),
+    tells_running: Cell::new(false),
 });
 
 /// The queue that `call_soon` would append to.
@@ -83,6 +94,20 @@ pub(crate) fn debug_flag(event_loop: &Object) -> Option<bool> {
     }
 }
 
+/// What `is_running()` would return.
+#[inline]
+pub(crate) fn running_flag(event_loop: &Object) -> Option<bool> {
+    look_up(event_loop);
+    if !FACTS.tells_running.get() {
+        return None;
+    }
+    let attributes = typeobj::instance_dict(event_loop)?;
+    if !containers::dict_peek(&attributes, &IS_RUNNING).is_null() {
+        return None;
+    }
+    Some(!containers::dict_get_named(&attributes, &THREAD_ID)?.is_none())
+}
+
 /// Brings `FACTS` up to date for the loop's class.
 #[inline]
 fn look_up(event_loop: &Object) {
@@ -103,13 +128,11 @@ fn handle_class_unchanged() -> bool {
 #[cold]
 fn find_facts(event_loop: &Object) {
     let class = typeobj::class_of(event_loop);
-    FACTS.schedules.set(false);
-    FACTS.tells_debug.set(false);
+    FACTS.forget();
     // A loop may be made and used before asyncio is imported, or without it; it is no stock loop then.
     if let Err(raised) = try_find_facts(class) {
         drop(error::fetch(raised));
-        FACTS.schedules.set(false);
-        FACTS.tells_debug.set(false);
+        FACTS.forget();
     }
     // The look-ups above have given a class that had none a version tag.
     FACTS.class.set(class.as_ptr().cast());
@@ -123,6 +146,9 @@ fn try_find_facts(class: &Object) -> Res<()> {
     let base_events = BASE_EVENTS_GLOBALS.get()?;
     let plain_data = lacks_attribute(class, &DEBUG)? && lacks_attribute(class, &CLOSED)?;
     FACTS.tells_debug.set(plain_data && defines(class, &GET_DEBUG, c"BaseEventLoop.get_debug", base_events)?);
+    FACTS.tells_running.set(
+        lacks_attribute(class, &THREAD_ID)? && defines(class, &IS_RUNNING, c"BaseEventLoop.is_running", base_events)?,
+    );
     let schedules = FACTS.tells_debug.get()
         && lacks_attribute(class, &READY)?
         && defines(class, &CALL_SOON, c"BaseEventLoop.call_soon", base_events)?

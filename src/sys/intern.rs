@@ -90,6 +90,7 @@ names! {
     SOURCE_TRACEBACK = c"source_traceback";
     STACKLEVEL = c"stacklevel";
     TASK = c"task";
+    THREAD_ID = c"_thread_id";
     THREAD_STATE = c"__rasyncio_thread_state__";
     THROW = c"throw";
     VALUE = c"value";

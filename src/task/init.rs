@@ -2,11 +2,12 @@
 
 use crate::asyncio::IS_COROUTINE;
 use crate::future;
+use crate::sched;
 use crate::sys::error::{Builtin, raise_format};
-use crate::sys::intern::{CONTEXT, CORO, EAGER_START, IS_RUNNING, LOOP, NAME};
+use crate::sys::intern::{CONTEXT, CORO, EAGER_START, LOOP, NAME};
 use crate::sys::iter::is_native_coroutine;
 use crate::sys::lazy::Once;
-use crate::sys::object::{boolean, none};
+use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Res, args, call, compat, containers, context, typeobj};
 
 use super::{LIST, TaskObject, eager, name, step};
@@ -64,7 +65,7 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
     if eager_start {
         let asked: &Object =
             if compat::EAGER_START_ON_FOUND_LOOP { &event_loop_used } else { event_loop.unwrap_or(none()) };
-        if call::call_method(&IS_RUNNING, &[asked], None)?.is(boolean(true)) {
+        if sched::is_running(asked)? {
             return eager::start(task, &event_loop_used);
         }
     }

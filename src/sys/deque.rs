@@ -1,17 +1,18 @@
 //! Appending to an exact `collections.deque` without a method lookup.
 
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
+use once_cell::sync::OnceCell;
 use pyo3::ffi;
 
 use super::intern::APPEND;
 use super::lazy::Lazy;
-use super::{Layout, Object, Raised, Res, call};
+use super::{Layout, Object, Owned, Raised, Res, call};
 
 static DEQUE: Lazy = Lazy::new("collections", "deque");
-/// The method table's entry of `deque.append`: static data of the interpreter.
-static APPEND_DEFINITION: AtomicPtr<ffi::PyMethodDef> = AtomicPtr::new(ptr::null_mut());
+
+/// The C function behind `deque.append`, if it is the plain `METH_O` method that it has always been.
+static APPEND_FUNCTION: OnceCell<Option<ffi::PyCFunction>> = OnceCell::new();
 
 /// An instance of exactly `collections.deque`?
 #[inline]
@@ -23,33 +24,24 @@ pub(crate) fn is_deque(object: &Object) -> bool {
 #[inline]
 pub(crate) fn append(deque: &Object, item: &Object) -> Res<()> {
     debug_assert!(is_deque(deque));
-    let definition = APPEND_DEFINITION.load(Ordering::Relaxed);
-    if definition.is_null() {
-        return append_first(deque, item);
+    match APPEND_FUNCTION.get_or_try_init(find_append_function)? {
+        // SAFETY: the deque type's own function, called as CPython calls it; a new reference to None, or NULL.
+        Some(append) => unsafe { Owned::<Object>::steal_or_raised(append(deque.as_ptr(), item.as_ptr())) },
+        None => call::call_method(&APPEND, &[deque, item], None),
     }
-    // SAFETY: `append_first` stored a METH_O entry of the deque type, which is called as CPython calls it. It returns
-    // a new reference to None, or NULL.
-    unsafe {
-        let result = ((*definition).ml_meth.PyCFunction)(deque.as_ptr(), item.as_ptr());
-        if result.is_null() {
-            return Err(Raised);
-        }
-        ffi::Py_DECREF(result);
-    }
-    Ok(())
+    .map(drop)
 }
 
-#[cold]
-fn append_first(deque: &Object, item: &Object) -> Res<()> {
+fn find_append_function() -> Result<Option<ffi::PyCFunction>, Raised> {
     let method = call::getattr(DEQUE.get()?, &APPEND)?;
-    // SAFETY: an object whose exact type is the method descriptor has that layout; the definition is static.
+    // SAFETY: an object whose exact type is the method descriptor has that layout, and its definition is static; the
+    // union's field is the one that the flags name.
     unsafe {
-        if ptr::eq(method.type_ptr(), &raw mut ffi::PyMethodDescr_Type) {
-            let definition = (*method.as_ptr().cast::<ffi::PyMethodDescrObject>()).d_method;
-            if (*definition).ml_flags & !ffi::METH_COEXIST == ffi::METH_O {
-                APPEND_DEFINITION.store(definition, Ordering::Relaxed);
-            }
+        if !ptr::eq(method.type_ptr(), &raw mut ffi::PyMethodDescr_Type) {
+            return Ok(None);
         }
+        let definition = (*method.as_ptr().cast::<ffi::PyMethodDescrObject>()).d_method;
+        let plain = (*definition).ml_flags & !ffi::METH_COEXIST == ffi::METH_O;
+        Ok(plain.then(|| (*definition).ml_meth.PyCFunction))
     }
-    call::call(&method, &[deque, item]).map(drop)
 }

@@ -3,7 +3,8 @@
 //! Then `loop.call_soon(callback, *args, context=context)` has one outcome, known beforehand: a handle at the end of
 //! `loop._ready`. The questions below are asked on every call, so that a subclass, a mock, a monkeypatch of a class or
 //! of an instance, and debug mode all get what they would get from CPython. Answers about classes are kept for as long
-//! as the class's version tag says that it has not changed.
+//! as the class's version tag says that it has not changed; answers about an instance, for as long as a watcher of its
+//! dict has seen no change ([`dict_watch`]).
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -17,8 +18,8 @@ use crate::sys::intern::{
     CALL_SOON, CHECK_CLOSED, CLOSED, DEBUG, GET_DEBUG, HANDLE_CLASS, HANDLE_INIT, HANDLE_RUN, IS_RUNNING, Name,
     PRIVATE_CALL_SOON, READY, THREAD_ID,
 };
-use crate::sys::object::boolean;
-use crate::sys::{Layout, Object, Owned, Res, call, containers, context, deque, error, typeobj};
+use crate::sys::object::{boolean, none};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, context, deque, dict_watch, error, typeobj};
 
 /// What is known of the loop class seen last, and of `asyncio.events.Handle`.
 struct Facts {
@@ -52,65 +53,79 @@ static FACTS: Attached<Facts> = Attached::new(Facts {
     tells_running: Cell::new(false),
 });
 
+/// What the attributes of the loop looked at last say. Good as long as they have not changed.
+struct Attributes {
+    /// `call_soon` would append to `_ready`, an exact deque.
+    appends: Cell<bool>,
+    debug: Cell<Option<bool>>,
+    running: Cell<Option<bool>>,
+}
+
+static ATTRIBUTES: Attached<Attributes> =
+    Attached::new(Attributes { appends: Cell::new(false), debug: Cell::new(None), running: Cell::new(None) });
+
 /// The queue that `call_soon` would append to.
 #[inline]
 pub(crate) fn ready_queue(event_loop: &Object, entry_context: &Object) -> Option<Owned> {
-    look_up(event_loop);
-    if !FACTS.schedules.get() || !handle_class_unchanged() || !context::is_context(entry_context) {
-        return None;
-    }
-    let attributes = typeobj::instance_dict(event_loop)?;
-    let holds = |name: &Name, value: bool| ptr::eq(containers::dict_peek(&attributes, name), boolean(value).as_ptr());
-    let lacks = |name: &Name| containers::dict_peek(&attributes, name).is_null();
-    let plain = holds(&DEBUG, false)
-        && holds(&CLOSED, false)
-        && lacks(&CALL_SOON)
-        && lacks(&PRIVATE_CALL_SOON)
-        && lacks(&CHECK_CLOSED)
-        && lacks(&GET_DEBUG);
-    if !plain {
-        return None;
-    }
-    let ready = containers::dict_get_named(&attributes, &READY)?;
-    deque::is_deque(&ready).then_some(ready)
+    let attributes = look_up(event_loop)?;
+    let appends = FACTS.schedules.get() && ATTRIBUTES.appends.get() && handle_class_unchanged();
+    if appends && context::is_context(entry_context) { containers::dict_get_named(&attributes, &READY) } else { None }
 }
 
 /// What `get_debug()` would return.
 #[inline]
 pub(crate) fn debug_flag(event_loop: &Object) -> Option<bool> {
-    look_up(event_loop);
-    if !FACTS.tells_debug.get() {
-        return None;
-    }
-    let attributes = typeobj::instance_dict(event_loop)?;
-    if !containers::dict_peek(&attributes, &GET_DEBUG).is_null() {
-        return None;
-    }
-    let flag = containers::dict_peek(&attributes, &DEBUG);
-    if ptr::eq(flag, boolean(false).as_ptr()) {
-        Some(false)
-    } else {
-        ptr::eq(flag, boolean(true).as_ptr()).then_some(true)
-    }
+    look_up(event_loop)?;
+    if FACTS.tells_debug.get() { ATTRIBUTES.debug.get() } else { None }
 }
 
 /// What `is_running()` would return.
 #[inline]
 pub(crate) fn running_flag(event_loop: &Object) -> Option<bool> {
-    look_up(event_loop);
-    if !FACTS.tells_running.get() {
+    look_up(event_loop)?;
+    if FACTS.tells_running.get() { ATTRIBUTES.running.get() } else { None }
+}
+
+/// Brings `FACTS` and `ATTRIBUTES` up to date for the loop, and returns its attributes' dict; `None` if it is no stock
+/// loop at all.
+#[inline]
+fn look_up(event_loop: &Object) -> Option<Owned> {
+    look_up_class(event_loop);
+    if !FACTS.tells_debug.get() {
         return None;
     }
-    let attributes = typeobj::instance_dict(event_loop)?;
-    if !containers::dict_peek(&attributes, &IS_RUNNING).is_null() {
-        return None;
+    let dict = typeobj::instance_dict(event_loop)?;
+    if !dict_watch::is_unchanged(&dict) {
+        read_attributes(&dict);
     }
-    Some(!containers::dict_get_named(&attributes, &THREAD_ID)?.is_none())
+    Some(dict)
+}
+
+fn read_attributes(dict: &Object) {
+    let peek = |name: &Name| containers::dict_peek(dict, name);
+    let lacks = |name: &Name| peek(name).is_null();
+    let flag = |name: &Name| {
+        let value = peek(name);
+        let is = |truth: bool| ptr::eq(value, boolean(truth).as_ptr());
+        if is(false) { Some(false) } else { is(true).then_some(true) }
+    };
+    ATTRIBUTES.debug.set(if lacks(&GET_DEBUG) { flag(&DEBUG) } else { None });
+    let thread_id = peek(&THREAD_ID);
+    let tells_running = lacks(&IS_RUNNING) && !thread_id.is_null();
+    ATTRIBUTES.running.set(tells_running.then(|| !ptr::eq(thread_id, none().as_ptr())));
+    let plain = ATTRIBUTES.debug.get() == Some(false)
+        && flag(&CLOSED) == Some(false)
+        && lacks(&CALL_SOON)
+        && lacks(&PRIVATE_CALL_SOON)
+        && lacks(&CHECK_CLOSED);
+    let ready = containers::dict_get_named(dict, &READY);
+    ATTRIBUTES.appends.set(plain && ready.is_some_and(|ready| deque::is_deque(&ready)));
+    dict_watch::remember(dict);
 }
 
 /// Brings `FACTS` up to date for the loop's class.
 #[inline]
-fn look_up(event_loop: &Object) {
+fn look_up_class(event_loop: &Object) {
     let class = event_loop.type_ptr();
     let version = typeobj::version(class);
     if version == 0 || version != FACTS.class_version.get() || !ptr::eq(class, FACTS.class.get()) {

@@ -18,6 +18,7 @@ pub(crate) mod compat;
 pub(crate) mod containers;
 pub(crate) mod context;
 pub(crate) mod deque;
+pub(crate) mod dict_watch;
 pub(crate) mod error;
 pub(crate) mod field;
 pub(crate) mod freelist;

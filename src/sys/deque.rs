@@ -24,7 +24,8 @@ pub(crate) fn is_deque(object: &Object) -> bool {
 #[inline]
 pub(crate) fn append(deque: &Object, item: &Object) -> Res<()> {
     debug_assert!(is_deque(deque));
-    match APPEND_FUNCTION.get_or_try_init(find_append_function)? {
+    let class = DEQUE.get()?;
+    match APPEND_FUNCTION.get_or_try_init(|| find_append_function(class))? {
         // SAFETY: the deque type's own function, called as CPython calls it; a new reference to None, or NULL.
         Some(append) => unsafe { Owned::<Object>::steal_or_raised(append(deque.as_ptr(), item.as_ptr())) },
         None => call::call_method(&APPEND, &[deque, item], None),
@@ -32,8 +33,9 @@ pub(crate) fn append(deque: &Object, item: &Object) -> Res<()> {
     .map(drop)
 }
 
-fn find_append_function() -> Result<Option<ffi::PyCFunction>, Raised> {
-    let method = call::getattr(DEQUE.get()?, &APPEND)?;
+/// Looking up an attribute of a builtin type runs no Python code, so that nobody waits here with the GIL in hand.
+fn find_append_function(class: &Object) -> Result<Option<ffi::PyCFunction>, Raised> {
+    let method = call::getattr(class, &APPEND)?;
     // SAFETY: an object whose exact type is the method descriptor has that layout, and its definition is static; the
     // union's field is the one that the flags name.
     unsafe {

@@ -171,6 +171,13 @@ pub(crate) fn version(class: *mut ffi::PyTypeObject) -> u32 {
     unsafe { (*class).tp_version_tag }
 }
 
+/// `type`
+#[cfg(Py_3_12)]
+pub(crate) fn type_type() -> &'static Object {
+    // SAFETY: the type of types is static.
+    unsafe { Object::from_ptr((&raw mut ffi::PyType_Type).cast()) }
+}
+
 pub(crate) fn is_type(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyType_Check(object.as_ptr()) != 0 }

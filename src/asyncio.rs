@@ -1,5 +1,7 @@
 //! The parts of the `asyncio` package that our types call, looked up at first use (see [`Lazy`]).
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::sys::compat::POLICY_GETTER;
 use crate::sys::error::{self, raise};
 use crate::sys::lazy::Lazy;
@@ -19,6 +21,37 @@ static CANCELLED_ERROR: Lazy = Lazy::new("asyncio.exceptions", "CancelledError")
 static EXTRACT_STACK: Lazy = Lazy::new("traceback", "extract_stack");
 static INVALID_STATE_ERROR: Lazy = Lazy::new("asyncio.exceptions", "InvalidStateError");
 static GET_POLICY: Lazy = Lazy::new("asyncio.events", POLICY_GETTER);
+
+/// What finalisers and errors need: when the interpreter shuts down, it cannot be imported any more.
+static NEEDED_LATE: [&Lazy; 7] = [
+    &CANCELLED_ERROR,
+    &EXTRACT_STACK,
+    &FORMAT_CALLBACK_SOURCE,
+    &FUTURE_REPR,
+    &INVALID_STATE_ERROR,
+    &TASK_GET_STACK,
+    &TASK_REPR,
+];
+static LOOKED_UP: AtomicBool = AtomicBool::new(false);
+
+/// Looks up what may be needed when it is too late to import. Called when a future is made: asyncio is complete then.
+#[inline]
+pub(crate) fn prepare() {
+    if !LOOKED_UP.load(Ordering::Relaxed) {
+        look_up();
+    }
+}
+
+#[cold]
+fn look_up() {
+    // What cannot be had now is tried again when it is needed, and that error is shown.
+    LOOKED_UP.store(true, Ordering::Relaxed);
+    for name in NEEDED_LATE {
+        if let Err(raised) = name.get() {
+            drop(error::fetch(raised));
+        }
+    }
+}
 
 pub(crate) fn cancelled_error() -> Res<&'static Object> {
     CANCELLED_ERROR.get()

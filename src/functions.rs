@@ -16,7 +16,8 @@ fn get_event_loop(_module: &Object) -> Res<Owned> {
 static STACKLEVEL_SIGNATURE: args::Signature<1> =
     args::Signature { format: c"|O:_get_event_loop", names: [&STACKLEVEL], positional: 1, required: 0 };
 
-fn get_event_loop_at(_module: &Object, _stacklevel: [Option<&Object>; 1]) -> Res<Owned> {
+fn get_event_loop_at(_module: &Object, [stacklevel]: [Option<&Object>; 1]) -> Res<Owned> {
+    stacklevel.map(containers::check_c_int).transpose()?;
     thread::event_loop()
 }
 
@@ -175,7 +176,9 @@ fn functions() -> Vec<Method> {
     } else {
         functions.push(GET_EVENT_LOOP_AT);
     }
-    functions.push(if compat::TASKS_PER_THREAD { ALL_TASKS_FUNCTION } else { LINKED_TASKS });
+    if compat::TASKS_PER_THREAD {
+        functions.push(ALL_TASKS_FUNCTION);
+    }
     if compat::AWAITED_BY {
         functions.extend(AWAITED_BY_FUNCTIONS);
     }
@@ -287,14 +290,6 @@ const ALL_TASKS_FUNCTION: Method = keywords!(
             c"all_tasks($module, /, loop=None)\n--\n\nReturn a set of the loop's tasks that are not done; of the running loop by default."
 );
 
-/// For `rasyncio._scheduled_tasks`.
-const LINKED_TASKS: Method = noargs!(
-    Object,
-    c"_linked_tasks",
-    linked_tasks,
-    c"_linked_tasks($module, /)\n--\n\nReturn a list of all native tasks that exist."
-);
-
 const AWAITED_BY_FUNCTIONS: [Method; 2] = [
             positional!(
                 Object,
@@ -319,6 +314,13 @@ pub(crate) fn init(module: &Object) -> Res<()> {
         add_to_module(module, method.name, &*definition.in_module(module, &module_name)?)?;
     }
     Ok(())
+}
+
+static LINKED_TASKS: StaticMethod = StaticMethod::new(noargs!(Object, c"linked_tasks", linked_tasks, c""));
+
+/// [`linked_tasks`] as an object.
+pub(crate) fn linked_tasks_function(module: &Object) -> Res<Owned> {
+    LINKED_TASKS.bind(module)
 }
 
 static AFTER_FORK_IN_CHILD: StaticMethod =

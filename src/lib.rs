@@ -41,6 +41,6 @@ fn init(module: &sys::Object) -> sys::Res<()> {
     future::init(module)?;
     task::init(module)?;
     functions::init(module)?;
-    state::init(module)?;
+    state::init(module, &*functions::linked_tasks_function(module)?)?;
     functions::init_fork(module)
 }

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import _asyncio  # CPython's own: imported here, before anything swaps it
 import asyncio
 import collections
 import contextlib
@@ -23,7 +22,8 @@ from support import run_python
 IMPLEMENTATIONS = ("python", "c", "ours")
 MINOR = sys.version_info[:2]
 PATCH = sys.version_info[:3]
-C_MODULE = _asyncio
+#: CPython's own `_asyncio`, from before any swap; in a tuple, since a swap re-points every module's name that holds it.
+_ORIGINAL = (sys.modules["_asyncio"],)
 
 #: What a fresh interpreter runs first, to be on an implementation from the start.
 SELECTORS = {
@@ -31,6 +31,11 @@ SELECTORS = {
     "c": "",
     "ours": "import rasyncio; rasyncio.install()",
 }
+
+
+def c_module() -> types.ModuleType:
+    """CPython's own `_asyncio`, also while ours is in its place."""
+    return _ORIGINAL[0]
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def switched(name: str) -> Iterator[Impl]:
         with _pure_python():
             yield Impl(name)
     else:
-        assert asyncio.Task is C_MODULE.Task
+        assert asyncio.Task is c_module().Task
         yield Impl(name)
 
 
@@ -212,7 +217,9 @@ class MockLoop:
         """Run the first thing that was scheduled."""
         entry = self.ready.popleft()
         with self.as_running():
-            return entry.callback(*entry.args) if entry.context is None else entry.context.run(entry.callback, *entry.args)
+            return (
+                entry.callback(*entry.args) if entry.context is None else entry.context.run(entry.callback, *entry.args)
+            )
 
     def run(self, limit: int = 10_000) -> None:
         """Run everything that is scheduled, and what that schedules."""

@@ -531,7 +531,13 @@ OPERATIONS: dict[str, tuple[Callable[[World], None], list[str]]] = {
     "await duck cancelled": (await_duck_cancelled, ["duck.cancel", "duck.cancel()", "duck.add_done_callback()"]),
     "await future cancelled": (
         await_future_cancelled,
-        ["future.cancel", "future.get_loop", "future._asyncio_future_blocking", "future.add_done_callback", "call_soon"],
+        [
+            "future.cancel",
+            "future.get_loop",
+            "future._asyncio_future_blocking",
+            "future.add_done_callback",
+            "call_soon",
+        ],
     ),
     "cancel waiting": (cancel_waiting, ["duck.cancel", "duck.cancel()"]),
     "run": (run_coro, ["coro.send()", "loop.call_soon", "call_soon"]),
@@ -654,7 +660,6 @@ def _scenario(world: World, operation: str) -> None:
             subject._log_destroy_pending = False
         if subject.done() and not subject.cancelled():
             subject.exception()
-    del subject
-    world.subject = None
+    world.subject = subject = None
     world.loop.ready.clear()
     gc.collect()

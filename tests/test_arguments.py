@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 
 import pytest
+
 from impls import CRASH, MINOR, Fix, evaluate
 
 SETUP = """
@@ -187,7 +188,11 @@ else:
         "m._swap_current_task": ["", "loop", "loop, t, 1", "x=1", "loop, loop=1", "task=t"],
         "m.current_task": ["1, 2", "x=1", "loop, loop=1", "", "None"],
     }
-    METHODS["m.Task"] += ["coroutine, loop=loop, eager_start=awkward", "coroutine, True", "5, eager_start=True, loop=loop"]
+    METHODS["m.Task"] += [
+        "coroutine, loop=loop, eager_start=awkward",
+        "coroutine, True",
+        "5, eager_start=True, loop=loop",
+    ]
 if MINOR < (3, 14):
     METHODS["m._enter_task"] += ["[], t", "awkward, t", "loop, t) or m._enter_task(loop, f"]
     METHODS["m._register_task"] += ["[]", "awkward"]

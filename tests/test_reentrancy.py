@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 
 import pytest
+
 import scenarios
 from impls import CRASH, MINOR, Fix, evaluate
 
@@ -74,7 +75,9 @@ SINCE_THEN = {
         "reached; None; None; None; 'CANCELLED'; []; None; 0 to run; 'CANCELLED'"
     ),
 }
-NEWER = {(operation, place, action): said for (operation, places, action), said in SINCE_THEN.items() for place in places}
+NEWER = {
+    (operation, place, action): said for (operation, places, action), said in SINCE_THEN.items() for place in places
+}
 #: Older C does these on memory that it no longer owns, so that there is nothing to compare with.
 UNDEFINED_BEFORE = {
     ("new task", "loop.call_soon", "init"),
@@ -123,8 +126,10 @@ def test_same_as_c(operation: str, place: str) -> None:
             if key in UNDEFINED_BEFORE:
                 continue
             expected = NEWER.get(key, expected)
-        if expected == CRASH and key in CRASHES_STILL:
-            continue
+        if MINOR < (3, 15) and (action == "init" or operation == "start again"):
+            continue  # refused from 3.15 on; before, C is left with the halves of two lives, and the loop may hang
+        if "SystemError: " in expected and "returned a result with an exception set" in expected:
+            continue  # 3.12 and 3.13 register an eager task with an error set; 3.14 hands the error on, as ours does
         found = outcome("ours", operation, place, action)
         if found != expected:
             differences[action] = {"ours": found, "expected": expected}

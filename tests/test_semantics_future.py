@@ -14,6 +14,7 @@ import weakref
 from typing import Any
 
 import pytest
+
 from impls import MINOR, Fix, Impl, MockLoop, outcome, plain
 
 CALLBACKS_ARE_COPIED = Fix("gh-125789", {(3, 12): 8, (3, 13): 1, (3, 14): 0, (3, 15): 0})
@@ -123,7 +124,11 @@ def test_result(impl: Impl, mock: MockLoop) -> None:
 @pytest.mark.parametrize("how", ["result", "exception", "cancel"])
 def test_done_only_once(impl: Impl, mock: MockLoop, how: str) -> None:
     future = asyncio.Future(loop=mock)
-    {"result": lambda: future.set_result(1), "exception": lambda: future.set_exception(KeyError()), "cancel": future.cancel}[how]()
+    {
+        "result": lambda: future.set_result(1),
+        "exception": lambda: future.set_exception(KeyError()),
+        "cancel": future.cancel,
+    }[how]()
     before = states(future)
     # Pure Python says which future and which state; C has one fixed text.
     text = f"{future._state}: {future!r}" if impl.name == "python" else "invalid state"
@@ -785,10 +790,11 @@ def test_the_handler_fails(impl: Impl, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_current_exception_survives_a_finalizer(impl: Impl, mock: MockLoop) -> None:
     future = asyncio.Future(loop=mock)
     future.set_exception(ValueError())
+    current = KeyError("current")
     try:
-        raise KeyError("current")
-    except KeyError as error:
+        raise current
+    except KeyError:
         del future
         gc.collect()
-        assert sys.exc_info()[1] is error
+        assert sys.exc_info()[1] is current
     assert len(mock.reports) == 1

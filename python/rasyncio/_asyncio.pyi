@@ -127,4 +127,3 @@ else:
         _eager_tasks: set[Task[Any]]
     _current_tasks: dict[AbstractEventLoop, Task[Any]]
 
-def _linked_tasks() -> list[Task[Any]]: ...  # up to 3.13, for _scheduled_tasks.py alone

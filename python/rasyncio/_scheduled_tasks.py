@@ -6,14 +6,14 @@ tasks are linked in a list that costs nothing to keep; here it looks like a part
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import MutableSet
+from collections.abc import Callable, Iterable, MutableSet
 from typing import Any
+from weakref import WeakSet, ref
 
 from . import _asyncio
 
 
-class ScheduledTasks(weakref.WeakSet[Any]):
+class ScheduledTasks(WeakSet[Any]):
     """A weak set of foreign tasks that also shows, adds and removes native ones."""
 
     # Changing operators that reach into the plain set behind a WeakSet, done with add() and discard() instead.
@@ -25,23 +25,42 @@ class ScheduledTasks(weakref.WeakSet[Any]):
     remove = MutableSet.remove  # type: ignore[assignment]
     clear = MutableSet.clear
 
+    def __init__(self, linked_tasks: Callable[[], list[Any]]) -> None:
+        self._linked_tasks = linked_tasks
+        super().__init__()
+
     @property
-    def data(self) -> set[weakref.ref[Any]]:
+    def data(self) -> set[ref[Any]]:
         """A new set of weak references to all tasks; what reads a WeakSet starts from here."""
-        return self._foreign | {weakref.ref(task) for task in _asyncio._linked_tasks()}
+        return self._foreign | {ref(task) for task in self._linked_tasks()}
 
     @data.setter
-    def data(self, foreign: set[weakref.ref[Any]]) -> None:
+    def data(self, foreign: set[ref[Any]]) -> None:
         self._foreign = foreign
 
     def add(self, item: Any) -> None:
         if isinstance(item, _asyncio.Task):
             _asyncio._register_task(item)
         else:
-            self._foreign.add(weakref.ref(item, self._foreign.discard))
+            self._foreign.add(ref(item, self._foreign.discard))
 
     def discard(self, item: Any) -> None:
         if isinstance(item, _asyncio.Task):
             _asyncio._unregister_task(item)
         else:
-            self._foreign.discard(weakref.ref(item))
+            self._foreign.discard(ref(item))
+
+    # New sets are plain: there is one list of native tasks.
+
+    def copy(self) -> WeakSet[Any]:
+        return WeakSet(self)
+
+    def union(self, other: Iterable[Any]) -> WeakSet[Any]:
+        return WeakSet(self).union(other)
+
+    def intersection(self, other: Iterable[Any]) -> WeakSet[Any]:
+        return WeakSet(self).intersection(other)
+
+    __copy__ = copy
+    __or__ = union
+    __and__ = intersection

@@ -140,24 +140,22 @@ fn append(future: &FutureObject, callback: &Object, context: &Object) -> Res<()>
 
 /// Hands all callbacks to the loop, in order. If one cannot be scheduled, those behind it are dropped.
 ///
-/// Both places are emptied before the first call: the loop's `call_soon` may add, remove or run anything
+/// Each place is emptied before the first call for it: the loop's `call_soon` may add, remove or run anything
 /// (gh-125969, gh-125984).
 #[inline]
 pub(super) fn schedule(future: &FutureObject) -> Res<()> {
-    let first = First::take(future);
-    let further = future.callbacks.take();
-    if first.is_none() && further.is_none() {
+    if !future.callback0.is_set() && !future.callbacks.is_set() {
         return Ok(());
     }
     let event_loop = future.require_loop()?;
-    match first {
+    match First::take(future) {
         Some(First::Waiter(waiter)) => waiter.call_soon(&event_loop, future)?,
         Some(First::Callback { callback, context }) => {
             call_callback_soon(&event_loop, callback, future, context)?;
         }
         None => {}
     }
-    let Some(further) = further else {
+    let Some(further) = future.callbacks.take() else {
         return Ok(());
     };
     let mut index = 0;
@@ -172,7 +170,8 @@ pub(super) fn schedule(future: &FutureObject) -> Res<()> {
 /// `remove_done_callback(callback)`: how many were removed.
 ///
 /// Comparing runs Python code that may change the callbacks, so each comparison is made with references of our own,
-/// and the list is looked at anew after each (bpo-28963, gh-97592, gh-125966).
+/// and the list is looked at anew after each (bpo-28963, gh-97592, gh-125966). What is counted when it has changed is
+/// what CPython counts.
 pub(super) fn remove(future: &FutureObject, callback: &Object) -> Res<usize> {
     if !future.is_initialized() {
         return Err(not_initialized());
@@ -187,28 +186,41 @@ pub(super) fn remove(future: &FutureObject, callback: &Object) -> Res<usize> {
             removed += 1;
         }
     }
-    if !future.callbacks.is_set() {
+    let Some(callbacks) = future.callbacks.get() else {
+        return Ok(removed);
+    };
+    let before = containers::list_len(&callbacks);
+    if before == 1 {
+        let Some(pair) = containers::list_item(&callbacks, 0) else {
+            return Ok(removed);
+        };
+        if call::equal(&*containers::tuple_item(&pair, 0)?, callback)? {
+            future.callbacks.clear();
+            removed += 1;
+        }
         return Ok(removed);
     }
     let kept = containers::new_list()?;
     let mut index = 0;
     while let Some(pair) = future.callbacks.get().and_then(|list| containers::list_item(&list, index)) {
-        if call::equal(&*containers::tuple_item(&pair, 0)?, callback)? {
-            removed += 1;
-        } else {
+        if !call::equal(&*containers::tuple_item(&pair, 0)?, callback)? {
             containers::list_append(&kept, &pair)?;
         }
         index += 1;
     }
-    if !future.callbacks.is_set() {
-        return Ok(removed);
-    }
-    if containers::list_len(&kept) == 0 {
+    let kept_count = containers::list_len(&kept);
+    if kept_count == 0 {
         future.callbacks.clear();
-    } else {
-        future.callbacks.set(kept);
+        return Ok(removed + before);
     }
-    Ok(removed)
+    match future.callbacks.get() {
+        Some(now) => {
+            removed += containers::list_len(&now).saturating_sub(kept_count);
+            future.callbacks.set(kept);
+            Ok(removed)
+        }
+        None => Ok(removed),
+    }
 }
 
 /// `_callbacks`: a new list (gh-125789), or `None` if there are none.

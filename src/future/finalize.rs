@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use crate::sys::error::{self, write_unraisable};
+use crate::sys::error::{self, fetch, write_unraisable};
 use crate::sys::intern::{CALL_EXCEPTION_HANDLER, EXCEPTION, FUTURE, MESSAGE, Name, SOURCE_TRACEBACK};
 use crate::sys::{Layout, Object, Res, call, containers};
 
@@ -42,7 +42,18 @@ fn report(future: &FutureObject, message: &Object, exception: Option<&Object>, k
     if let Some(source_traceback) = future.source_traceback() {
         containers::dict_set(&context, SOURCE_TRACEBACK.object(), &source_traceback)?;
     }
-    call::call_method(&CALL_EXCEPTION_HANDLER, &[&*event_loop, &context], None).map(drop)
+    // A loop without the method has nothing to say about it; one whose method fails has.
+    let handler = match call::getattr(&event_loop, &CALL_EXCEPTION_HANDLER) {
+        Ok(handler) => handler,
+        Err(raised) => {
+            drop(fetch(raised));
+            return Ok(());
+        }
+    };
+    if let Err(raised) = call::call1(&handler, &context) {
+        write_unraisable(raised, &handler);
+    }
+    Ok(())
 }
 
 /// A finaliser may run while an exception is being raised, which must survive it.

@@ -1,11 +1,16 @@
 //! Future as Python code sees it: methods, attributes, slots.
 
+use std::ffi::CStr;
+
 use pyo3::ffi;
 
 use crate::asyncio::FUTURE_REPR;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::intern::{CANCELLED, CONTEXT, EMPTY, FINISHED, LOOP, MSG, PENDING};
-use crate::sys::slots::{Method, construct, finalizer, getset, init, inquiry, keywords, noargs, one, traverse, unary};
+use crate::sys::slots::{
+    Method, construct, finalizer, getset, init, inquiry, keywords, no_arguments, noargs, not_deleted, one, traverse,
+    unary,
+};
 use crate::sys::typeobj::{self, TypeBuilder};
 use crate::sys::{Layout, Object, Owned, Res, args, call, compat, instance::Instance};
 
@@ -18,6 +23,15 @@ static ADD_DONE_CALLBACK: args::Signature<2> =
     args::Signature { format: c"O|$O:add_done_callback", names: [&EMPTY, &CONTEXT], positional: 1, required: 1 };
 static CANCEL: args::Signature<1> = args::Signature { format: c"|O:cancel", names: [&MSG], positional: 1, required: 0 };
 
+/// The signature of a method with one parameter that has no keyword.
+const fn of_one(format: &'static CStr) -> args::Signature<1> {
+    args::Signature { format, names: [&EMPTY], positional: 1, required: 1 }
+}
+
+static SET_RESULT: args::Signature<1> = of_one(c"O:set_result");
+static SET_EXCEPTION: args::Signature<1> = of_one(c"O:set_exception");
+static REMOVE_DONE_CALLBACK: args::Signature<1> = of_one(c"O:remove_done_callback");
+
 fn initialize(future: &FutureObject, [event_loop]: [Option<&Object>; 1]) -> Res<()> {
     object::initialize(future, args::given(event_loop))
 }
@@ -26,12 +40,24 @@ fn set_result(future: &FutureObject, value: &Object) -> Res<()> {
     result::set_result(future, value.own())
 }
 
+fn set_result_parsed(future: &FutureObject, [value]: [Option<&Object>; 1]) -> Res<()> {
+    set_result(future, value.expect("a required argument"))
+}
+
+fn set_exception_parsed(future: &FutureObject, [exception]: [Option<&Object>; 1]) -> Res<()> {
+    result::set_exception(future, exception.expect("a required argument"))
+}
+
 fn add_done_callback(future: &FutureObject, [callback, context]: [Option<&Object>; 2]) -> Res<()> {
     callbacks::add(future, callback.expect("a required argument"), context)
 }
 
 fn remove_done_callback(future: &FutureObject, callback: &Object) -> Res<Owned> {
     crate::sys::containers::int(i64::try_from(callbacks::remove(future, callback)?).unwrap_or(i64::MAX))
+}
+
+fn remove_done_callback_parsed(future: &FutureObject, [callback]: [Option<&Object>; 1]) -> Res<Owned> {
+    remove_done_callback(future, callback.expect("a required argument"))
 }
 
 fn cancel(future: &FutureObject, [message]: [Option<&Object>; 1]) -> Res<bool> {
@@ -76,11 +102,14 @@ fn get_blocking(future: &FutureObject) -> bool {
     future.is_initialized() && future.flags.has(BLOCKING)
 }
 
-fn set_blocking(future: &FutureObject, value: &Object) -> Res<()> {
+fn set_blocking(future: &FutureObject, value: Option<&Object>) -> Res<()> {
+    if compat::DELETE_NAMES_ATTRIBUTE {
+        not_deleted(future.as_object(), c"_asyncio_future_blocking", value)?;
+    }
     if !future.is_initialized() {
         return Err(not_initialized());
     }
-    let value = call::is_true(value)?;
+    let value = call::is_true(not_deleted(future.as_object(), c"_asyncio_future_blocking", value)?)?;
     future.flags.put(BLOCKING, value);
     Ok(())
 }
@@ -110,8 +139,8 @@ fn get_log_traceback(future: &FutureObject) -> Res<bool> {
     Ok(future.flags.has(LOG_TRACEBACK))
 }
 
-fn set_log_traceback(future: &FutureObject, value: &Object) -> Res<()> {
-    if call::is_true(value)? {
+fn set_log_traceback(future: &FutureObject, value: Option<&Object>) -> Res<()> {
+    if call::is_true(not_deleted(future.as_object(), c"_log_traceback", value)?)? {
         return Err(raise(Builtin::ValueError.class(), c"_log_traceback can only be set to False"));
     }
     future.flags.put(LOG_TRACEBACK, false);
@@ -126,29 +155,20 @@ fn get_cancel_message(future: &FutureObject) -> Owned {
     future.cancel_message.get_or_none()
 }
 
-fn set_cancel_message(future: &FutureObject, value: &Object) {
-    future.cancel_message.set(value.own());
+fn set_cancel_message(future: &FutureObject, value: Option<&Object>) -> Res<()> {
+    future.cancel_message.set(not_deleted(future.as_object(), c"_cancel_message", value)?.own());
+    Ok(())
 }
 
-/// The methods that CPython defines on `Task` a second time, just as they are.
-pub(crate) const INHERITED_BY_TASK: [Method; 2] = [MAKE_CANCELLED_ERROR, CLASS_GETITEM];
+const EXCEPTION_DOC: &CStr = c"exception($self, /)\n--\n\nReturn the exception that was set, None if a result was.\n\nRaises CancelledError if the future was cancelled and InvalidStateError if it is not done.";
+const REMOVE_DONE_CALLBACK_DOC: &CStr =
+    c"remove_done_callback($self, fn, /)\n--\n\nRemove every callback that equals fn and return how many there were.";
+const SET_RESULT_DOC: &CStr = c"set_result($self, result, /)\n--\n\nComplete the future with a result and schedule its callbacks.\n\nRaises InvalidStateError if it is done.";
+const SET_EXCEPTION_DOC: &CStr = c"set_exception($self, exception, /)\n--\n\nComplete the future with an exception (a class or an instance) and schedule its callbacks.\n\nRaises InvalidStateError if it is done.";
+const GET_LOOP_DOC: &CStr = c"get_loop($self, /)\n--\n\nReturn the event loop that the future belongs to.";
 
-const MAKE_CANCELLED_ERROR: Method = noargs!(
-    FutureObject,
-    c"_make_cancelled_error",
-    result::make_cancelled_error,
-    c"_make_cancelled_error($self, /)\n--\n\nMake the CancelledError that ends the awaiting of this future.\n\nThe one that a coroutine raised, or one made of the cancel message, is given out once."
-);
-
-const CLASS_GETITEM: Method = one!(
-    Object,
-    c"__class_getitem__",
-    typeobj::generic_alias,
-    c"__class_getitem__($type, item, /)\n--\n\nA generic alias, for annotations.",
-    ffi::METH_CLASS
-);
-
-fn methods() -> [Method; 12] {
+/// The methods that CPython defines on `Future` and, just as they are, a second time on `Task`.
+pub(crate) fn shared_methods() -> [Method; 8] {
     [
         noargs!(
             FutureObject,
@@ -156,24 +176,11 @@ fn methods() -> [Method; 12] {
             result::result,
             c"result($self, /)\n--\n\nReturn the result, or raise the exception, that the future was completed with.\n\nRaises CancelledError if it was cancelled and InvalidStateError if it is not done."
         ),
-        noargs!(
-            FutureObject,
-            c"exception",
-            result::exception,
-            c"exception($self, /)\n--\n\nReturn the exception that was set, None if a result was.\n\nRaises CancelledError if the future was cancelled and InvalidStateError if it is not done."
-        ),
-        one!(
-            FutureObject,
-            c"set_result",
-            set_result,
-            c"set_result($self, result, /)\n--\n\nComplete the future with a result and schedule its callbacks.\n\nRaises InvalidStateError if it is done."
-        ),
-        one!(
-            FutureObject,
-            c"set_exception",
-            result::set_exception,
-            c"set_exception($self, exception, /)\n--\n\nComplete the future with an exception (a class or an instance) and schedule its callbacks.\n\nRaises InvalidStateError if it is done."
-        ),
+        if compat::METHODS_GET_CLASS {
+            no_arguments!(FutureObject, c"exception", result::exception, EXCEPTION_DOC)
+        } else {
+            noargs!(FutureObject, c"exception", result::exception, EXCEPTION_DOC)
+        },
         keywords!(
             FutureObject,
             c"add_done_callback",
@@ -181,19 +188,17 @@ fn methods() -> [Method; 12] {
             add_done_callback,
             c"add_done_callback($self, fn, /, *, context=<unrepresentable>)\n--\n\nHave fn(future) called by the loop when the future is done, soon if it is done already.\n\nIt runs in the given context, or in a copy of the current one."
         ),
-        one!(
-            FutureObject,
-            c"remove_done_callback",
-            remove_done_callback,
-            c"remove_done_callback($self, fn, /)\n--\n\nRemove every callback that equals fn and return how many there were."
-        ),
-        keywords!(
-            FutureObject,
-            c"cancel",
-            CANCEL,
-            cancel,
-            c"cancel($self, /, msg=None)\n--\n\nCancel the future and schedule its callbacks.\n\nReturns False if it is done already, else True."
-        ),
+        if compat::METHODS_GET_CLASS {
+            keywords!(
+                FutureObject,
+                c"remove_done_callback",
+                REMOVE_DONE_CALLBACK,
+                remove_done_callback_parsed,
+                REMOVE_DONE_CALLBACK_DOC
+            )
+        } else {
+            one!(FutureObject, c"remove_done_callback", remove_done_callback, REMOVE_DONE_CALLBACK_DOC)
+        },
         noargs!(
             FutureObject,
             c"cancelled",
@@ -208,12 +213,45 @@ fn methods() -> [Method; 12] {
         ),
         noargs!(
             FutureObject,
-            c"get_loop",
-            get_loop,
-            c"get_loop($self, /)\n--\n\nReturn the event loop that the future belongs to."
+            c"_make_cancelled_error",
+            result::make_cancelled_error,
+            c"_make_cancelled_error($self, /)\n--\n\nMake the CancelledError that ends the awaiting of this future.\n\nThe one that a coroutine raised, or one made of the cancel message, is given out once."
         ),
-        MAKE_CANCELLED_ERROR,
-        CLASS_GETITEM,
+        one!(
+            Object,
+            c"__class_getitem__",
+            typeobj::generic_alias,
+            c"__class_getitem__($type, item, /)\n--\n\nA generic alias, for annotations.",
+            ffi::METH_CLASS
+        ),
+    ]
+}
+
+/// The methods that `Task` has in its own way, or inherits.
+fn own_methods() -> [Method; 4] {
+    [
+        if compat::METHODS_GET_CLASS {
+            keywords!(FutureObject, c"set_result", SET_RESULT, set_result_parsed, SET_RESULT_DOC)
+        } else {
+            one!(FutureObject, c"set_result", set_result, SET_RESULT_DOC)
+        },
+        if compat::METHODS_GET_CLASS {
+            keywords!(FutureObject, c"set_exception", SET_EXCEPTION, set_exception_parsed, SET_EXCEPTION_DOC)
+        } else {
+            one!(FutureObject, c"set_exception", result::set_exception, SET_EXCEPTION_DOC)
+        },
+        keywords!(
+            FutureObject,
+            c"cancel",
+            CANCEL,
+            cancel,
+            c"cancel($self, /, msg=None)\n--\n\nCancel the future and schedule its callbacks.\n\nReturns False if it is done already, else True."
+        ),
+        if compat::METHODS_GET_CLASS {
+            no_arguments!(FutureObject, c"get_loop", get_loop, GET_LOOP_DOC)
+        } else {
+            noargs!(FutureObject, c"get_loop", get_loop, GET_LOOP_DOC)
+        },
     ]
 }
 
@@ -282,7 +320,8 @@ pub(super) fn init(module: &Object) -> Res<()> {
     .slot(ffi::Py_tp_iter, unary!(FutureObject, iter::new))
     .slot(ffi::Py_am_await, unary!(FutureObject, iter::new))
     .members(Instance::members(FutureObject::INSTANCE_OFFSET))
-    .methods(methods())
+    .methods(shared_methods())
+    .methods(own_methods())
     .getsets(inherited_getsets())
     .build(module, None)?;
     TYPE.set_vectorcall(construct!(FutureObject, object::allocate, INIT, initialize));

@@ -156,6 +156,7 @@ pub(crate) fn initialize(future: &FutureObject, event_loop: Option<&Object>) -> 
     if future.is_initialized() {
         initialize_again(future)?;
     }
+    asyncio::prepare();
     let event_loop = match event_loop {
         Some(event_loop) => event_loop.own(),
         None => thread::event_loop()?,
@@ -202,13 +203,14 @@ pub(crate) fn visit(future: &FutureObject, visitor: Visitor) -> Visited {
     ControlFlow::Continue(())
 }
 
+/// The loop goes first: whatever a finaliser does to the future, it then finds it uninitialised.
 fn clear_fields(future: &FutureObject) {
-    drop(First::take(future));
     future.event_loop.clear();
+    drop(First::take(future));
     future.callbacks.clear();
+    future.result.clear();
     future.exception.clear();
     future.exception_traceback.clear();
-    future.result.clear();
     future.source_traceback.clear();
     future.cancel_message.clear();
     future.cancelled_error.clear();

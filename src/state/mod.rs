@@ -11,8 +11,9 @@ pub(crate) mod thread;
 
 use crate::sys::{Object, Res};
 
-/// Makes the containers and arranges for the reset in forked children. Called once, by the module's initialisation.
-pub(crate) fn init(module: &Object) -> Res<()> {
+/// Makes the containers. `linked_tasks` is a function without arguments that lists the native tasks. Called once, by
+/// the module's initialisation.
+pub(crate) fn init(module: &Object, linked_tasks: &Object) -> Res<()> {
     thread::init(module)?;
-    tasks::init(module)
+    tasks::init(module, linked_tasks)
 }

@@ -32,18 +32,19 @@ static EAGER: Once = Once::new();
 
 /// Tasks of other implementations; up to 3.13 the public container, which shows native ones too.
 fn scheduled() -> Res<&'static Object> {
-    let class = if compat::TASKS_PER_THREAD { &WEAK_SET } else { &SCHEDULED_TASKS_CLASS };
-    SCHEDULED.get_or_init(|| call::call0(class.get()?))
+    SCHEDULED.get_or_init(|| call::call0(WEAK_SET.get()?))
 }
 
 fn eager() -> Res<&'static Object> {
     EAGER.get_or_init(|| containers::new_set(None))
 }
 
-pub(crate) fn init(module: &Object) -> Res<()> {
+/// `linked_tasks` is a function without arguments that lists the native tasks.
+pub(crate) fn init(module: &Object, linked_tasks: &Object) -> Res<()> {
     if compat::TASKS_PER_THREAD {
         return Ok(());
     }
+    SCHEDULED.get_or_init(|| call::call1(SCHEDULED_TASKS_CLASS.get()?, linked_tasks))?;
     if !compat::EAGER_TASKS {
         return add_to_module(module, c"_all_tasks", scheduled()?);
     }

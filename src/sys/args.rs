@@ -92,6 +92,23 @@ impl<const N: usize> Signature<N> {
         unsafe { self.parse_tuple(tuple.as_ptr(), dict.as_ptr()) }
     }
 
+    /// The one message in which the parser of `PyArg_ParseTupleAndKeywords` and that of CPython's own functions differ.
+    fn check_count(&self, tuple: *mut ffi::PyObject, dict: *mut ffi::PyObject) -> Res<()> {
+        // SAFETY: a tuple and a dict or NULL, by the contract of the caller.
+        let (positional, keywords) =
+            unsafe { (ffi::PyTuple_Size(tuple), if dict.is_null() { 0 } else { ffi::PyDict_Size(dict) }) };
+        let given = usize::try_from(positional).unwrap_or(0);
+        let all = given + usize::try_from(keywords).unwrap_or(0);
+        if self.positional == 0 || self.required != self.positional || given <= self.positional || all > N {
+            return Ok(());
+        }
+        let name = self.format.to_string_lossy();
+        let name = name.split(':').nth(1).unwrap_or_default();
+        let (count, plural) = (self.positional, if self.positional == 1 { "" } else { "s" });
+        let text = format!("{name}() takes exactly {count} positional argument{plural} ({given} given)");
+        Err(pyo3::exceptions::PyTypeError::new_err(text).into())
+    }
+
     /// The arguments of a `tp_init`.
     ///
     /// # Safety
@@ -102,6 +119,7 @@ impl<const N: usize> Signature<N> {
         dict: *mut ffi::PyObject,
     ) -> Res<[Option<&'a Object>; N]> {
         const { assert!(N <= 5) };
+        self.check_count(tuple, dict)?;
         let mut names: [*const c_char; 6] = [ptr::null(); 6];
         for (place, name) in names.iter_mut().zip(self.names) {
             *place = name.text.as_ptr();

@@ -9,6 +9,8 @@ use pyo3::ffi;
 
 /// `Task(eager_start=)` and the eager task functions.
 pub(crate) const EAGER_TASKS: bool = cfg!(Py_3_12);
+/// Some methods get their class from the interpreter, by a convention with messages of its own.
+pub(crate) const METHODS_GET_CLASS: bool = cfg!(Py_3_12);
 /// `Task.get_context()`.
 pub(crate) const TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
 /// `FutureIter.throw()` with more than one argument warns.
@@ -42,7 +44,9 @@ pub(crate) const TASK_REDEFINES_GETSETS: bool = !cfg!(Py_3_14);
 pub(crate) const FORMAT_CALLBACK_TAKES_DEBUG: bool = cfg!(Py_3_13);
 /// The function of `asyncio.events` that returns the event loop policy without a warning.
 pub(crate) const POLICY_GETTER: &str = if cfg!(Py_3_14) { "_get_event_loop_policy" } else { "get_event_loop_policy" };
-/// `type(task.__step)`: 3.11's has no module.
+/// `type(task.__step)` is a builtin of no module, and shows itself so.
+pub(crate) const STEP_WRAPPER_IS_BUILTIN: bool = !cfg!(Py_3_12);
+/// Its name for the type's spec.
 pub(crate) const STEP_WRAPPER_NAME: &CStr =
     if cfg!(Py_3_12) { c"_asyncio.TaskStepMethWrapper" } else { c"builtins.TaskStepMethWrapper" };
 

@@ -182,3 +182,16 @@ pub(crate) fn int(value: i64) -> Res<Owned> {
     // SAFETY: no precondition but attachment.
     unsafe { Owned::steal_or_raised(ffi::PyLong_FromLongLong(value)) }
 }
+
+/// An error unless the object is an integer that fits a C `int`.
+pub(crate) fn check_c_int(object: &Object) -> Res<()> {
+    // SAFETY: a live object.
+    let value = unsafe { ffi::PyLong_AsLong(object.as_ptr()) };
+    if value == -1 && super::error::occurred() {
+        return Err(Raised);
+    }
+    if std::ffi::c_int::try_from(value).is_err() {
+        return Err(pyo3::exceptions::PyOverflowError::new_err("Python int too large to convert to C int").into());
+    }
+    Ok(())
+}

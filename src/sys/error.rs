@@ -27,6 +27,7 @@ impl From<PyErr> for Raised {
 /// The builtin exception classes that we raise.
 #[derive(Clone, Copy)]
 pub(crate) enum Builtin {
+    AttributeError,
     RuntimeError,
     StopIteration,
     TypeError,
@@ -38,6 +39,7 @@ impl Builtin {
         // SAFETY: the builtin exception classes live as long as the interpreter.
         unsafe {
             Object::from_ptr(match self {
+                Builtin::AttributeError => ffi::PyExc_AttributeError,
                 Builtin::RuntimeError => ffi::PyExc_RuntimeError,
                 Builtin::StopIteration => ffi::PyExc_StopIteration,
                 Builtin::TypeError => ffi::PyExc_TypeError,
@@ -72,6 +74,11 @@ pub(crate) fn raise_object(exception: &Object) -> Raised {
     // SAFETY: a live exception object; its type is alive with it.
     unsafe { ffi::PyErr_SetObject(exception.type_ptr().cast(), exception.as_ptr()) };
     Raised
+}
+
+pub(crate) fn occurred() -> bool {
+    // SAFETY: no precondition but attachment.
+    unsafe { !ffi::PyErr_Occurred().is_null() }
 }
 
 /// Is the exception that is being raised one of `class`?

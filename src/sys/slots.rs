@@ -9,7 +9,7 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use super::{Owned, Res, object};
+use super::{Object, Owned, Res, object};
 
 /// What a function of ours may return, as what C expects: NULL says that the error indicator tells the rest.
 pub(crate) trait IntoReturn {
@@ -222,7 +222,7 @@ macro_rules! call {
 
 /// `METH_NOARGS`: `fn(&T) -> impl IntoReturn`.
 macro_rules! noargs {
-    ($layout:ty, $name:literal, $function:path, $doc:literal) => {{
+    ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             _: *mut pyo3::ffi::PyObject,
@@ -242,9 +242,42 @@ macro_rules! noargs {
     }};
 }
 
+/// Like [`noargs`], with the message that CPython has for methods that get their class.
+macro_rules! no_arguments {
+    ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            _: *const *mut pyo3::ffi::PyObject,
+            positional: pyo3::ffi::Py_ssize_t,
+            keywords: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                // SAFETY: the method descriptor has checked `self`; NULL or a tuple of keywords.
+                let (slf, given) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        positional != 0 || (!keywords.is_null() && pyo3::ffi::PyTuple_GET_SIZE(keywords) != 0),
+                    )
+                };
+                $crate::sys::slots::IntoReturn::into_return(if given {
+                    Err($crate::sys::slots::no_arguments_taken($name))
+                } else {
+                    Ok($function(slf))
+                })
+            })
+        }
+        $crate::sys::slots::Method {
+            name: $name,
+            doc: $doc,
+            flags: pyo3::ffi::METH_FASTCALL | pyo3::ffi::METH_KEYWORDS,
+            function: pyo3::ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: trampoline },
+        }
+    }};
+}
+
 /// `METH_O`: `fn(&T, &Object) -> impl IntoReturn`; with `class`, the first is the class (`METH_CLASS`).
 macro_rules! one {
-    ($layout:ty, $name:literal, $function:path, $doc:literal $(, $extra:expr)?) => {{
+    ($layout:ty, $name:literal, $function:path, $doc:expr $(, $extra:expr)?) => {{
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             argument: *mut pyo3::ffi::PyObject,
@@ -271,7 +304,7 @@ macro_rules! one {
 
 /// `METH_FASTCALL | METH_KEYWORDS`: `fn(&T, [Option<&Object>; N]) -> impl IntoReturn` behind a `Signature<N>`.
 macro_rules! keywords {
-    ($layout:ty, $name:literal, $signature:path, $function:path, $doc:literal) => {{
+    ($layout:ty, $name:literal, $signature:path, $function:path, $doc:expr) => {{
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             arguments: *const *mut pyo3::ffi::PyObject,
@@ -300,7 +333,7 @@ macro_rules! keywords {
 
 /// `METH_FASTCALL`: `fn(&T, &[&Object]) -> impl IntoReturn`.
 macro_rules! positional {
-    ($layout:ty, $name:literal, $function:path, $doc:literal) => {{
+    ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             arguments: *mut *mut pyo3::ffi::PyObject,
@@ -328,8 +361,8 @@ macro_rules! positional {
     }};
 }
 
-/// A read-only attribute (`fn(&T) -> impl IntoReturn`), or one that can be set (`fn(&T, &Object) -> impl IntoStatus`;
-/// the layout then has the type's name as `NAME`, for the message when it is deleted).
+/// A read-only attribute (`fn(&T) -> impl IntoReturn`), or one that can be set (`fn(&T, Option<&Object>) -> Res<()>`;
+/// `None` deletes it, see [`not_deleted`]).
 macro_rules! getset {
     ($layout:ty, $name:literal, $get:path, $doc:literal) => {
         $crate::sys::slots::getset!(@make $layout, $name, $get, None, $doc)
@@ -348,10 +381,7 @@ macro_rules! getset {
                         <$crate::sys::Object as $crate::sys::Layout>::from_nullable(value),
                     )
                 };
-                match value {
-                    Some(value) => $crate::sys::slots::IntoStatus::into_status($set(slf, value)),
-                    None => $crate::sys::slots::deletion_refused(<$layout>::NAME, $name),
-                }
+                $crate::sys::slots::IntoStatus::into_status($set(slf, value))
             })
         }
         $crate::sys::slots::getset!(@make $layout, $name, $get, Some(setter), $doc)
@@ -377,22 +407,27 @@ macro_rules! getset {
     }};
 }
 
-/// The error of `del object.attribute`, in the words of this version. `class` is the type that defines the attribute.
+/// The error of a [`no_arguments`] method that got some.
 #[cold]
-pub(crate) fn deletion_refused(class: &CStr, attribute: &CStr) -> c_int {
-    let text = if super::compat::DELETE_NAMES_ATTRIBUTE {
-        format!(
-            "attribute '{}' of '{}' objects cannot be deleted",
-            attribute.to_string_lossy(),
-            class.to_string_lossy()
-        )
-    } else {
-        "cannot delete attribute".to_owned()
-    };
-    pyo3::exceptions::PyAttributeError::new_err(text).restore(super::py());
-    -1
+pub(crate) fn no_arguments_taken(name: &CStr) -> super::Raised {
+    let text = format!("{}() takes no arguments", name.to_string_lossy());
+    pyo3::exceptions::PyTypeError::new_err(text).into()
+}
+
+/// The value that a setter got; for `del object.attribute` the error, in the words of this version.
+pub(crate) fn not_deleted<'a>(object: &Object, attribute: &CStr, value: Option<&'a Object>) -> Res<&'a Object> {
+    use super::error::{Builtin, raise, raise_format};
+    let class = Builtin::AttributeError.class();
+    match value {
+        Some(value) => Ok(value),
+        None if super::compat::DELETE_NAMES_ATTRIBUTE => {
+            let text = c"attribute '%S' of '%T' objects cannot be deleted";
+            Err(raise_format(class, text, &[&*super::containers::string(attribute)?, object]))
+        }
+        None => Err(raise(class, c"cannot delete attribute")),
+    }
 }
 
 pub(crate) use {
-    call, construct, finalizer, getset, init, inquiry, keywords, noargs, one, positional, traverse, unary,
+    call, construct, finalizer, getset, init, inquiry, keywords, no_arguments, noargs, one, positional, traverse, unary,
 };

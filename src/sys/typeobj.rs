@@ -63,6 +63,12 @@ impl<T: Layout> StaticType<T> {
         unsafe { (*self.as_ptr()).tp_vectorcall = Some(construct) };
     }
 
+    /// Shows the type by that name alone, as a static type of no module is shown.
+    pub(crate) fn show_as(&self, name: &'static CStr) {
+        // SAFETY: a live heap type of ours; it does not own what `tp_name` points to.
+        unsafe { (*self.as_ptr()).tp_name = name.as_ptr() };
+    }
+
     /// `module.name = type`
     pub(crate) fn add_to(&self, module: &Object, name: &CStr) -> Res<()> {
         // SAFETY: made by `build`, and never let go.

@@ -8,7 +8,9 @@ use crate::sys::error::{Builtin, raise};
 use crate::sys::instance::Instance;
 use crate::sys::intern::{FILE, LIMIT, MSG};
 use crate::sys::object::none;
-use crate::sys::slots::{Method, construct, finalizer, getset, init, inquiry, keywords, noargs, one, traverse, unary};
+use crate::sys::slots::{
+    Method, construct, finalizer, getset, init, inquiry, keywords, noargs, not_deleted, one, traverse, unary,
+};
 use crate::sys::typeobj::TypeBuilder;
 use crate::sys::{Layout, Object, Owned, Res, args, call, compat};
 
@@ -53,8 +55,8 @@ fn get_waiting_for(task: &TaskObject) -> Owned {
     task.waiting_for.get_or_none()
 }
 
-fn set_log_destroy_pending(task: &TaskObject, value: &Object) -> Res<()> {
-    let value = call::is_true(value)?;
+fn set_log_destroy_pending(task: &TaskObject, value: Option<&Object>) -> Res<()> {
+    let value = call::is_true(not_deleted(task.as_object(), c"_log_destroy_pending", value)?)?;
     task.set_log_destroy_pending(value);
     Ok(())
 }
@@ -127,7 +129,7 @@ fn methods() -> Vec<Method> {
             c"get_context($self, /)\n--\n\nReturn the contextvars.Context that the coroutine runs in."
         ));
     }
-    methods.extend(future::INHERITED_BY_TASK);
+    methods.extend(future::shared_methods());
     methods
 }
 

@@ -84,5 +84,9 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .slot(ffi::Py_tp_clear, inquiry!(StepWrapper, clear))
         .slot(ffi::Py_tp_call, call!(StepWrapper, run))
         .getsets([getset!(StepWrapper, c"__self__", get_self, c"The task.")])
-        .build(module, None)
+        .build(module, None)?;
+    if compat::STEP_WRAPPER_IS_BUILTIN {
+        TYPE.show_as(c"TaskStepMethWrapper");
+    }
+    Ok(())
 }

@@ -148,14 +148,14 @@ pub(super) fn schedule(future: &FutureObject) -> Res<()> {
         return Ok(());
     }
     let event_loop = future.require_loop()?;
-    match First::take(future) {
-        Some(First::Waiter(waiter)) => waiter.call_soon(&event_loop, future)?,
-        Some(First::Callback { callback, context }) => {
-            call_callback_soon(&event_loop, callback, future, context)?;
-        }
-        None => {}
-    }
-    let Some(further) = future.callbacks.take() else {
+    let scheduled = match First::take(future) {
+        Some(First::Waiter(waiter)) => waiter.call_soon(&event_loop, future),
+        Some(First::Callback { callback, context }) => call_callback_soon(&event_loop, callback, future, context),
+        None => Ok(()),
+    };
+    let further = future.callbacks.take();
+    scheduled?;
+    let Some(further) = further else {
         return Ok(());
     };
     let mut index = 0;
@@ -209,18 +209,17 @@ pub(super) fn remove(future: &FutureObject, callback: &Object) -> Res<usize> {
         index += 1;
     }
     let kept_count = containers::list_len(&kept);
-    if kept_count == 0 {
-        future.callbacks.clear();
-        return Ok(removed + before);
-    }
     match future.callbacks.get() {
-        Some(now) => {
+        Some(now) if kept_count > 0 => {
             removed += containers::list_len(&now).saturating_sub(kept_count);
             future.callbacks.set(kept);
-            Ok(removed)
         }
-        None => Ok(removed),
+        _ => {
+            future.callbacks.clear();
+            removed += before;
+        }
     }
+    Ok(removed)
 }
 
 /// `_callbacks`: a new list (gh-125789), or `None` if there are none.

@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+
 import rasyncio
 
 
@@ -195,9 +196,9 @@ def test_debug_switched_on_and_off() -> None:
         kinds = []
         for debug in (False, True, False):
             loop.set_debug(debug)
-            asyncio.ensure_future(asyncio.sleep(0))
+            task = asyncio.ensure_future(asyncio.sleep(0))
             kinds.append(type(loop._ready[-1]).__name__)  # type: ignore[attr-defined]
-            await asyncio.sleep(0)
+            await task
         return kinds
 
     native = type(ready_entry()).__name__

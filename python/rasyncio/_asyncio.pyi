@@ -126,4 +126,3 @@ else:
         _scheduled_tasks: WeakSet[Task[Any]]
         _eager_tasks: set[Task[Any]]
     _current_tasks: dict[AbstractEventLoop, Task[Any]]
-

@@ -52,15 +52,15 @@ class ScheduledTasks(WeakSet[Any]):
 
     # New sets are plain: there is one list of native tasks.
 
-    def copy(self) -> WeakSet[Any]:
+    def copy(self) -> WeakSet[Any]:  # type: ignore[override]
         return WeakSet(self)
 
     def union(self, other: Iterable[Any]) -> WeakSet[Any]:
         return WeakSet(self).union(other)
 
-    def intersection(self, other: Iterable[Any]) -> WeakSet[Any]:
+    def intersection(self, other: Iterable[Any]) -> WeakSet[Any]:  # type: ignore[override]
         return WeakSet(self).intersection(other)
 
     __copy__ = copy
     __or__ = union
-    __and__ = intersection
+    __and__ = intersection  # type: ignore[assignment]

@@ -180,9 +180,7 @@ pub(super) fn remove(future: &FutureObject, callback: &Object) -> Res<usize> {
     if let Some((first, _)) = First::peek(future)? {
         if call::equal(&first, callback)? {
             // It may have been replaced by another while the comparison ran; CPython removes what is there.
-            if let Some(gone) = First::take(future) {
-                drop(gone);
-            }
+            drop(First::take(future));
             removed += 1;
         }
     }

@@ -1,4 +1,4 @@
-"""Render what run.py wrote as Markdown tables: python tests/cpython/report.py RESULTS.json... [--modules]"""
+"""Render what run.py wrote as Markdown: python tests/cpython/report.py RESULTS.json... [--modules] [--update FILE]"""
 
 import argparse
 import json
@@ -34,16 +34,28 @@ def table(reports: list[dict[str, Any]], modules: bool) -> list[str]:
     return lines
 
 
+START, END = "<!-- cpython-table:start -->", "<!-- cpython-table:end -->"
+
+
+def replace_table(document: Path, text: str) -> None:
+    """Put the text between the two marks of the document."""
+    before, rest = document.read_text().split(START)
+    document.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", nargs="+", type=Path)
     parser.add_argument("--modules", action="store_true", help="a row for each test module")
+    parser.add_argument("--update", type=Path, metavar="FILE", help=f"also write the table into FILE, behind {START}")
     options = parser.parse_args()
     reports = [json.loads(path.read_text()) for path in options.results]
     reports.sort(key=lambda report: [int(part) for part in report["python"].split(".") if part.isdigit()])
-    print("CPython's own tests, with the swap / without it:\n")
-    print("\n".join(table(reports, options.modules)))
+    text = "CPython's own tests, with the swap / without it:\n\n" + "\n".join(table(reports, options.modules))
+    print(text)
+    if options.update:
+        replace_table(options.update, text)
     notes = {
         "flaky": "failed at first, not when run again alone",
         "expected": "expected failure",

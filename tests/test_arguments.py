@@ -244,7 +244,16 @@ KNOWN = {
 }
 
 #: Where the running CPython is older than the newest patch of its minor: expression -> what the newest patch says.
-NEWER_TEXT: dict[str, tuple[Fix, str]] = {}
+NO_KEYWORDS = Fix(
+    "3.12 ignores keywords given to a method without parameters that gets its class",
+    {(3, 11): 0, (3, 13): 0, (3, 14): 0, (3, 15): 0},
+)
+NEWER_TEXT: dict[str, tuple[Fix, str]] = {
+    f"{owner}.{method}({keywords})": (NO_KEYWORDS, f"TypeError: {method}() takes no arguments")
+    for owner in "ft"
+    for method in ("exception", "get_loop")
+    for keywords in ("x=1", "*(), **{'x': 1}")
+}
 
 
 @functools.cache

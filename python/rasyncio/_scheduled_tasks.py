@@ -4,8 +4,6 @@
 tasks are linked in a list that costs nothing to keep; here it looks like a part of the set.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, MutableSet
 from typing import Any
 from weakref import WeakSet, ref

@@ -2,6 +2,7 @@
 
 use crate::future;
 use crate::state::{tasks, thread};
+use crate::sys::error::{Builtin, raise_text};
 use crate::sys::intern::{LOOP, STACKLEVEL, TASK};
 use crate::sys::object::none;
 use crate::sys::slots::{Method, keywords, noargs, one, positional};
@@ -151,7 +152,7 @@ fn change_awaited_by(
 ) -> Res<()> {
     let &[awaited, waiter] = arguments else {
         let text = format!("{name} expected 2 arguments, got {}", arguments.len());
-        return Err(pyo3::exceptions::PyTypeError::new_err(text).into());
+        return Err(raise_text(Builtin::TypeError.class(), &text));
     };
     match (as_native_future(awaited), as_native_future(waiter)) {
         (Some(awaited), Some(_)) => change(awaited, waiter),

@@ -11,6 +11,7 @@ import functools
 import pytest
 
 from impls import CRASH, MINOR, Fix, evaluate
+from support import run_python
 
 SETUP = """
 import asyncio, sys, types, warnings
@@ -280,3 +281,45 @@ def test_known(name: str, code: str) -> None:
 def test_most_of_them_fail() -> None:
     failing = [code for code, text in outcomes("c").items() if "Error: " in text or "Exit: " in text]
     assert len(failing) > 0.75 * len(CODES)
+
+
+BAD_CALLS = """
+import asyncio, gc, sys
+import rasyncio
+rasyncio.install()
+loop = asyncio.new_event_loop()
+future = loop.create_future()
+
+def bad_calls():
+    for call in (
+        lambda: delattr(future, "_asyncio_future_blocking"),
+        lambda: future.get_loop(1),
+        lambda: future.add_done_callback(1, 2),
+        lambda: asyncio.Task(1, 2),
+        lambda: asyncio.current_task(1, 2),
+    ):
+        try:
+            call()
+        except (TypeError, AttributeError):
+            continue
+        raise SystemExit("no error")
+
+def blocks_of(count):
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for _ in range(count):
+        bad_calls()
+    gc.collect()
+    return sys.getallocatedblocks() - before
+
+blocks_of(100)
+print(blocks_of(1000))
+loop.close()
+"""
+
+
+def test_errors_leave_nothing_behind() -> None:
+    """Exceptions raised inside our slots are let go at once."""
+    done = run_python(BAD_CALLS)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 100

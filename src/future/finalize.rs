@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use crate::sys::error::{self, fetch, write_unraisable};
 use crate::sys::intern::{CALL_EXCEPTION_HANDLER, EXCEPTION, FUTURE, MESSAGE, Name, SOURCE_TRACEBACK};
-use crate::sys::{Layout, Object, Res, call, containers};
+use crate::sys::{Layout, Object, Res, call, containers, typeobj};
 
 use super::FutureObject;
 use super::object::LOG_TRACEBACK;
@@ -18,9 +18,11 @@ pub(crate) fn finalize(future: &FutureObject) {
     let Some(exception) = future.exception.get() else {
         return;
     };
-    let class_name = crate::sys::typeobj::name(future.as_object());
-    let text = class_name.and_then(|name| containers::format1(c"%S exception was never retrieved", &name));
-    keeping_raised(future.as_object(), || report(future, &*text?, Some(&exception), &FUTURE));
+    keeping_raised(future.as_object(), || {
+        let name = typeobj::name(future.as_object())?;
+        let text = containers::format1(c"%S exception was never retrieved", &name)?;
+        report(future, &text, Some(&exception), &FUTURE)
+    });
 }
 
 /// Tells the exception handler of the object's loop, whatever is being raised at the moment. Errors of the handler go

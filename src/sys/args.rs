@@ -5,6 +5,7 @@ use std::ptr;
 
 use pyo3::ffi;
 
+use super::error::{Builtin, raise_text};
 use super::intern::Name;
 use super::{Layout, Object, Raised, Res, containers};
 
@@ -106,7 +107,7 @@ impl<const N: usize> Signature<N> {
         let name = name.split(':').nth(1).unwrap_or_default();
         let (count, plural) = (self.positional, if self.positional == 1 { "" } else { "s" });
         let text = format!("{name}() takes exactly {count} positional argument{plural} ({given} given)");
-        Err(pyo3::exceptions::PyTypeError::new_err(text).into())
+        Err(raise_text(Builtin::TypeError.class(), &text))
     }
 
     /// The arguments of a `tp_init`.
@@ -151,7 +152,7 @@ impl<const N: usize> Signature<N> {
 /// Checks what was given for a `METH_VARARGS`-like function of positional parameters only.
 pub(crate) fn arity_error(text: &CStr, given: usize) -> Raised {
     match containers::int(i64::try_from(given).unwrap_or(i64::MAX)) {
-        Ok(given) => super::error::raise_format(super::error::Builtin::TypeError.class(), text, &[&given]),
+        Ok(given) => super::error::raise_format(Builtin::TypeError.class(), text, &[&given]),
         Err(raised) => raised,
     }
 }

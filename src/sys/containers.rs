@@ -191,7 +191,8 @@ pub(crate) fn check_c_int(object: &Object) -> Res<()> {
         return Err(Raised);
     }
     if std::ffi::c_int::try_from(value).is_err() {
-        return Err(pyo3::exceptions::PyOverflowError::new_err("Python int too large to convert to C int").into());
+        let class = super::error::Builtin::OverflowError.class();
+        return Err(super::error::raise(class, c"Python int too large to convert to C int"));
     }
     Ok(())
 }

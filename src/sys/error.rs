@@ -28,8 +28,10 @@ impl From<PyErr> for Raised {
 #[derive(Clone, Copy)]
 pub(crate) enum Builtin {
     AttributeError,
+    OverflowError,
     RuntimeError,
     StopIteration,
+    SystemError,
     TypeError,
     ValueError,
 }
@@ -40,6 +42,8 @@ impl Builtin {
         unsafe {
             Object::from_ptr(match self {
                 Builtin::AttributeError => ffi::PyExc_AttributeError,
+                Builtin::OverflowError => ffi::PyExc_OverflowError,
+                Builtin::SystemError => ffi::PyExc_SystemError,
                 Builtin::RuntimeError => ffi::PyExc_RuntimeError,
                 Builtin::StopIteration => ffi::PyExc_StopIteration,
                 Builtin::TypeError => ffi::PyExc_TypeError,
@@ -54,6 +58,21 @@ impl Builtin {
 pub(crate) fn raise(class: &Object, text: &CStr) -> Raised {
     // SAFETY: a live class and a NUL-terminated text.
     unsafe { ffi::PyErr_SetString(class.as_ptr(), text.as_ptr()) };
+    Raised
+}
+
+/// Like [`raise`], for a text made at run time. (An exception made by `PyO3` would be let go late: inside a slot `PyO3`
+/// does not know that the thread is attached, and puts references aside.)
+#[cold]
+pub(crate) fn raise_text(class: &Object, text: &str) -> Raised {
+    let size = ffi::Py_ssize_t::try_from(text.len()).unwrap_or(0);
+    // SAFETY: a live class and a text of that many bytes of UTF-8.
+    unsafe {
+        let message = Owned::<Object>::steal_or_raised(ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), size));
+        if let Ok(message) = message {
+            ffi::PyErr_SetObject(class.as_ptr(), message.as_ptr());
+        }
+    }
     Raised
 }
 
@@ -219,5 +238,5 @@ fn report_panic(payload: &(dyn Any + Send)) {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    PyErr::new::<pyo3::exceptions::PySystemError, _>(format!("rasyncio: internal error: {text}")).restore(py());
+    let _ = raise_text(Builtin::SystemError.class(), &format!("rasyncio: internal error: {text}"));
 }

@@ -411,7 +411,7 @@ macro_rules! getset {
 #[cold]
 pub(crate) fn no_arguments_taken(name: &CStr) -> super::Raised {
     let text = format!("{}() takes no arguments", name.to_string_lossy());
-    pyo3::exceptions::PyTypeError::new_err(text).into()
+    super::error::raise_text(super::error::Builtin::TypeError.class(), &text)
 }
 
 /// The value that a setter got; for `del object.attribute` the error, in the words of this version.

@@ -20,6 +20,10 @@ mod task;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// The module as it was first made, and the number of its interpreter.
+static FIRST: PyOnceLock<(i64, Py<PyModule>)> = PyOnceLock::new();
 
 /// Accelerator module for asyncio
 #[pymodule]
@@ -29,9 +33,33 @@ fn _asyncio(module: &Bound<'_, PyModule>) -> PyResult<()> {
             "rasyncio does not support free-threaded builds of CPython yet; use a build with the GIL, or asyncio as it is",
         ));
     }
+    let interpreter = sys::interpreter_id();
+    if let Some((home, first)) = FIRST.get(module.py()) {
+        return if *home == interpreter {
+            copy_names(first.bind(module.py()), module)
+        } else {
+            Err(other_interpreter())
+        };
+    }
     // Not by `add`, which would make an `__all__`.
     module.setattr("__rasyncio_version__", env!("CARGO_PKG_VERSION"))?;
-    init(sys::lazy::from_bound(module.as_any())).map_err(|sys::Raised| PyErr::fetch(module.py()))
+    init(sys::lazy::from_bound(module.as_any())).map_err(|sys::Raised| PyErr::fetch(module.py()))?;
+    FIRST.get_or_init(module.py(), || (interpreter, module.clone().unbind()));
+    Ok(())
+}
+
+/// The types and their state are one for the process: a second import in the same interpreter gets the same.
+fn copy_names(first: &Bound<'_, PyModule>, module: &Bound<'_, PyModule>) -> PyResult<()> {
+    for (name, value) in first.dict() {
+        if !module.dict().contains(&name)? {
+            module.dict().set_item(name, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn other_interpreter() -> PyErr {
+    PyImportError::new_err("rasyncio's extension module is loaded in another interpreter of this process already")
 }
 
 /// Gives the module all of its names; none of this imports asyncio (see [`sys::lazy`]).

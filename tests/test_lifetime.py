@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from impls import MINOR, Fix, Impl, MockLoop, run_fresh
+from support import run_python
 
 REREGISTERED = Fix("gh-142556: a dying task that is registered again", {(3, 14): 3, (3, 15): 0})
 LIST_NODE = Fix("gh-129289: a subclass's __del__ that does not call super", {(3, 14): 0, (3, 15): 0})
@@ -666,3 +667,38 @@ def test_collection_in_the_middle_of_everything(name: str) -> None:
         print(asyncio.run(main()))
 
     assert run_fresh(name, body) == "(['0', '1', '2', '3', '4', '5'], True, 7)\n"
+
+
+SIGNAL_DURING_FINALIZER = """
+import _thread, asyncio, signal
+if {install}:
+    import rasyncio
+    rasyncio.install()
+loop = asyncio.new_event_loop()
+told = []
+loop.set_exception_handler(lambda _loop, context: told.append(context["message"]))
+signals = []
+signal.signal(signal.SIGALRM, lambda *_: signals.append(1))
+
+def failed():
+    future = asyncio.Future(loop=loop)
+    future.set_exception(KeyError("lost"))
+    return future
+
+for _ in range(20):
+    try:
+        # The signal is pending when adding fails, and then the future dies.
+        sum(map(_thread.interrupt_main, [signal.SIGALRM]), failed())
+    except TypeError as error:
+        assert "unsupported operand" in str(error), error
+    else:
+        raise SystemExit("no error")
+assert len(signals) == len(told) == 20, (signals, told)
+loop.close()
+"""
+
+
+@pytest.mark.parametrize("install", [False, True], ids=["c", "ours"])
+def test_exception_in_flight_survives_a_finalizer(install: bool) -> None:
+    done = run_python(SIGNAL_DURING_FINALIZER.format(install=install))
+    assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import pytest
 
 import rasyncio
 from rasyncio import _asyncio, _native
-from support import check_python
+from support import check_python, run_python
 
 
 def test_public_names() -> None:
@@ -120,3 +120,21 @@ def test_types_that_a_user_sees(tmp_path: Path) -> None:
         [sys.executable, "-m", "mypy", "--strict", "user.py"], cwd=tmp_path, timeout=290, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_extension_imported_twice_is_the_same() -> None:
+    done = run_python(
+        """
+import sys
+import rasyncio
+first = sys.modules.pop("rasyncio._asyncio")
+import importlib
+second = importlib.import_module("rasyncio._asyncio")
+assert first is not second
+assert (first.Task, first.Future, first._enter_task) == (second.Task, second.Future, second._enter_task)
+rasyncio.install()
+import asyncio
+assert isinstance(asyncio.Task, type) and asyncio.run(asyncio.sleep(0, "runs")) == "runs"
+"""
+    )
+    assert done.returncode == 0, done.stderr

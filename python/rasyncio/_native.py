@@ -37,7 +37,7 @@ def in_main_interpreter() -> bool:
 def load() -> ModuleType | None:
     """The extension module, or None in a sub-interpreter.
 
-    It refuses to load in a second interpreter, and whichever asks first claims it: so a sub-interpreter never asks.
+    It refuses to load in a second interpreter, and belongs to whichever asks first: so a sub-interpreter never asks.
     """
     check_build()
     if not in_main_interpreter():

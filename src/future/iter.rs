@@ -158,8 +158,8 @@ fn instantiate(class: &Object, value: Option<&Object>) -> Res<Owned> {
     if is_exception(&exception) {
         return Ok(exception);
     }
-    let text = c"calling %R should have returned an instance of BaseException, not %R";
-    Err(error::raise_format(Builtin::TypeError.class(), text, &[class, typeobj::class_of(&exception)]))
+    let text = c"calling %R should have returned an instance of BaseException, not %S";
+    Err(error::raise_format(Builtin::TypeError.class(), text, &[class, &*typeobj::name(&exception)?]))
 }
 
 fn close(iterator: &IteratorObject) {

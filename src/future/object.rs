@@ -156,6 +156,10 @@ pub(crate) fn initialize(future: &FutureObject, event_loop: Option<&Object>) -> 
     if future.is_initialized() {
         initialize_again(future)?;
     }
+    // What can be set before the initialisation.
+    future.cancel_message.clear();
+    future.awaited_by_is_set.set(false);
+    future.awaited_by.clear();
     asyncio::prepare();
     let event_loop = match event_loop {
         Some(event_loop) => event_loop.own(),

@@ -13,7 +13,10 @@ use crate::asyncio::{EVENTS_GLOBALS, FORMAT_CALLBACK_SOURCE};
 use crate::sys::error::{self, fetch, handling, is_exit, restore};
 use crate::sys::freelist::Freelist;
 use crate::sys::gc::{Visited, Visitor, untrack};
-use crate::sys::intern::{CALL_EXCEPTION_HANDLER, DEBUG_KEYWORD, EXCEPTION, GET_DEBUG, HANDLE, HANDLE_CLASS, MESSAGE};
+use crate::sys::intern::{
+    CALL_EXCEPTION_HANDLER, DEBUG_KEYWORD, EXCEPTION, GET_DEBUG, HANDLE, HANDLE_CLASS, MESSAGE,
+    PRIVATE_SOURCE_TRACEBACK,
+};
 use crate::sys::lazy::Once;
 use crate::sys::object::{boolean, none};
 use crate::sys::slots::{getset, inquiry, noargs, traverse, unary};
@@ -113,7 +116,10 @@ fn as_asyncio_handle(handle: &HandleObject) -> Res<Option<Owned>> {
         return Ok(None);
     };
     let (callback, arguments) = callback_and_arguments(handle)?;
-    call::call(&class, &[&callback, &arguments, &event_loop, &context]).map(Some)
+    let shown = call::call(&class, &[&callback, &arguments, &event_loop, &context])?;
+    // Debug mode may have been switched on since; the place that it would show is not where the call was made.
+    call::setattr(&shown, &PRIVATE_SOURCE_TRACEBACK, none())?;
+    Ok(Some(shown))
 }
 
 fn repr(handle: &HandleObject) -> Res<Owned> {

@@ -69,7 +69,11 @@ static ATTRIBUTES: Attached<Attributes> =
 pub(crate) fn ready_queue(event_loop: &Object, entry_context: &Object) -> Option<Owned> {
     let attributes = look_up(event_loop)?;
     let appends = FACTS.schedules.get() && ATTRIBUTES.appends.get() && handle_class_unchanged();
-    if appends && context::is_context(entry_context) { containers::dict_get_named(&attributes, &READY) } else { None }
+    if appends && context::is_context(entry_context) {
+        containers::dict_get_named(&attributes, &READY).filter(|ready| deque::is_deque(ready))
+    } else {
+        None
+    }
 }
 
 /// What `get_debug()` would return.

@@ -6,7 +6,7 @@ use std::ptr;
 use pyo3::ffi;
 
 use super::error::{Builtin, raise_text};
-use super::intern::Name;
+use super::intern::{EMPTY, Name};
 use super::{Layout, Object, Raised, Res, containers};
 
 /// The parameters of a function.
@@ -53,7 +53,11 @@ impl<const N: usize> Signature<N> {
                         let k_signed = ffi::Py_ssize_t::try_from(k).unwrap_or(0);
                         (ffi::PyTuple_GET_ITEM(keywords, k_signed), *arguments.add(positional + k))
                     };
-                    match self.names.iter().position(|n| ptr::eq(n.object().as_ptr(), keyword)) {
+                    match self
+                        .names
+                        .iter()
+                        .position(|n| !ptr::eq(*n, &raw const EMPTY) && ptr::eq(n.object().as_ptr(), keyword))
+                    {
                         Some(i) if parsed[i].is_none() => {
                             // SAFETY: a live object, for the duration of the call.
                             parsed[i] = unsafe { Object::from_nullable(value) };
@@ -80,8 +84,12 @@ impl<const N: usize> Signature<N> {
         keywords: *mut ffi::PyObject,
         keyword_count: usize,
     ) -> Res<[Option<&'a Object>; N]> {
-        // SAFETY: the array holds that many live objects.
-        let values = unsafe { std::slice::from_raw_parts(arguments.cast::<&Object>(), positional + keyword_count) };
+        let values: &[&Object] = if positional + keyword_count == 0 {
+            &[] // the array may be NULL then
+        } else {
+            // SAFETY: the array holds that many live objects.
+            unsafe { std::slice::from_raw_parts(arguments.cast(), positional + keyword_count) }
+        };
         let tuple = containers::tuple(&values[..positional])?;
         let dict = containers::new_dict()?;
         for (k, value) in values[positional..].iter().enumerate() {

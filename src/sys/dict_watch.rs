@@ -98,7 +98,9 @@ mod watcher {
         };
         watch(watcher, &dict);
         call::setattr(&instance, &NAME, none())?;
-        Ok(!is_unchanged(&dict))
+        let told = !is_unchanged(&dict);
+        UNCHANGED.set(ptr::null_mut());
+        Ok(told)
     }
 }
 

@@ -88,6 +88,7 @@ names! {
     READY = c"_ready";
     RESULT = c"result";
     SOURCE_TRACEBACK = c"source_traceback";
+    PRIVATE_SOURCE_TRACEBACK = c"_source_traceback";
     STACKLEVEL = c"stacklevel";
     TASK = c"task";
     THREAD_ID = c"_thread_id";

@@ -45,3 +45,9 @@ pub(crate) fn py() -> Python<'static> {
     // CPython calls with the thread attached (see the module's contract); the token never leaves the call.
     unsafe { Python::assume_attached() }
 }
+
+/// The number of the interpreter that the thread is attached to.
+pub(crate) fn interpreter_id() -> i64 {
+    // SAFETY: the thread is attached, so there is an interpreter.
+    unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) }
+}

@@ -77,7 +77,7 @@ const _: () = assert!(std::mem::offset_of!(FutureObject, is_task) == 108);
 const _: () = assert!(std::mem::offset_of!(FutureObject, awaited_by_is_set) == 109);
 
 impl FutureObject {
-    /// The type's name, as messages about its attributes have it.
+    /// The name in the type's spec.
     pub(crate) const NAME: &'static CStr = c"_asyncio.Future";
     /// Where the instance's attributes are, for the type's spec.
     pub(crate) const INSTANCE_OFFSET: usize = std::mem::offset_of!(FutureObject, instance);
@@ -236,8 +236,8 @@ fn needs_finalizer(future: &FutureObject) -> bool {
 
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     guard((), || {
-        // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. `prepare` may bring
-        // it back to life; then it is not ours to free.
+        // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
+        // bring it back to life; then it is not ours to free.
         unsafe {
             let future = FutureObject::from_ptr(object);
             if needs_finalizer(future) && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {

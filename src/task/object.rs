@@ -60,7 +60,7 @@ const _: () = assert!(
 );
 
 impl TaskObject {
-    /// The type's name, as messages about its attributes have it.
+    /// The name in the type's spec.
     pub(crate) const NAME: &'static CStr = c"_asyncio.Task";
 
     #[inline]

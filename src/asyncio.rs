@@ -17,7 +17,11 @@ pub(crate) static TASK_GET_STACK: Lazy = Lazy::new("asyncio.base_tasks", "_task_
 pub(crate) static TASK_PRINT_STACK: Lazy = Lazy::new("asyncio.base_tasks", "_task_print_stack");
 pub(crate) static TASK_REPR: Lazy = Lazy::new("asyncio.base_tasks", "_task_repr");
 
+pub(crate) static FUTURES_GLOBALS: Lazy = Lazy::new("asyncio.futures", "__dict__");
+pub(crate) static TASKS_GLOBALS: Lazy = Lazy::new("asyncio.tasks", "__dict__");
+
 static CANCELLED_ERROR: Lazy = Lazy::new("asyncio.exceptions", "CancelledError");
+static EXTRACT_DEBUG_STACK: Lazy = Lazy::new("asyncio.format_helpers", "extract_stack");
 static EXTRACT_STACK: Lazy = Lazy::new("traceback", "extract_stack");
 static INVALID_STATE_ERROR: Lazy = Lazy::new("asyncio.exceptions", "InvalidStateError");
 static GET_POLICY: Lazy = Lazy::new("asyncio.events", POLICY_GETTER);
@@ -81,4 +85,9 @@ pub(crate) fn policy() -> Res<Owned> {
 /// The stack of the caller, as a `traceback.StackSummary`.
 pub(crate) fn extract_stack() -> Res<Owned> {
     call::call0(EXTRACT_STACK.get()?)
+}
+
+/// The innermost frames of the caller's stack, as handles keep them in debug mode.
+pub(crate) fn extract_debug_stack() -> Res<Owned> {
+    call::call0(EXTRACT_DEBUG_STACK.get()?)
 }

@@ -5,7 +5,8 @@
 //! * [`sys`]: CPython's C API, made safe; knows nothing of asyncio.
 //! * [`asyncio`]: the few helpers of the `asyncio` package that we call.
 //! * [`state`]: running loop and current task of each thread, and the tasks that exist.
-//! * [`sched`]: handing work to event loops.
+//! * [`io`]: waiting for file descriptors.
+//! * [`sched`]: handing work to event loops, and our own event loop.
 //! * [`future`]: Future and its iterator.
 //! * [`task`]: Task; read this one to learn how a coroutine is driven.
 //! * [`functions`]: the functions of the module.
@@ -13,6 +14,7 @@
 mod asyncio;
 mod functions;
 mod future;
+mod io;
 mod sched;
 mod state;
 mod sys;

@@ -15,8 +15,8 @@ use pyo3::ffi;
 use crate::asyncio::{BASE_EVENTS_GLOBALS, EVENTS_GLOBALS};
 use crate::sys::attached::Attached;
 use crate::sys::intern::{
-    CALL_SOON, CHECK_CLOSED, CLOSED, DEBUG, GET_DEBUG, HANDLE_CLASS, HANDLE_INIT, HANDLE_RUN, IS_RUNNING, Name,
-    PRIVATE_CALL_SOON, READY, THREAD_ID,
+    CALL_SOON, CHECK_CLOSED, CLOSED, DEBUG, GET_DEBUG, HANDLE_CLASS, HANDLE_INIT, IS_RUNNING, Name, PRIVATE_CALL_SOON,
+    PRIVATE_RUN, READY, THREAD_ID,
 };
 use crate::sys::object::{boolean, none};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, context, deque, dict_watch, error, typeobj};
@@ -182,7 +182,7 @@ fn try_find_facts(class: &Object) -> Res<()> {
     };
     let handle_is_plain = typeobj::is_type(&handle)
         && defines(&handle, &HANDLE_INIT, c"Handle.__init__", events)?
-        && defines(&handle, &HANDLE_RUN, c"Handle._run", events)?;
+        && defines(&handle, &PRIVATE_RUN, c"Handle._run", events)?;
     // The class is compared by address only, and while it is in asyncio.events's namespace, which keeps it alive.
     FACTS.handle.set(handle.as_ptr());
     FACTS.handle_version.set(typeobj::version(handle.as_ptr().cast()));

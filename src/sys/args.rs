@@ -157,6 +157,65 @@ impl<const N: usize> Signature<N> {
     }
 }
 
+/// The arguments of a vectorcall as they came, for functions that take any number.
+#[derive(Clone, Copy)]
+pub(crate) struct Arguments<'a> {
+    pub(crate) positional: &'a [&'a Object],
+    keyword_values: &'a [&'a Object],
+    /// The keywords, a tuple of strings as long as `keyword_values`.
+    keywords: Option<&'a Object>,
+}
+
+impl<'a> Arguments<'a> {
+    /// Positional arguments only.
+    pub(crate) fn of(positional: &'a [&'a Object]) -> Arguments<'a> {
+        Arguments { positional, keyword_values: &[], keywords: None }
+    }
+
+    /// # Safety
+    /// What CPython handed to a function of the vectorcall or the `METH_FASTCALL | METH_KEYWORDS` convention, with
+    /// `positional` arguments that are not keywords.
+    #[inline]
+    pub(crate) unsafe fn new(
+        values: *const *mut ffi::PyObject,
+        positional: usize,
+        keywords: *mut ffi::PyObject,
+    ) -> Arguments<'a> {
+        // SAFETY: the array holds `positional` and then as many live objects as there are keywords, for the duration
+        // of the call; it may be NULL if there are none. A borrowed reference is a plain pointer.
+        unsafe {
+            let keywords = Object::from_nullable(keywords);
+            let count = keywords.map_or(0, |k| usize::try_from(ffi::PyTuple_GET_SIZE(k.as_ptr())).unwrap_or(0));
+            let values = if positional + count == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts(values.cast(), positional + count)
+            };
+            let (positional, keyword_values) = values.split_at(positional);
+            Arguments { positional, keyword_values, keywords }
+        }
+    }
+
+    /// The keywords with their values.
+    #[inline]
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = (&'a Object, &'a Object)> + use<'a> {
+        let (names, values) = (self.keywords, self.keyword_values);
+        (0..values.len()).map(move |i| {
+            // SAFETY: the tuple has one item for each keyword value, and the caller of the function holds it.
+            let name = unsafe {
+                let names = names.expect("keywords for the values").as_ptr();
+                Object::from_ptr(ffi::PyTuple_GET_ITEM(names, ffi::Py_ssize_t::try_from(i).unwrap_or(0)))
+            };
+            (name, values[i])
+        })
+    }
+
+    #[inline]
+    pub(crate) fn has_keywords(&self) -> bool {
+        !self.keyword_values.is_empty()
+    }
+}
+
 /// Checks what was given for a `METH_VARARGS`-like function of positional parameters only.
 pub(crate) fn arity_error(text: &CStr, given: usize) -> Raised {
     match containers::int(i64::try_from(given).unwrap_or(i64::MAX)) {

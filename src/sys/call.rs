@@ -32,6 +32,12 @@ pub(crate) fn call(callable: &Object, arguments: &[&Object]) -> Res<Owned> {
     }
 }
 
+/// `callable(*arguments)`, with a tuple, or whatever else there is in its place (`TypeError` then).
+pub(crate) fn call_tuple(callable: &Object, arguments: &Object) -> Res<Owned> {
+    // SAFETY: live objects; the function checks that it is a tuple.
+    unsafe { Owned::steal_or_raised(ffi::PyObject_CallObject(callable.as_ptr(), arguments.as_ptr())) }
+}
+
 /// The last arguments are keywords, named by the tuple `keywords`.
 pub(crate) fn call_with_keywords(callable: &Object, arguments: &[&Object], keywords: &Object) -> Res<Owned> {
     // SAFETY: as for `call`; `keywords` is a tuple of as many strings as there are arguments behind the positional.

@@ -50,6 +50,23 @@ pub(crate) const STEP_WRAPPER_IS_BUILTIN: bool = !cfg!(Py_3_12);
 pub(crate) const STEP_WRAPPER_NAME: &CStr =
     if cfg!(Py_3_12) { c"_asyncio.TaskStepMethWrapper" } else { c"builtins.TaskStepMethWrapper" };
 
+/// Classes with `__slots__` leave the place of their instances' weak references to the interpreter.
+pub(crate) const MANAGED_WEAKREFS: bool = cfg!(Py_3_12);
+/// The flag of such a class.
+#[cfg(Py_3_12)]
+pub(crate) const MANAGED_WEAKREF_FLAG: std::ffi::c_ulong = ffi::Py_TPFLAGS_MANAGED_WEAKREF;
+#[cfg(not(Py_3_12))]
+pub(crate) const MANAGED_WEAKREF_FLAG: std::ffi::c_ulong = 0;
+/// `call_soon_threadsafe` makes handles of a class of their own, `_ThreadSafeHandle`.
+pub(crate) const THREAD_SAFE_HANDLES: bool = cfg!(Py_3_14);
+/// A timer that is due never (its time is not a number) fails the loop when it is idle, as computing the time to wait does.
+pub(crate) const NAN_TIMER_FAILS: bool = cfg!(Py_3_13);
+/// A timer is due if its time comes before the next number after the present time, should the clock's resolution be
+/// too small for it.
+pub(crate) const DUE_WITHIN_ULP: bool = cfg!(Py_3_15);
+/// `loop.create_task()` hands all keywords to the task factory, and to `Task`.
+pub(crate) const CREATE_TASK_KEYWORDS: bool = cfg!(Py_3_14);
+
 /// The raised exception, as a strong reference with its traceback in it, or NULL; clears the indicator.
 ///
 /// # Safety

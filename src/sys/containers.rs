@@ -196,3 +196,46 @@ pub(crate) fn check_c_int(object: &Object) -> Res<()> {
     }
     Ok(())
 }
+
+pub(crate) fn float(value: f64) -> Res<Owned> {
+    // SAFETY: no precondition but attachment.
+    unsafe { Owned::steal_or_raised(ffi::PyFloat_FromDouble(value)) }
+}
+
+/// `float(object)`, for numbers only. May run Python code.
+pub(crate) fn float_value(object: &Object) -> Res<f64> {
+    // SAFETY: a live object.
+    let value = unsafe { ffi::PyFloat_AsDouble(object.as_ptr()) };
+    #[allow(clippy::float_cmp)] // the very value that tells of an error
+    if value == -1.0 && super::error::occurred() { Err(Raised) } else { Ok(value) }
+}
+
+/// The exact type `float`?
+pub(crate) fn is_exact_float(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyFloat_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// `left + right`
+pub(crate) fn add(left: &Object, right: &Object) -> Res<Owned> {
+    // SAFETY: two live objects.
+    unsafe { Owned::steal_or_raised(ffi::PyNumber_Add(left.as_ptr(), right.as_ptr())) }
+}
+
+/// `tuple(list)`
+pub(crate) fn tuple_of(list: &Object) -> Res<Owned> {
+    // SAFETY: the callers pass lists.
+    unsafe { Owned::steal_or_raised(ffi::PyList_AsTuple(list.as_ptr())) }
+}
+
+/// An integer; `OverflowError` if it does not fit.
+pub(crate) fn int_value(object: &Object) -> Res<i64> {
+    // SAFETY: a live object.
+    let value = unsafe { ffi::PyLong_AsLongLong(object.as_ptr()) };
+    if value == -1 && super::error::occurred() { Err(Raised) } else { Ok(value) }
+}
+
+/// A string for a message.
+pub(crate) fn text_of(string: &Object) -> String {
+    super::lazy::to_py(string).to_string()
+}

@@ -28,6 +28,8 @@ impl From<PyErr> for Raised {
 #[derive(Clone, Copy)]
 pub(crate) enum Builtin {
     AttributeError,
+    IndexError,
+    OSError,
     OverflowError,
     RuntimeError,
     StopIteration,
@@ -42,6 +44,8 @@ impl Builtin {
         unsafe {
             Object::from_ptr(match self {
                 Builtin::AttributeError => ffi::PyExc_AttributeError,
+                Builtin::IndexError => ffi::PyExc_IndexError,
+                Builtin::OSError => ffi::PyExc_OSError,
                 Builtin::OverflowError => ffi::PyExc_OverflowError,
                 Builtin::SystemError => ffi::PyExc_SystemError,
                 Builtin::RuntimeError => ffi::PyExc_RuntimeError,
@@ -85,6 +89,21 @@ pub(crate) fn raise_format(class: &Object, format: &CStr, objects: &[&Object]) -
     // SAFETY: the format has as many object conversions as there are objects; C ignores the surplus arguments.
     unsafe { ffi::PyErr_Format(class.as_ptr(), format.as_ptr(), argument(0), argument(1)) };
     Raised
+}
+
+/// Raises the `OSError` for an `errno`, with the operating system's text.
+#[cold]
+pub(crate) fn raise_os_error(errno: std::ffi::c_int) -> Raised {
+    static TEXT: super::lazy::Lazy = super::lazy::Lazy::new("os", "strerror");
+    let make = || -> Res<Owned> {
+        let number = super::containers::int(i64::from(errno))?;
+        let text = super::call::call1(TEXT.get()?, &number)?;
+        super::call::call(Builtin::OSError.class(), &[&number, &text])
+    };
+    match make() {
+        Ok(exception) => raise_object(&exception),
+        Err(raised) => raised,
+    }
 }
 
 /// Raises an exception that exists already, as the `raise` statement does: the exception being handled becomes its

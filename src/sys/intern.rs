@@ -25,6 +25,12 @@ impl Name {
         unsafe { Object::from_ptr(self.object.load(Ordering::Relaxed)) }
     }
 
+    /// Is the object the interned string? (An equal one may still be another.)
+    #[inline]
+    pub(crate) fn is(&self, object: &Object) -> bool {
+        self.object().is(object)
+    }
+
     fn init(&self) -> Res<()> {
         // SAFETY: a NUL-terminated text; the strong reference stays in the static.
         let object: Owned = unsafe { Owned::steal_or_raised(ffi::PyUnicode_InternFromString(self.text.as_ptr()))? };
@@ -47,7 +53,43 @@ macro_rules! names {
 
 names! {
     EMPTY = c"";
+    ARGS = c"_args";
+    CALLBACK = c"_callback";
+    CANCELLED_FLAG = c"_cancelled";
+    LOCK = c"_lock";
+    PRIVATE_CONTEXT = c"_context";
+    PRIVATE_REPR = c"_repr";
+    RUN = c"run";
+    SCHEDULED_FLAG = c"_scheduled";
+    THREAD_SAFE_HANDLE_CLASS = c"_ThreadSafeHandle";
+    TIMER_HANDLE_CANCELLED = c"_timer_handle_cancelled";
+    TIMER_HANDLE_CLASS = c"TimerHandle";
+    WHEN = c"_when";
     ADD = c"add";
+    ADD_CALLBACK = c"_add_callback";
+    ADD_READER = c"_add_reader";
+    ADD_WRITER = c"_add_writer";
+    REMOVE_READER = c"_remove_reader";
+    REMOVE_WRITER = c"_remove_writer";
+    BASE_EVENT_LOOP = c"BaseEventLoop";
+    CALLBACK_KEYWORD = c"callback";
+    CALL_AT = c"call_at";
+    CALL_LATER = c"call_later";
+    CALL_SOON_THREADSAFE = c"call_soon_threadsafe";
+    CHECK_CALLBACK = c"_check_callback";
+    CHECK_THREAD = c"_check_thread";
+    CREATE_TASK = c"create_task";
+    DELAY = c"delay";
+    FD = c"fd";
+    FUTURE_CLASS = c"Future";
+    PRIVATE_RUN = c"_run";
+    RUN_IN_DEBUG_MODE = c"_run_in_debug_mode";
+    RUN_ONCE = c"_run_once";
+    SELECT = c"_select";
+    TASK_CLASS = c"Task";
+    TIME = c"time";
+    WHEN_KEYWORD = c"when";
+    WRITE_TO_SELF = c"_write_to_self";
     APPEND = c"append";
     ADD_DONE_CALLBACK = c"add_done_callback";
     ASYNCIO_FUTURE_BLOCKING = c"_asyncio_future_blocking";
@@ -76,7 +118,6 @@ names! {
     HANDLE = c"handle";
     HANDLE_CLASS = c"Handle";
     HANDLE_INIT = c"__init__";
-    HANDLE_RUN = c"_run";
     IS_RUNNING = c"is_running";
     LIMIT = c"limit";
     LOOP = c"loop";

@@ -14,6 +14,7 @@
 pub(crate) mod args;
 pub(crate) mod attached;
 pub(crate) mod call;
+pub(crate) mod clock;
 pub(crate) mod compat;
 pub(crate) mod containers;
 pub(crate) mod context;
@@ -31,6 +32,7 @@ pub(crate) mod list;
 pub(crate) mod object;
 pub(crate) mod per_thread;
 pub(crate) mod slots;
+pub(crate) mod threads;
 pub(crate) mod typeobj;
 
 pub(crate) use error::{Raised, Res};

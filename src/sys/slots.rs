@@ -331,6 +331,39 @@ macro_rules! keywords {
     }};
 }
 
+/// `METH_FASTCALL | METH_KEYWORDS`: `fn(&T, Arguments) -> impl IntoReturn`, for methods of any number of arguments.
+macro_rules! variadic {
+    ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            arguments: *const *mut pyo3::ffi::PyObject,
+            positional: pyo3::ffi::Py_ssize_t,
+            keywords: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::sys::error::guard(std::ptr::null_mut(), || {
+                // SAFETY: the method descriptor has checked `self`; the caller holds the arguments.
+                let (slf, arguments) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        $crate::sys::args::Arguments::new(
+                            arguments,
+                            usize::try_from(positional).unwrap_or(0),
+                            keywords,
+                        ),
+                    )
+                };
+                $crate::sys::slots::IntoReturn::into_return($function(slf, arguments))
+            })
+        }
+        $crate::sys::slots::Method {
+            name: $name,
+            doc: $doc,
+            flags: pyo3::ffi::METH_FASTCALL | pyo3::ffi::METH_KEYWORDS,
+            function: pyo3::ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: trampoline },
+        }
+    }};
+}
+
 /// `METH_FASTCALL`: `fn(&T, &[&Object]) -> impl IntoReturn`.
 macro_rules! positional {
     ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
@@ -429,5 +462,6 @@ pub(crate) fn not_deleted<'a>(object: &Object, attribute: &CStr, value: Option<&
 }
 
 pub(crate) use {
-    call, construct, finalizer, getset, init, inquiry, keywords, no_arguments, noargs, one, positional, traverse, unary,
+    call, construct, finalizer, getset, init, inquiry, keywords, no_arguments, noargs, one, positional, traverse,
+    unary, variadic,
 };

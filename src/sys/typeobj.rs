@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::ffi;
 
+use super::intern::Name;
 use super::slots::Method;
 use super::{Layout, Object, Owned, Res};
 
@@ -102,6 +103,12 @@ impl<T: Layout + 'static> TypeBuilder<T> {
         .slot(ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast())
     }
 
+    /// Lets Python code change the type, as it may its base: 3.14 refuses an immutable type on a mutable base.
+    pub(crate) fn mutable(mut self) -> Self {
+        self.flags &= !ffi::Py_TPFLAGS_IMMUTABLETYPE;
+        self
+    }
+
     pub(crate) fn flags(mut self, flags: c_ulong) -> Self {
         self.flags |= flags;
         self
@@ -128,7 +135,16 @@ impl<T: Layout + 'static> TypeBuilder<T> {
     }
 
     /// Makes the type. The tables are leaked on purpose: the type refers to them, and lives as long as the process.
-    pub(crate) fn build(mut self, module: &Object, base: Option<*mut ffi::PyTypeObject>) -> Res<()> {
+    pub(crate) fn build(self, module: &Object, base: Option<*mut ffi::PyTypeObject>) -> Res<()> {
+        self.build_from(module.as_ptr(), base.map_or(ptr::null_mut(), <*mut ffi::PyTypeObject>::cast))
+    }
+
+    /// Makes the type as a subclass of a Python class, outside of any module.
+    pub(crate) fn build_on(self, base: &Object) -> Res<()> {
+        self.build_from(ptr::null_mut(), base.as_ptr())
+    }
+
+    fn build_from(mut self, module: *mut ffi::PyObject, base: *mut ffi::PyObject) -> Res<()> {
         if !self.methods.is_empty() {
             self.methods.push(ffi::PyMethodDef::zeroed());
             let table = self.methods.leak().as_mut_ptr();
@@ -152,13 +168,61 @@ impl<T: Layout + 'static> TypeBuilder<T> {
             flags: u32::try_from(self.flags).expect("flags of 32 bits"),
             slots: self.slots.leak().as_mut_ptr(),
         };
-        let base = base.map_or(ptr::null_mut(), <*mut ffi::PyTypeObject>::cast);
-        // SAFETY: a complete spec whose tables end with zeroed entries and stay for good; a live module and base.
+        // SAFETY: a complete spec whose tables end with zeroed entries and stay for good; a live module and base, or
+        // NULL.
         let class: Owned =
-            unsafe { Owned::steal_or_raised(ffi::PyType_FromModuleAndSpec(module.as_ptr(), &raw mut spec, base))? };
+            unsafe { Owned::steal_or_raised(ffi::PyType_FromModuleAndSpec(module, &raw mut spec, base))? };
         self.class.0.store(class.into_ptr().cast(), Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Where instances of the class keep the attribute, which one of the class's own `__slots__` made.
+pub(crate) fn slot_offset(class: &Object, name: &Name) -> Option<usize> {
+    // SAFETY: the callers pass types. The descriptor is borrowed from the type's dict, and read before anything else
+    // runs; its exact type says that it has that layout, and its definition lives as long as it does.
+    unsafe {
+        let dict = Object::from_nullable((*class.as_ptr().cast::<ffi::PyTypeObject>()).tp_dict)?;
+        let member = Object::from_nullable(super::containers::dict_peek(dict, name))?;
+        if !ptr::eq(member.type_ptr(), &raw mut ffi::PyMemberDescr_Type) {
+            return None;
+        }
+        usize::try_from((*(*member.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member).offset).ok()
+    }
+}
+
+/// `class.__basicsize__`
+pub(crate) fn basic_size(class: &Object) -> usize {
+    // SAFETY: the callers pass types.
+    usize::try_from(unsafe { (*class.as_ptr().cast::<ffi::PyTypeObject>()).tp_basicsize }).unwrap_or(0)
+}
+
+/// The C function behind a method of a builtin type.
+pub(crate) fn method_function(method: &Object) -> Option<ffi::PyCFunction> {
+    // SAFETY: an object whose exact type is the method descriptor has that layout, and its definition is static; any
+    // of the union's fields is a function's address, which is only compared.
+    unsafe {
+        ptr::eq(method.type_ptr(), &raw mut ffi::PyMethodDescr_Type)
+            .then(|| (*(*method.as_ptr().cast::<ffi::PyMethodDescrObject>()).d_method).ml_meth.PyCFunction)
+    }
+}
+
+/// Gives a subclass the methods of its native base as its own: the interpreter calls a method fast only on objects of
+/// exactly the class that the method was made for.
+pub(crate) fn adopt_methods<T: Layout>(base: &StaticType<T>, class: &Object) -> Res<()> {
+    // SAFETY: the base's table of methods was leaked by `build`, and ends with a zeroed entry; `class` is a subclass of
+    // the base, so that the methods' functions get what they expect.
+    unsafe {
+        let mut method = (*base.as_ptr()).tp_methods;
+        while !method.is_null() && !(*method).ml_name.is_null() {
+            let descriptor: Owned = Owned::steal_or_raised(ffi::PyDescr_NewMethod(class.as_ptr().cast(), method))?;
+            if ffi::PyObject_SetAttrString(class.as_ptr(), (*method).ml_name, descriptor.as_ptr()) != 0 {
+                return Err(super::Raised);
+            }
+            method = method.add(1);
+        }
+    }
+    Ok(())
 }
 
 /// `module.name = value`
@@ -187,6 +251,12 @@ pub(crate) fn type_type() -> &'static Object {
 pub(crate) fn is_type(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyType_Check(object.as_ptr()) != 0 }
+}
+
+/// Is the class the type or a subclass of it?
+pub(crate) fn is_subclass<T: Layout>(class: &Object, base: &StaticType<T>) -> bool {
+    // SAFETY: the callers pass types.
+    unsafe { ffi::PyType_IsSubtype(class.as_ptr().cast(), base.as_ptr()) != 0 }
 }
 
 /// Are attributes of the class's instances found in the generic way (no `__getattribute__`, no `__getattr__`)?

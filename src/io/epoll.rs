@@ -1,0 +1,106 @@
+//! Waiting with Linux's epoll, level-triggered: a descriptor is reported for as long as it is ready, as asyncio's
+//! selectors do.
+//!
+//! By `rustix`, a thin safe layer: of the portable crates, `mio` is edge-triggered only, and `polling` takes four system
+//! calls more for each wait and reports urgent data, on which an asyncio program would spin.
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::{read, write};
+
+use super::{Errno, Event, Interest, Woken};
+
+/// How many descriptors one wait reports at most; the next wait reports the others.
+const BATCH: usize = 256;
+/// What the waker's events carry in the place of a descriptor.
+const WAKER: u64 = u64::MAX;
+
+/// Waits for file descriptors; another thread can wake it up.
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    waker: OwnedFd,
+}
+
+impl From<rustix::io::Errno> for Errno {
+    fn from(errno: rustix::io::Errno) -> Self {
+        Errno(errno.raw_os_error())
+    }
+}
+
+fn flags(interest: Interest) -> EventFlags {
+    let mut flags = EventFlags::empty();
+    flags.set(EventFlags::IN, interest.readable);
+    flags.set(EventFlags::OUT, interest.writable);
+    flags
+}
+
+/// A descriptor that Python code gave us.
+fn borrowed<'a>(fd: c_int) -> BorrowedFd<'a> {
+    debug_assert!(fd >= 0);
+    // SAFETY: not negative (checked by the table of files). It need not be open: nothing but epoll's own call sees it,
+    // and answers with an error then.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+impl Poller {
+    pub(crate) fn new() -> Result<Poller, Errno> {
+        let poller = Poller {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        };
+        epoll::add(&poller.epoll, &poller.waker, EventData::new_u64(WAKER), EventFlags::IN)?;
+        Ok(poller)
+    }
+
+    pub(crate) fn add(&self, fd: c_int, interest: Interest) -> Result<(), Errno> {
+        Ok(epoll::add(&self.epoll, borrowed(fd), data(fd), flags(interest))?)
+    }
+
+    pub(crate) fn modify(&self, fd: c_int, interest: Interest) -> Result<(), Errno> {
+        Ok(epoll::modify(&self.epoll, borrowed(fd), data(fd), flags(interest))?)
+    }
+
+    /// That the descriptor is closed already, and so gone, is no error.
+    pub(crate) fn remove(&self, fd: c_int) {
+        let _ = epoll::delete(&self.epoll, borrowed(fd));
+    }
+
+    /// Waits until a descriptor is ready, somebody calls [`Poller::wake`], a signal comes, or the time (in
+    /// milliseconds; `None` is for ever) is over, and hands the descriptors that are ready to `report`.
+    pub(crate) fn wait(&self, milliseconds: Option<i32>, mut report: impl FnMut(Event)) -> Result<Woken, Errno> {
+        let timeout =
+            milliseconds.map(|ms| Timespec { tv_sec: i64::from(ms / 1000), tv_nsec: i64::from(ms % 1000) * 1_000_000 });
+        let mut space = [const { MaybeUninit::uninit() }; BATCH];
+        let (events, _) = match epoll::wait(&self.epoll, &mut space, timeout.as_ref()) {
+            Ok(found) => found,
+            Err(rustix::io::Errno::INTR) => return Ok(Woken::BySignal),
+            Err(errno) => return Err(errno.into()),
+        };
+        for event in events {
+            let (key, flags) = (event.data.u64(), event.flags);
+            if key == WAKER {
+                let _ = read(&self.waker, &mut [0; 8]);
+                continue;
+            }
+            // An error or a hang-up is for the reader as well as for the writer to find.
+            let ready =
+                Interest { readable: flags.intersects(!EventFlags::OUT), writable: flags.intersects(!EventFlags::IN) };
+            report(Event { fd: c_int::try_from(key).expect("a descriptor that was added"), ready });
+        }
+        Ok(Woken::Normally)
+    }
+
+    /// Makes the present wait, or the next one, end. From any thread.
+    pub(crate) fn wake(&self) {
+        // It fails only when the counter is full, and then the waker is ready anyway.
+        let _ = write(&self.waker, &1_u64.to_ne_bytes());
+    }
+}
+
+fn data(fd: c_int) -> EventData {
+    EventData::new_u64(u64::from(fd.unsigned_abs()))
+}

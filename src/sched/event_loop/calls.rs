@@ -1,0 +1,250 @@
+//! `call_soon`, `call_later` and their kin.
+
+use crate::sys::args::Arguments;
+use crate::sys::error::{Builtin, raise, raise_text};
+use crate::sys::intern::{
+    CALL_AT, CALL_SOON, CALL_SOON_THREADSAFE, CALLBACK_KEYWORD, CANCEL, CHECK_CALLBACK, CHECK_THREAD, CONTEXT, DELAY,
+    FD, Name, TIME, WHEN_KEYWORD,
+};
+use crate::sys::lazy::Lazy;
+use crate::sys::object::{boolean, none};
+use crate::sys::{Layout, Object, Owned, Res, call, clock, compat, containers, context};
+
+use super::super::handle::{self, HandleObject, Kind, Work};
+use super::create::call_with;
+use super::files::Direction;
+use super::object::{LoopObject, check_closed};
+use super::poll::wake_up;
+use super::ready::Ready;
+use super::recognise::plain;
+
+/// The arguments of a function like `call_soon(callback, *args, context=None)`, with `N` parameters before `*args`.
+struct Parsed<'a, const N: usize> {
+    leading: [&'a Object; N],
+    rest: &'a [&'a Object],
+    context: Option<&'a Object>,
+}
+
+#[inline]
+fn parse<'a, const N: usize>(
+    function: &str,
+    parameters: [&Name; N],
+    arguments: Arguments<'a>,
+    takes_context: bool,
+) -> Res<Parsed<'a, N>> {
+    if !arguments.has_keywords() {
+        if let Some((leading, rest)) = arguments.positional.split_first_chunk() {
+            return Ok(Parsed { leading: *leading, rest, context: None });
+        }
+    }
+    parse_keywords(function, parameters, arguments, takes_context)
+}
+
+fn parse_keywords<'a, const N: usize>(
+    function: &str,
+    parameters: [&Name; N],
+    arguments: Arguments<'a>,
+    takes_context: bool,
+) -> Res<Parsed<'a, N>> {
+    let error =
+        |text: String| Err(raise_text(Builtin::TypeError.class(), &format!("BaseEventLoop.{function}() {text}")));
+    let text = |name: &Name| name.text.to_string_lossy();
+    let mut leading: [Option<&Object>; N] = [None; N];
+    for (place, given) in leading.iter_mut().zip(arguments.positional) {
+        *place = Some(given);
+    }
+    let mut its_context = None;
+    for (keyword, value) in arguments.keywords() {
+        if takes_context && (CONTEXT.is(keyword) || call::equal(keyword, CONTEXT.object())?) {
+            its_context = Some(value);
+            continue;
+        }
+        let mut known = None;
+        for (index, parameter) in parameters.into_iter().enumerate() {
+            if call::equal(keyword, parameter.object())? {
+                known = Some((index, parameter));
+            }
+        }
+        match known {
+            None => return error(format!("got an unexpected keyword argument '{}'", containers::text_of(keyword))),
+            Some((index, parameter)) if leading[index].is_some() => {
+                return error(format!("got multiple values for argument '{}'", text(parameter)));
+            }
+            Some((index, _)) => leading[index] = Some(value),
+        }
+    }
+    let missing: Vec<String> = (0..N)
+        .filter(|&index| leading[index].is_none())
+        .map(|index| format!("'{}'", text(parameters[index])))
+        .collect();
+    if !missing.is_empty() {
+        let plural = if missing.len() == 1 { "" } else { "s" };
+        let (count, names) = (missing.len(), missing.join(" and "));
+        return error(format!("missing {count} required positional argument{plural}: {names}"));
+    }
+    let rest = arguments.positional.get(N..).unwrap_or_default();
+    Ok(Parsed { leading: leading.map(|given| given.unwrap_or(none())), rest, context: its_context })
+}
+
+/// The given context, or a copy of the current one.
+#[inline]
+fn context_or_copy(given: Option<&Object>) -> Res<Owned> {
+    match given {
+        Some(given) if !given.is_none() => Ok(given.own()),
+        _ => context::copy_current(),
+    }
+}
+
+/// What debug mode checks of a call.
+#[cold]
+fn check_in_debug_mode(core: &LoopObject, callback: &Object, method: &Name, any_thread: bool) -> Res<()> {
+    if !any_thread {
+        call::call_method(&CHECK_THREAD, &[core.as_object()], None)?;
+    }
+    call::call_method(&CHECK_CALLBACK, &[core.as_object(), callback, method.object()], None).map(drop)
+}
+
+/// `call_soon(callback, *args, context=None)`
+#[inline]
+pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let Parsed { leading: [callback], rest, context } = parse("call_soon", [&CALLBACK_KEYWORD], arguments, true)?;
+    check_closed(core)?;
+    let debug = core.debug_is_on.get();
+    if debug {
+        check_in_debug_mode(core, callback, &CALL_SOON, false)?;
+    }
+    let work = Work::Call { callback, arguments: rest };
+    let handle = handle::new(Kind::Plain, core.as_object(), debug, context_or_copy(context)?, work)?;
+    core.ready.push(Ready::Handle(handle.clone()));
+    Ok(handle.into_object())
+}
+
+/// `call_soon_threadsafe(callback, *args, context=None)`
+pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let Parsed { leading: [callback], rest, context } =
+        parse("call_soon_threadsafe", [&CALLBACK_KEYWORD], arguments, true)?;
+    check_closed(core)?;
+    let debug = core.debug_is_on.get();
+    if debug {
+        check_in_debug_mode(core, callback, &CALL_SOON_THREADSAFE, true)?;
+    }
+    let work = Work::Call { callback, arguments: rest };
+    let kind = if compat::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
+    let handle = handle::new(kind, core.as_object(), debug, context_or_copy(context)?, work)?;
+    core.ready.push(Ready::Handle(handle.clone()));
+    wake_up(core)?;
+    Ok(handle.into_object())
+}
+
+/// `call_later(delay, callback, *args, context=None)`; `delay` is in seconds.
+pub(super) fn call_later(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let Parsed { leading: [delay, callback], rest, context } =
+        parse("call_later", [&DELAY, &CALLBACK_KEYWORD], arguments, true)?;
+    if delay.is_none() {
+        return Err(raise(Builtin::TypeError.class(), c"delay must not be None"));
+    }
+    let is_plain = plain(core.as_object()).is_some();
+    if is_plain && (containers::is_exact_float(delay) || containers::is_exact_int(delay)) {
+        let when = clock::monotonic() + containers::float_value(delay)?;
+        return call_at_time(core, when, None, callback, rest, context);
+    }
+    let now = call::call_method(&TIME, &[core.as_object()], None)?;
+    let when = containers::add(&now, delay)?;
+    if is_plain {
+        return call_at_object(core, &when, callback, rest, context);
+    }
+    let mut values = vec![core.as_object(), &*when, callback];
+    values.extend(rest);
+    values.push(context.unwrap_or(none()));
+    call::call_method(&CALL_AT, &values, Some(super::super::context_keyword()?))
+}
+
+/// `call_at(when, callback, *args, context=None)`; `when` is in seconds on the loop's clock.
+pub(super) fn call_at(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let Parsed { leading: [when, callback], rest, context } =
+        parse("call_at", [&WHEN_KEYWORD, &CALLBACK_KEYWORD], arguments, true)?;
+    if when.is_none() {
+        return Err(raise(Builtin::TypeError.class(), c"when cannot be None"));
+    }
+    call_at_object(core, when, callback, rest, context)
+}
+
+fn call_at_object(
+    core: &LoopObject,
+    when: &Object,
+    callback: &Object,
+    rest: &[&Object],
+    its_context: Option<&Object>,
+) -> Res<Owned> {
+    call_at_time(core, containers::float_value(when)?, Some(when), callback, rest, its_context)
+}
+
+fn call_at_time(
+    core: &LoopObject,
+    when: f64,
+    given: Option<&Object>,
+    callback: &Object,
+    rest: &[&Object],
+    its_context: Option<&Object>,
+) -> Res<Owned> {
+    check_closed(core)?;
+    let debug = core.debug_is_on.get();
+    if debug {
+        check_in_debug_mode(core, callback, &CALL_AT, false)?;
+    }
+    let work = Work::Call { callback, arguments: rest };
+    let handle = handle::new_timer(core.as_object(), debug, context_or_copy(its_context)?, work, when, given)?;
+    core.timers.push(handle.clone());
+    Ok(handle.into_object())
+}
+
+/// `time()` of a loop whose class or instance has its own, in seconds.
+pub(super) fn time_in_python(core: &LoopObject) -> Res<f64> {
+    containers::float_value(&*call::call_method(&TIME, &[core.as_object()], None)?)
+}
+
+/// `_add_reader` or `_add_writer`: `(fd, callback, *args)`.
+pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arguments: Arguments<'_>) -> Res<Owned> {
+    let Some(poller) = core.files.poller() else {
+        check_closed(core)?;
+        return call_base(core, name, arguments);
+    };
+    let function = name.text.to_string_lossy();
+    let Parsed { leading: [fd, callback], rest, .. } = parse(&function, [&FD, &CALLBACK_KEYWORD], arguments, false)?;
+    check_closed(core)?;
+    let debug = core.debug_is_on.get();
+    let work = Work::Call { callback, arguments: rest };
+    let handle = handle::new(Kind::Plain, core.as_object(), debug, context::copy_current()?, work)?;
+    if let Some(before) = core.files.add(&poller, fd, direction, handle.clone())? {
+        cancel(&before)?;
+    }
+    Ok(handle.into_object())
+}
+
+/// `_remove_reader(fd)` or `_remove_writer(fd)`: was there one?
+pub(super) fn remove_file(core: &LoopObject, direction: Direction, name: &Name, fd: &Object) -> Res<Owned> {
+    if core.closed.get() {
+        return Ok(boolean(false).own());
+    }
+    let Some(poller) = core.files.poller() else {
+        return call_base(core, name, Arguments::of(&[fd]));
+    };
+    let removed = core.files.remove(&poller, fd, direction)?;
+    if let Some(handle) = &removed {
+        cancel(handle)?;
+    }
+    Ok(boolean(removed.is_some()).own())
+}
+
+/// The method of asyncio's own selector loop, for loops that have a selector of Python's.
+#[cold]
+pub(super) fn call_base(core: &LoopObject, name: &Name, arguments: Arguments<'_>) -> Res<Owned> {
+    static BASE: Lazy = Lazy::new("asyncio.selector_events", "BaseSelectorEventLoop");
+    let mut positional = vec![core.as_object()];
+    positional.extend(arguments.positional);
+    call_with(&*call::getattr(BASE.get()?, name)?, &positional, None, arguments)
+}
+
+fn cancel(handle: &HandleObject) -> Res<()> {
+    call::call_method(&CANCEL, &[handle.as_object()], None).map(drop)
+}

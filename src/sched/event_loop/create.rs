@@ -1,0 +1,119 @@
+//! `create_future` and `create_task`.
+//!
+//! Both call the class that asyncio's own loop would call, `asyncio.futures.Future` and `asyncio.tasks.Task`: ours if
+//! the swap is made, CPython's if not, somebody's replacement if there is one.
+
+use crate::asyncio::{BASE_EVENTS_GLOBALS, FUTURES_GLOBALS, TASKS_GLOBALS};
+use crate::sys::args::Arguments;
+use crate::sys::error::{Builtin, raise_format};
+use crate::sys::intern::{BASE_EVENT_LOOP, CONTEXT, CREATE_TASK, FUTURE_CLASS, LOOP, NAME, Name, TASK_CLASS};
+use crate::sys::lazy::{Lazy, Once};
+use crate::sys::{Layout, Object, Owned, Res, call, compat, containers};
+
+use super::object::{LoopObject, check_closed};
+
+static LOOP_KEYWORD: Once = Once::new();
+
+fn class(globals: &Lazy, name: &Name) -> Res<Owned> {
+    match containers::dict_get_named(globals.get()?, name) {
+        Some(class) => Ok(class),
+        None => Err(raise_format(Builtin::AttributeError.class(), c"asyncio has no %R", &[name.object()])),
+    }
+}
+
+/// `create_future()`
+#[inline]
+pub(super) fn create_future(core: &LoopObject) -> Res<Owned> {
+    let keywords = LOOP_KEYWORD.get_or_init(|| containers::tuple(&[LOOP.object()]))?;
+    call::call_with_keywords(&*class(&FUTURES_GLOBALS, &FUTURE_CLASS)?, &[core.as_object()], keywords)
+}
+
+/// `create_task(coro, **keywords)`; which keywords there are is the affair of this version's `Task`.
+pub(super) fn create_task(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    check_closed(core)?;
+    let factory = core.task_factory.get_or_none();
+    let &[coroutine] = arguments.positional else {
+        return create_task_in_python(core, arguments);
+    };
+    let known = |(keyword, _): (&Object, &Object)| NAME.is(keyword) || CONTEXT.is(keyword);
+    if !compat::CREATE_TASK_KEYWORDS && !(factory.is_none() && arguments.keywords().all(known)) {
+        return create_task_in_python(core, arguments);
+    }
+    if factory.is_none() {
+        let class = class(&TASKS_GLOBALS, &TASK_CLASS)?;
+        return call_with(&class, &[coroutine], Some((&LOOP, core.as_object())), arguments);
+    }
+    call_with(&factory, &[core.as_object(), coroutine], None, arguments)
+}
+
+/// `asyncio.BaseEventLoop.create_task`, of which each version has its own.
+#[cold]
+fn create_task_in_python(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let method = call::getattr(&*class(&BASE_EVENTS_GLOBALS, &BASE_EVENT_LOOP)?, &CREATE_TASK)?;
+    let mut positional = vec![core.as_object()];
+    positional.extend(arguments.positional);
+    call_with(&method, &positional, None, arguments)
+}
+
+/// `callable(*positional, first=…, **keywords)`
+#[inline]
+pub(super) fn call_with(
+    callable: &Object,
+    positional: &[&Object],
+    first: Option<(&Name, &Object)>,
+    arguments: Arguments<'_>,
+) -> Res<Owned> {
+    const MOST: usize = 8;
+    let count = positional.len() + usize::from(first.is_some()) + arguments.keywords().count();
+    if count > MOST {
+        return call_with_many(callable, positional, first, arguments);
+    }
+    let mut values = [callable; MOST];
+    let mut end = 0;
+    let mut push = |value| {
+        values[end] = value;
+        end += 1;
+    };
+    positional.iter().copied().for_each(&mut push);
+    first.iter().for_each(|(_, value)| push(value));
+    arguments.keywords().for_each(|(_, value)| push(value));
+    match keyword_names(first, arguments)? {
+        Some(names) => call::call_with_keywords(callable, &values[..count], &names),
+        None => call::call(callable, &values[..count]),
+    }
+}
+
+#[cold]
+fn call_with_many(
+    callable: &Object,
+    positional: &[&Object],
+    first: Option<(&Name, &Object)>,
+    arguments: Arguments<'_>,
+) -> Res<Owned> {
+    let mut values = positional.to_vec();
+    values.extend(first.map(|(_, value)| value));
+    values.extend(arguments.keywords().map(|(_, value)| value));
+    match keyword_names(first, arguments)? {
+        Some(names) => call::call_with_keywords(callable, &values, &names),
+        None => call::call(callable, &values),
+    }
+}
+
+/// The tuple of the keywords; those of the usual calls are made once.
+fn keyword_names(first: Option<(&Name, &Object)>, arguments: Arguments<'_>) -> Res<Option<Owned>> {
+    static LOOP_AND_NAME: Once = Once::new();
+    let mut given = arguments.keywords().map(|(keyword, _)| keyword);
+    match (first, given.next(), given.next()) {
+        (None, None, _) => Ok(None),
+        (Some(_), None, _) => Ok(Some(LOOP_KEYWORD.get_or_init(|| containers::tuple(&[LOOP.object()]))?.own())),
+        (Some(_), Some(keyword), None) if NAME.is(keyword) => {
+            let make = || containers::tuple(&[LOOP.object(), NAME.object()]);
+            Ok(Some(LOOP_AND_NAME.get_or_init(make)?.own()))
+        }
+        _ => {
+            let mut names: Vec<&Object> = first.map(|(name, _)| name.object()).into_iter().collect();
+            names.extend(arguments.keywords().map(|(keyword, _)| keyword));
+            containers::tuple(&names).map(Some)
+        }
+    }
+}

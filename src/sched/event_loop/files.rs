@@ -1,0 +1,212 @@
+//! File descriptors and who waits for them: the readers and the writers.
+
+use std::cell::RefCell;
+use std::ffi::c_int;
+use std::rc::Rc;
+
+use crate::io::{Event, Interest, Poller};
+use crate::sys::error::{Builtin, raise_format, raise_os_error};
+use crate::sys::gc::{Visited, Visitor};
+use crate::sys::lazy::Lazy;
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
+
+use super::super::handle::HandleObject;
+
+/// Which of the two to wait for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Read,
+    Write,
+}
+
+/// What is known of a descriptor; it is registered with the poller if there is a reader or a writer.
+#[derive(Default, Clone)]
+struct File {
+    reader: Option<Owned<HandleObject>>,
+    writer: Option<Owned<HandleObject>>,
+    /// What it was registered by, if not by its number.
+    object: Option<Owned>,
+}
+
+impl File {
+    fn place(&mut self, direction: Direction) -> &mut Option<Owned<HandleObject>> {
+        match direction {
+            Direction::Read => &mut self.reader,
+            Direction::Write => &mut self.writer,
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        Interest { readable: self.reader.is_some(), writable: self.writer.is_some() }
+    }
+
+    fn is_registered(&self) -> bool {
+        self.reader.is_some() || self.writer.is_some()
+    }
+}
+
+/// The files by their descriptors, and the poller that knows the same ones. No Python code runs while a cell is borrowed.
+pub(super) struct Files {
+    files: RefCell<Vec<File>>,
+    poller: RefCell<Option<Rc<Poller>>>,
+}
+
+impl Files {
+    pub(super) const fn new() -> Self {
+        Files { files: RefCell::new(Vec::new()), poller: RefCell::new(None) }
+    }
+
+    /// The poller; `None` if the loop uses a selector of Python's.
+    #[inline]
+    pub(super) fn poller(&self) -> Option<Rc<Poller>> {
+        self.poller.borrow().clone()
+    }
+
+    /// Makes the poller.
+    pub(super) fn open(&self) -> Res<()> {
+        let poller = Poller::new().map_err(|errno| raise_os_error(errno.0))?;
+        let before = self.poller.replace(Some(Rc::new(poller)));
+        drop(before);
+        Ok(())
+    }
+
+    /// Lets go of everything.
+    pub(super) fn close(&self) {
+        drop(self.poller.take());
+        let files = self.files.take();
+        drop(files);
+    }
+
+    fn get(&self, fd: c_int) -> File {
+        let index = usize::try_from(fd).expect("not negative");
+        self.files.borrow().get(index).cloned().unwrap_or_default()
+    }
+
+    fn set(&self, fd: c_int, file: File) {
+        let index = usize::try_from(fd).expect("not negative");
+        let mut files = self.files.borrow_mut();
+        if index >= files.len() {
+            files.resize_with(index + 1, File::default);
+        }
+        let before = std::mem::replace(&mut files[index], file);
+        drop(files);
+        drop(before);
+    }
+
+    /// Makes `handle` the file's reader or writer, and returns the one before.
+    pub(super) fn add(
+        &self,
+        poller: &Poller,
+        object: &Object,
+        direction: Direction,
+        handle: Owned<HandleObject>,
+    ) -> Res<Option<Owned<HandleObject>>> {
+        let fd = self.descriptor(object)?;
+        let mut file = self.get(fd);
+        let (was_registered, interest) = (file.is_registered(), file.interest());
+        let before = file.place(direction).replace(handle);
+        let changed = if !was_registered {
+            file.object = (!containers::is_exact_int(object)).then(|| object.own());
+            poller.add(fd, file.interest())
+        } else if interest == file.interest() {
+            Ok(())
+        } else {
+            poller.modify(fd, file.interest())
+        };
+        if let Err(errno) = changed {
+            // As with asyncio's selectors, a file that cannot be changed is forgotten.
+            if was_registered {
+                poller.remove(fd);
+                self.set(fd, File::default());
+            }
+            return Err(raise_os_error(errno.0));
+        }
+        self.set(fd, file);
+        Ok(before)
+    }
+
+    /// Removes the file's reader or writer, and returns it.
+    pub(super) fn remove(
+        &self,
+        poller: &Poller,
+        object: &Object,
+        direction: Direction,
+    ) -> Res<Option<Owned<HandleObject>>> {
+        let fd = self.descriptor(object)?;
+        let mut file = self.get(fd);
+        let Some(removed) = file.place(direction).take() else {
+            return Ok(None);
+        };
+        if !file.is_registered() {
+            poller.remove(fd);
+            self.set(fd, File::default());
+        } else if let Err(errno) = poller.modify(fd, file.interest()) {
+            poller.remove(fd);
+            self.set(fd, File::default());
+            return Err(raise_os_error(errno.0));
+        } else {
+            self.set(fd, file);
+        }
+        Ok(Some(removed))
+    }
+
+    /// Those who wait for what has come.
+    pub(super) fn ready(&self, event: Event) -> [Option<(Direction, Owned<HandleObject>)>; 2] {
+        let file = self.get(event.fd);
+        [
+            file.reader.filter(|_| event.ready.readable).map(|reader| (Direction::Read, reader)),
+            file.writer.filter(|_| event.ready.writable).map(|writer| (Direction::Write, writer)),
+        ]
+    }
+
+    /// The number of a file descriptor: the object itself, or what its `fileno()` says. An object that is closed by now
+    /// is still known by its identity.
+    fn descriptor(&self, object: &Object) -> Res<c_int> {
+        static FILENO: Lazy = Lazy::new("selectors", "_fileobj_to_fd");
+        let fd = if containers::is_exact_int(object) {
+            containers::int_value(object)?
+        } else {
+            match call::call1(FILENO.get()?, object).and_then(|fd| containers::int_value(&fd)) {
+                Ok(fd) => fd,
+                Err(raised) => return self.registered_by(object).ok_or(raised).inspect(|_| crate::sys::error::clear()),
+            }
+        };
+        match c_int::try_from(fd) {
+            Ok(fd) if fd >= 0 => Ok(fd),
+            _ if fd < 0 => Err(raise_format(
+                Builtin::ValueError.class(),
+                c"Invalid file descriptor: %S",
+                &[&*containers::int(fd)?],
+            )),
+            _ => Err(raise_format(Builtin::OverflowError.class(), c"Python int too large to convert to C int", &[])),
+        }
+    }
+
+    fn registered_by(&self, object: &Object) -> Option<c_int> {
+        let files = self.files.borrow();
+        let index = files.iter().position(|file| file.object.as_ref().is_some_and(|known| known.is(object)));
+        index.and_then(|index| c_int::try_from(index).ok())
+    }
+
+    /// For each registered file its descriptor, its object (if it was not registered by number), its reader and writer.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn registered(
+        &self,
+    ) -> Vec<(usize, Option<Owned>, Option<Owned<HandleObject>>, Option<Owned<HandleObject>>)> {
+        let files = self.files.borrow();
+        let registered = files.iter().enumerate().filter(|(_, file)| file.is_registered());
+        registered.map(|(fd, file)| (fd, file.object.clone(), file.reader.clone(), file.writer.clone())).collect()
+    }
+
+    pub(super) fn visit(&self, visitor: Visitor) -> Visited {
+        for file in self.files.borrow().iter() {
+            for handle in [&file.reader, &file.writer].into_iter().flatten() {
+                visitor.address(handle.as_ptr())?;
+            }
+            if let Some(object) = &file.object {
+                visitor.address(object.as_ptr())?;
+            }
+        }
+        Visited::Continue(())
+    }
+}

@@ -1,0 +1,36 @@
+//! The native half of `rasyncio.EventLoop`: the scheduling core.
+//!
+//! `EventLoop` (in `python/rasyncio/_loop.py`) derives from this module's type and from `asyncio.SelectorEventLoop`:
+//! what schedules, waits and runs is here, all the rest is asyncio's. One iteration of the loop ([`run`]):
+//!
+//! 1. timers that were cancelled leave the heap ([`timers`]);
+//! 2. if nothing is ready, or about 40 µs have passed since the last time, the poller is asked which files are ready
+//!    ([`poll`], [`files`]); with nothing ready it waits, until the first timer is due at most;
+//! 3. timers that are due join the ready queue;
+//! 4. what is in the [`ready`] queue now runs; what that adds runs in the next iteration.
+//!
+//! So a file or a signal waits for a poll at most about 40 µs longer than the callbacks that run meanwhile, a timer for
+//! one iteration.
+//!
+//! A step of a task, a wake-up, a future's callback are queue entries without a Python object of their own
+//! ([`super::Entry`]); a handle is made for those who look. [`recognise`] says whether a loop is one of ours with
+//! nothing overridden, so that entries can go straight into the queue.
+//!
+//! Python code runs in many places here, and may do anything to the loop, from closing it to running another one. So
+//! containers are changed in one go that runs no Python code, references are taken out of them before they are let go,
+//! and nothing is remembered across a call. Everything happens with the GIL held, by whatever thread; only the wait
+//! itself does not hold it.
+
+mod calls;
+mod create;
+mod files;
+mod methods;
+mod object;
+mod poll;
+mod ready;
+mod recognise;
+mod run;
+mod timers;
+
+pub(crate) use methods::init;
+pub(super) use recognise::plain;

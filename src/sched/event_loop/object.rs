@@ -1,0 +1,169 @@
+//! The memory of a loop: layout, what it refers to, its end.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::ptr;
+
+use pyo3::ffi;
+
+use crate::sys::clock::Moment;
+use crate::sys::error::guard;
+use crate::sys::gc::{Visited, Visitor, untrack};
+use crate::sys::object::none;
+use crate::sys::typeobj::StaticType;
+use crate::sys::{Field, Layout, Object, Owned, Raised, Res};
+
+use super::super::handle::HandleObject;
+use super::files::Files;
+use super::ready::{Ready, ReadyQueue};
+use super::timers::TimerHeap;
+
+/// The native half of an event loop; the Python class's attributes are behind it.
+#[repr(C)]
+pub(crate) struct LoopObject {
+    head: Object,
+    pub(super) ready: ReadyQueue,
+    pub(super) timers: TimerHeap,
+    pub(super) files: Files,
+    /// When the poller was asked last; not set at the beginning of a run.
+    pub(super) last_poll: Cell<Option<Moment>>,
+    /// The loop's thread waits in the poller, and nobody has woken it up.
+    pub(super) waiting: Cell<bool>,
+    pub(super) closed: Cell<bool>,
+    pub(super) stopping: Cell<bool>,
+    /// Is `debug` true?
+    pub(super) debug_is_on: Cell<bool>,
+    /// An attribute of the instance may hide one of the methods that we would not call.
+    pub(super) shadowed: Cell<bool>,
+    /// Seconds.
+    pub(super) clock_resolution: Cell<f64>,
+    /// What `get_debug()` returns.
+    pub(super) debug: Field,
+    /// A number while the loop runs, else `None`.
+    pub(super) thread_id: Field,
+    /// The handle that runs, in debug mode.
+    pub(super) current_handle: Field,
+    pub(super) task_factory: Field,
+}
+
+// SAFETY: repr(C), begins with the head, all cells.
+unsafe impl Layout for LoopObject {}
+
+pub(crate) static TYPE: StaticType<LoopObject> = StaticType::new();
+
+impl LoopObject {
+    /// Queues an entry.
+    #[inline]
+    pub(crate) fn push(&self, entry: super::super::Entry) {
+        self.ready.push(Ready::Entry(entry));
+    }
+
+    /// Does `call_soon` do nothing but queue?
+    #[inline]
+    pub(crate) fn just_queues(&self) -> bool {
+        !self.closed.get() && !self.debug_is_on.get()
+    }
+
+    pub(crate) fn debug_is_on(&self) -> bool {
+        self.debug_is_on.get()
+    }
+
+    #[inline]
+    pub(crate) fn is_running(&self) -> bool {
+        !self.thread_id.holds(none())
+    }
+
+    /// `_timer_handle_cancelled(handle)`
+    #[inline]
+    pub(crate) fn timer_cancelled(&self, handle: &HandleObject) {
+        if handle.is_scheduled() {
+            self.timers.cancelled.set(self.timers.cancelled.get() + 1);
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn new(
+    class: *mut ffi::PyTypeObject,
+    _: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(ptr::null_mut(), || {
+        // SAFETY: a subclass of our type, or the type itself: its instances have the layout. The memory is zeroed, and
+        // nothing has run since it was allocated.
+        unsafe {
+            match Owned::<LoopObject>::steal_or_raised(ffi::PyType_GenericAlloc(class, 0)) {
+                Ok(made) => {
+                    let place = made.as_ptr().cast::<LoopObject>();
+                    (&raw mut (*place).ready).write(ReadyQueue::new());
+                    (&raw mut (*place).timers).write(TimerHeap::new());
+                    (&raw mut (*place).files).write(Files::new());
+                    (&raw mut (*place).last_poll).write(Cell::new(None));
+                    made.debug.set(crate::sys::object::boolean(false).own());
+                    made.thread_id.set(none().own());
+                    made.current_handle.set(none().own());
+                    made.task_factory.set(none().own());
+                    made.into_ptr()
+                }
+                Err(Raised) => ptr::null_mut(),
+            }
+        }
+    })
+}
+
+pub(super) fn visit(core: &LoopObject, visitor: Visitor) -> Visited {
+    visitor.class_of(&core.head)?;
+    core.ready.visit(visitor)?;
+    core.timers.visit(visitor)?;
+    core.files.visit(visitor)?;
+    visitor.field(&core.debug)?;
+    visitor.field(&core.thread_id)?;
+    visitor.field(&core.current_handle)?;
+    visitor.field(&core.task_factory)?;
+    ControlFlow::Continue(())
+}
+
+pub(super) fn clear(core: &LoopObject) {
+    core.ready.clear();
+    core.timers.clear();
+    core.files.close();
+    core.debug.clear();
+    core.thread_id.set(none().own());
+    core.current_handle.set(none().own());
+    core.task_factory.set(none().own());
+}
+
+pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    guard((), || {
+        // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once (a subclass's own
+        // deallocator has run its finaliser and cleared its attributes before). The fields behind the head were
+        // written by `new`; clearing has emptied them, so that dropping them runs no Python code.
+        unsafe {
+            let core = LoopObject::from_ptr(object);
+            untrack(core);
+            clear(core);
+            let place = object.cast::<LoopObject>();
+            ptr::drop_in_place(&raw mut (*place).ready);
+            ptr::drop_in_place(&raw mut (*place).timers);
+            ptr::drop_in_place(&raw mut (*place).files);
+            for field in [&core.thread_id, &core.current_handle, &core.task_factory] {
+                field.clear();
+            }
+            let class = ffi::Py_TYPE(object);
+            if let Some(free) = (*class).tp_free {
+                free(object.cast());
+            }
+            ffi::Py_DECREF(class.cast());
+        }
+    });
+}
+
+/// The loop, which must not be closed.
+pub(super) fn check_closed(core: &LoopObject) -> Res<()> {
+    if core.closed.get() { Err(closed()) } else { Ok(()) }
+}
+
+#[cold]
+fn closed() -> Raised {
+    use crate::sys::error::{Builtin, raise};
+    raise(Builtin::RuntimeError.class(), c"Event loop is closed")
+}

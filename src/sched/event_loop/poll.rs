@@ -1,0 +1,125 @@
+//! Asking which files are ready: when nothing else is to be done, or when it was not asked for a while.
+
+use std::cell::Cell;
+
+use crate::io::{Event, Poller, Woken};
+use crate::sys::clock::Moment;
+use crate::sys::error::{Builtin, raise, raise_os_error};
+use crate::sys::intern::{SELECT, WRITE_TO_SELF};
+use crate::sys::threads::{check_signals, detached};
+use crate::sys::{Layout, Res, call, compat, containers};
+
+use super::files::Direction;
+use super::object::LoopObject;
+use super::ready::Ready;
+use super::run::time;
+
+/// The longest wait, in seconds: a day, as asyncio has it.
+const LONGEST: f64 = 24.0 * 3600.0;
+
+/// How long to wait.
+#[derive(Clone, Copy, PartialEq)]
+enum Wait {
+    No,
+    Seconds(f64),
+    ForEver,
+}
+
+/// Makes those ready who wait for files that are. Waits if there is nothing else to run.
+#[inline]
+pub(super) fn poll(core: &LoopObject) -> Res<()> {
+    let now = Moment::now();
+    if core.ready.len() > 0 || core.stopping.get() {
+        if core.last_poll.get().is_some_and(|last| !now.is_tens_of_microseconds_after(last)) {
+            return Ok(());
+        }
+        core.last_poll.set(Some(now));
+        return ask(core, Wait::No);
+    }
+    ask(core, time_to_wait(core)?)?;
+    core.last_poll.set(Some(Moment::now()));
+    Ok(())
+}
+
+fn time_to_wait(core: &LoopObject) -> Res<Wait> {
+    let Some(when) = core.timers.first() else {
+        return Ok(Wait::ForEver);
+    };
+    let seconds = when - time(core)?;
+    if seconds.is_nan() && compat::NAN_TIMER_FAILS {
+        return Err(raise(Builtin::ValueError.class(), c"cannot convert float NaN to integer"));
+    }
+    Ok(if seconds > 0.0 { Wait::Seconds(seconds.min(LONGEST)) } else { Wait::No })
+}
+
+#[cold]
+fn ask(core: &LoopObject, wait: Wait) -> Res<()> {
+    match core.files.poller() {
+        Some(poller) => ask_natively(core, &poller, wait),
+        None => ask_selector(core, wait),
+    }
+}
+
+/// `self._select(timeout)` of the Python class, which has a selector of Python's.
+fn ask_selector(core: &LoopObject, wait: Wait) -> Res<()> {
+    let timeout = match wait {
+        Wait::No => containers::int(0)?,
+        Wait::Seconds(seconds) => containers::float(seconds)?,
+        Wait::ForEver => crate::sys::object::none().own(),
+    };
+    call::call_method(&SELECT, &[core.as_object(), &*timeout], None).map(drop)
+}
+
+fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
+    let milliseconds = match wait {
+        Wait::No => Some(0),
+        // Rounded up, as asyncio's selectors do: better a little late than a loop that wakes up before the time.
+        #[allow(clippy::cast_possible_truncation)]
+        Wait::Seconds(seconds) => Some((seconds * 1e3).ceil() as i32),
+        Wait::ForEver => None,
+    };
+    if wait != Wait::No {
+        // One may have arrived since Python code ran last.
+        check_signals()?;
+        core.waiting.set(true);
+    }
+    let mut events = Vec::new();
+    let woken = detached(|| poller.wait(milliseconds, |event| events.push(event)));
+    core.waiting.set(false);
+    match woken {
+        Ok(Woken::Normally) => {}
+        Ok(Woken::BySignal) => check_signals()?,
+        Err(errno) => return Err(raise_os_error(errno.0)),
+    }
+    events.into_iter().try_for_each(|event| make_ready(core, poller, event))
+}
+
+fn make_ready(core: &LoopObject, poller: &Poller, event: Event) -> Res<()> {
+    for (direction, handle) in core.files.ready(event).into_iter().flatten() {
+        if handle.is_cancelled() {
+            remove(core, poller, event, direction)?;
+        } else {
+            core.ready.push(Ready::Handle(handle));
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+fn remove(core: &LoopObject, poller: &Poller, event: Event, direction: Direction) -> Res<()> {
+    let fd = containers::int(i64::from(event.fd))?;
+    core.files.remove(poller, &fd, direction).map(drop)
+}
+
+/// Ends the wait of the loop's thread, if it waits; from any thread. Many calls in a row wake it up once.
+pub(super) fn wake_up(core: &LoopObject) -> Res<()> {
+    match core.files.poller() {
+        Some(poller) => {
+            if Cell::replace(&core.waiting, false) {
+                poller.wake();
+            }
+            Ok(())
+        }
+        None => call::call_method(&WRITE_TO_SELF, &[core.as_object()], None).map(drop),
+    }
+}

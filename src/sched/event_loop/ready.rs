@@ -1,0 +1,97 @@
+//! The ready queue: what the loop runs next, first in, first out.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use crate::sys::gc::{Visited, Visitor};
+use crate::sys::{Layout, Object, Owned, Res};
+
+use super::super::Entry;
+use super::super::handle::{self, HandleObject, Kind, Work};
+
+/// Something to run.
+pub(super) enum Ready {
+    /// A step, a wake-up, a future's callback.
+    Entry(Entry),
+    Handle(Owned<HandleObject>),
+    /// Something else that has `_cancelled` and `_run()`, which Python code put here.
+    Foreign(Owned),
+}
+
+/// No Python code runs while the cell is borrowed.
+pub(super) struct ReadyQueue(RefCell<VecDeque<Ready>>);
+
+impl ReadyQueue {
+    pub(super) const fn new() -> Self {
+        ReadyQueue(RefCell::new(VecDeque::new()))
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    #[inline]
+    pub(super) fn push(&self, ready: Ready) {
+        self.0.borrow_mut().push_back(ready);
+    }
+
+    #[inline]
+    pub(super) fn pop(&self) -> Option<Ready> {
+        self.0.borrow_mut().pop_front()
+    }
+
+    pub(super) fn clear(&self) {
+        drop(self.take());
+    }
+
+    fn take(&self) -> VecDeque<Ready> {
+        self.0.take()
+    }
+
+    /// What is queued, as handles; entries become handles for good, so that who looks twice sees the same.
+    pub(super) fn handles(&self, event_loop: &Object) -> Res<Vec<Owned>> {
+        let mut handles = Vec::new();
+        loop {
+            let index = handles.len();
+            let entry = match self.0.borrow().get(index) {
+                None => return Ok(handles),
+                Some(Ready::Handle(handle)) => {
+                    handles.push(handle.as_object().own());
+                    continue;
+                }
+                Some(Ready::Foreign(object)) => {
+                    handles.push(object.clone());
+                    continue;
+                }
+                Some(Ready::Entry(entry)) => entry.clone(),
+            };
+            let target = entry.target.clone();
+            let made = as_handle(event_loop, entry)?;
+            handles.push(made.as_object().own());
+            // Making a handle may have run the collector, and so anything.
+            let mut queue = self.0.borrow_mut();
+            let same = matches!(queue.get(index), Some(Ready::Entry(entry)) if entry.target.is(&*target));
+            let replaced = same.then(|| std::mem::replace(&mut queue[index], Ready::Handle(made)));
+            drop(queue);
+            drop(replaced);
+        }
+    }
+
+    pub(super) fn visit(&self, visitor: Visitor) -> Visited {
+        for ready in self.0.borrow().iter() {
+            match ready {
+                Ready::Entry(entry) => entry.visit(visitor)?,
+                Ready::Handle(handle) => visitor.address(handle.as_ptr())?,
+                Ready::Foreign(object) => visitor.address(object.as_ptr())?,
+            }
+        }
+        Visited::Continue(())
+    }
+}
+
+/// The entry as a handle, for those who look at it.
+pub(super) fn as_handle(event_loop: &Object, entry: Entry) -> Res<Owned<HandleObject>> {
+    let context = entry.context.clone();
+    handle::new(Kind::Plain, event_loop, false, context, Work::Entry(entry))
+}

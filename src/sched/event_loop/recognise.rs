@@ -1,0 +1,130 @@
+//! Is this loop one of ours, with nothing overridden that we would pass over?
+//!
+//! Asked at every call, so that a subclass that overrides `call_soon`, a mock on an instance or a patched class get
+//! what they would get from asyncio. The answer about a class is kept for as long as its version tag says that neither
+//! it nor a base has changed; about an instance, setting one of the names as an attribute is remembered for good.
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::ptr;
+
+use pyo3::ffi;
+
+use crate::sys::attached::Attached;
+use crate::sys::error::{self, guard};
+use crate::sys::intern::{
+    ADD_CALLBACK, CALL_AT, CALL_LATER, CALL_SOON, GET_DEBUG, IS_RUNNING, Name, RUN_ONCE, TIME, TIMER_HANDLE_CANCELLED,
+};
+use crate::sys::{Layout, Object, Res, call, typeobj};
+
+use super::object::{LoopObject, TYPE};
+
+/// What Rust code does itself instead of calling the method of that name.
+static PASSED_OVER: [&Name; 9] = [
+    &CALL_SOON,
+    &CALL_AT,
+    &CALL_LATER,
+    &GET_DEBUG,
+    &IS_RUNNING,
+    &RUN_ONCE,
+    &TIME,
+    &TIMER_HANDLE_CANCELLED,
+    &ADD_CALLBACK,
+];
+
+/// What is known of a class.
+struct Known {
+    class: Cell<*mut ffi::PyTypeObject>,
+    version: Cell<u32>,
+    is_plain: Cell<bool>,
+}
+
+impl Known {
+    const fn nothing() -> Self {
+        Known { class: Cell::new(ptr::null_mut()), version: Cell::new(0), is_plain: Cell::new(false) }
+    }
+
+    #[inline]
+    fn about(&self, class: *mut ffi::PyTypeObject) -> Option<bool> {
+        let version = typeobj::version(class);
+        (ptr::eq(self.class.get(), class) && version == self.version.get() && version != 0).then(|| self.is_plain.get())
+    }
+}
+
+/// Of the class used last, and of the one before.
+static KNOWN: Attached<[Known; 2]> = Attached::new([const { Known::nothing() }; 2]);
+
+/// The loop, if it is one of ours and does what ours do.
+#[inline]
+pub(crate) fn plain(event_loop: &Object) -> Option<&LoopObject> {
+    let class = event_loop.type_ptr();
+    let is_plain = match KNOWN[0].about(class) {
+        Some(is_plain) => is_plain,
+        None => ask(event_loop),
+    };
+    // SAFETY: only classes that derive from our type are known as plain, and their instances begin with its layout.
+    let core: &LoopObject = if is_plain { unsafe { event_loop.cast() } } else { return None };
+    (!core.shadowed.get()).then_some(core)
+}
+
+#[cold]
+fn ask(event_loop: &Object) -> bool {
+    let [first, second] = &*KNOWN;
+    let class = event_loop.type_ptr();
+    let known = second.about(class);
+    second.class.set(first.class.get());
+    second.version.set(first.version.get());
+    second.is_plain.set(first.is_plain.get());
+    // Taken before the look-ups, during which Python code may change the class.
+    let version = typeobj::version(class);
+    let is_plain = match known {
+        Some(is_plain) => is_plain,
+        None if !TYPE.is_instance(event_loop) => false,
+        None => overrides_nothing(typeobj::class_of(event_loop)).unwrap_or_else(|raised| {
+            drop(error::fetch(raised));
+            false
+        }),
+    };
+    first.class.set(class);
+    first.version.set(version);
+    first.is_plain.set(is_plain);
+    is_plain
+}
+
+fn overrides_nothing(class: &Object) -> Res<bool> {
+    if !typeobj::has_generic_getattr(class) {
+        return Ok(false);
+    }
+    // SAFETY: our own type, which is never let go.
+    let ours = unsafe { Object::from_ptr(TYPE.as_ptr().cast()) };
+    for name in PASSED_OVER {
+        let (found, native) = (call::getattr_optional(class, name)?, call::getattr(ours, name)?);
+        let function = found.as_deref().and_then(typeobj::method_function);
+        let same = match (function, typeobj::method_function(&native)) {
+            (Some(function), Some(native)) => ptr::fn_addr_eq(function, native),
+            _ => false,
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// `tp_setattro`: notes that an attribute of the instance hides a method.
+pub(super) unsafe extern "C" fn set_attribute(
+    object: *mut ffi::PyObject,
+    name: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    guard(-1, || {
+        // SAFETY: CPython calls the slot with a live instance of the type, a string, and an object or NULL.
+        unsafe {
+            let (core, key) = (LoopObject::from_ptr(object), Object::from_ptr(name));
+            if PASSED_OVER.iter().any(|passed| passed.is(key)) {
+                core.shadowed.set(true);
+            }
+            ffi::PyObject_GenericSetAttr(object, name, value)
+        }
+    })
+}

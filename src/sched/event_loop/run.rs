@@ -1,0 +1,115 @@
+//! Running: iterations, until somebody calls `stop()`.
+
+use crate::sys::intern::{CANCELLED_FLAG, PRIVATE_RUN, RUN_IN_DEBUG_MODE, RUN_ONCE};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, clock, compat, context};
+
+use super::super::Entry;
+use super::super::handle::{self, HandleObject};
+use super::object::LoopObject;
+use super::poll::poll;
+use super::ready::{Ready, as_handle};
+use super::recognise::plain;
+
+/// Runs the loop until it is told to stop. An exit (`KeyboardInterrupt`, `SystemExit`) ends it too; what was ready then
+/// stays so.
+pub(super) fn run_until_stopped(core: &LoopObject) -> Res<()> {
+    core.last_poll.set(None);
+    loop {
+        match plain(core.as_object()) {
+            Some(core) => run_once(core)?,
+            None => call::call_method(&RUN_ONCE, &[core.as_object()], None).map(drop)?,
+        }
+        if core.stopping.get() {
+            return Ok(());
+        }
+    }
+}
+
+/// One iteration. (See the module's text for its parts.)
+pub(super) fn run_once(core: &LoopObject) -> Res<()> {
+    core.timers.drop_cancelled();
+    poll(core)?;
+    if !core.timers.is_empty() {
+        let end = end_of_due(core)?;
+        while let Some(timer) = core.timers.pop_due(end) {
+            core.ready.push(Ready::Handle(timer));
+        }
+    }
+    for _ in 0..core.ready.len() {
+        match core.ready.pop() {
+            Some(ready) => run(core, ready)?,
+            None => break, // somebody has emptied the queue
+        }
+    }
+    Ok(())
+}
+
+/// Timers before this time are due.
+fn end_of_due(core: &LoopObject) -> Res<f64> {
+    let now = time(core)?;
+    let resolution = core.clock_resolution.get();
+    if compat::DUE_WITHIN_ULP { Ok(now + resolution.max(now.next_up() - now)) } else { Ok(now + resolution) }
+}
+
+/// `loop.time()`, in seconds.
+#[inline]
+pub(super) fn time(core: &LoopObject) -> Res<f64> {
+    match plain(core.as_object()) {
+        Some(_) => Ok(clock::monotonic()),
+        None => super::calls::time_in_python(core),
+    }
+}
+
+#[inline]
+fn run(core: &LoopObject, ready: Ready) -> Res<()> {
+    match ready {
+        Ready::Entry(entry) if !core.debug_is_on.get() => run_entry(core, entry),
+        Ready::Handle(handle) if !core.debug_is_on.get() => {
+            if handle.is_cancelled() {
+                Ok(())
+            } else {
+                handle::run(&handle)
+            }
+        }
+        ready => run_slowly(core, ready),
+    }
+}
+
+#[inline]
+fn run_entry(core: &LoopObject, entry: Entry) -> Res<()> {
+    match context::run(&entry.context, || (entry.job.run)(&entry.target, entry.argument.as_deref())) {
+        Ok(()) => Ok(()),
+        Err(raised) => report(core, entry, raised),
+    }
+}
+
+#[cold]
+fn report(core: &LoopObject, entry: Entry, raised: Raised) -> Res<()> {
+    let exception = crate::sys::error::fetch(raised);
+    let handle = as_handle(core.as_object(), entry)?;
+    handle::report(&handle, crate::sys::error::restore(exception))
+}
+
+#[cold]
+fn run_slowly(core: &LoopObject, ready: Ready) -> Res<()> {
+    let handle: Owned = match ready {
+        Ready::Entry(entry) => as_handle(core.as_object(), entry)?.into_object(),
+        Ready::Handle(handle) => handle.into_object(),
+        Ready::Foreign(object) => object,
+    };
+    if is_cancelled(&handle)? {
+        return Ok(());
+    }
+    if core.debug_is_on.get() {
+        return call::call_method(&RUN_IN_DEBUG_MODE, &[core.as_object(), &*handle], None).map(drop);
+    }
+    call::call_method(&PRIVATE_RUN, &[&*handle], None).map(drop)
+}
+
+/// `handle._cancelled`, of any object.
+pub(super) fn is_cancelled(object: &Object) -> Res<bool> {
+    match handle::downcast(object) {
+        Some(handle) => Ok(HandleObject::is_cancelled(handle)),
+        None => call::is_true(&*call::getattr(object, &CANCELLED_FLAG)?),
+    }
+}

@@ -1,0 +1,153 @@
+//! Handles as Python code sees them.
+
+use std::ffi::{CStr, c_ulong};
+
+use pyo3::ffi;
+
+use crate::sys::intern::TIMER_HANDLE_CANCELLED;
+use crate::sys::object::{boolean, none};
+use crate::sys::slots::{getset, inquiry, noargs, not_deleted, traverse};
+use crate::sys::typeobj::TypeBuilder;
+use crate::sys::{Layout, Object, Owned, Res, call, compat, containers};
+
+use super::super::{debug_enabled, event_loop};
+use super::object::{HandleObject, Kind, clear, dealloc, visit};
+use super::run::run;
+
+/// `_callback`; that of a step or a wake-up is made now, for whoever wants to see it.
+pub(super) fn get_callback(handle: &HandleObject) -> Res<Owned> {
+    match (handle.job.get(), handle.callback.get()) {
+        (Some(job), Some(target)) => Ok((job.callback)(&target, handle.argument.get().as_deref())?.0),
+        (_, callback) => Ok(callback.unwrap_or_else(|| none().own())),
+    }
+}
+
+fn set_callback(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
+    let value = not_deleted(handle.as_object(), c"_callback", value)?;
+    let arguments = get_arguments(handle)?;
+    handle.job.set(None);
+    handle.callback.set(value.own());
+    set_arguments(handle, Some(&arguments))
+}
+
+/// `_args`: a tuple, or `None` in a handle that was cancelled.
+pub(super) fn get_arguments(handle: &HandleObject) -> Res<Owned> {
+    if let (Some(job), Some(target)) = (handle.job.get(), handle.callback.get()) {
+        let (_, argument) = (job.callback)(&target, handle.argument.get().as_deref())?;
+        return match &argument {
+            Some(argument) => containers::tuple(&[argument]),
+            None => containers::tuple(&[]),
+        };
+    }
+    if let Some(arguments) = handle.arguments.get() {
+        return Ok(arguments);
+    }
+    match handle.argument.get() {
+        Some(argument) => containers::tuple(&[&argument]),
+        None => containers::tuple(&[]),
+    }
+}
+
+fn set_arguments(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
+    let value = not_deleted(handle.as_object(), c"_args", value)?;
+    let callback = get_callback(handle)?;
+    handle.job.set(None);
+    handle.callback.set(callback);
+    handle.arguments.set(value.own());
+    handle.argument.clear();
+    Ok(())
+}
+
+fn get_when(handle: &HandleObject) -> Res<Owned> {
+    if let Some(given) = handle.second.get() {
+        return Ok(given);
+    }
+    let when = containers::float(handle.when.get())?;
+    handle.second.set(when.clone());
+    Ok(when)
+}
+
+fn set_when(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
+    let value = not_deleted(handle.as_object(), c"_when", value)?;
+    handle.when.set(containers::float_value(value)?);
+    handle.second.set(value.own());
+    Ok(())
+}
+
+fn get_context(handle: &HandleObject) -> Owned {
+    handle.context.get_or_none()
+}
+
+/// `handle.cancel()`
+fn cancel(handle: &HandleObject) -> Res<()> {
+    if handle.is_cancelled() {
+        return Ok(());
+    }
+    let Some(event_loop) = handle.event_loop.get() else {
+        return Ok(());
+    };
+    if handle.is_timer() {
+        match event_loop::plain(&event_loop) {
+            Some(native) => native.timer_cancelled(handle),
+            None => call::call_method(&TIMER_HANDLE_CANCELLED, &[&*event_loop, handle.as_object()], None).map(drop)?,
+        }
+    }
+    handle.cancelled.set(boolean(true).own());
+    if debug_enabled(&event_loop)? {
+        // What it was to do is gone then, but a warning about a slow callback should still tell.
+        handle.repr.set(call::repr(handle.as_object())?);
+    }
+    handle.forget_work();
+    Ok(())
+}
+
+fn cancelled(handle: &HandleObject) -> Owned {
+    handle.cancelled.get_or_none()
+}
+
+/// Makes the type for the kind, on asyncio's class.
+pub(super) fn build(kind: Kind, base: &Object) -> Res<()> {
+    let (name, doc): (&'static CStr, &'static CStr) = match kind {
+        Kind::Plain => (c"rasyncio.Handle", c"A call that the loop will make."),
+        Kind::Timer => (c"rasyncio.TimerHandle", c"A call that the loop will make at a time."),
+        Kind::ThreadSafe => (c"rasyncio._ThreadSafeHandle", c"A call that the loop will make, for another thread."),
+    };
+    let weakrefs: c_ulong = if compat::MANAGED_WEAKREFS { compat::MANAGED_WEAKREF_FLAG } else { 0 };
+    let mut builder = TypeBuilder::new(&kind.class().class, name, doc)
+        .mutable()
+        .flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | weakrefs)
+        .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
+        .slot(ffi::Py_tp_traverse, traverse!(HandleObject, visit))
+        .slot(ffi::Py_tp_clear, inquiry!(HandleObject, clear))
+        .getsets([
+            getset!(HandleObject, c"_callback", get_callback, set_callback, c"The callable, or None if cancelled."),
+            getset!(HandleObject, c"_args", get_arguments, set_arguments, c"The arguments, or None if cancelled."),
+        ])
+        .methods([
+            noargs!(HandleObject, c"_run", run, c"_run($self, /)\n--\n\nRun the callable in its context."),
+            noargs!(HandleObject, c"cancel", cancel, c"cancel($self, /)\n--\n\nMake the loop pass over this handle."),
+            noargs!(
+                HandleObject,
+                c"cancelled",
+                cancelled,
+                c"cancelled($self, /)\n--\n\nTell whether the handle was cancelled."
+            ),
+            noargs!(
+                HandleObject,
+                c"get_context",
+                get_context,
+                c"get_context($self, /)\n--\n\nReturn the contextvars.Context of the callable."
+            ),
+        ]);
+    if kind == Kind::Timer {
+        builder = builder
+            .getsets([getset!(HandleObject, c"_when", get_when, set_when, c"The time, in the loop's seconds.")])
+            .methods([noargs!(
+                HandleObject,
+                c"when",
+                get_when,
+                c"when($self, /)\n--\n\nReturn the time of the call, in seconds on the clock of loop.time()."
+            )]);
+    }
+    builder.build_on(base)
+}

@@ -1,0 +1,91 @@
+//! Running a handle.
+
+use crate::asyncio::FORMAT_CALLBACK_SOURCE;
+use crate::sys::error::{fetch, handling, is_exit, restore};
+use crate::sys::intern::{
+    CALL_EXCEPTION_HANDLER, DEBUG_KEYWORD, EXCEPTION, GET_DEBUG, HANDLE, MESSAGE, RUN, SOURCE_TRACEBACK,
+};
+use crate::sys::lazy::Once;
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, compat, containers, context};
+
+use super::methods::{get_arguments, get_callback};
+use super::object::HandleObject;
+
+/// `handle._run()`: errors go to the loop's exception handler, exits through.
+#[inline]
+pub(crate) fn run(handle: &HandleObject) -> Res<()> {
+    match call_in_context(handle) {
+        Ok(()) => Ok(()),
+        Err(raised) => report(handle, raised),
+    }
+}
+
+#[inline]
+fn call_in_context(handle: &HandleObject) -> Res<()> {
+    // The collector has taken the handle apart if these are not there.
+    let (Some(callback), Some(its_context)) = (handle.callback.get(), handle.context.get()) else {
+        return Ok(());
+    };
+    if let Some(job) = handle.job.get() {
+        let argument = handle.argument.get();
+        return context::run(&its_context, || (job.run)(&callback, argument.as_deref()));
+    }
+    if !context::is_context(&its_context) {
+        return run_in_foreign_context(handle, &its_context);
+    }
+    let (argument, arguments) = (handle.argument.get(), handle.arguments.get());
+    context::run(&its_context, || {
+        match (argument, arguments) {
+            (Some(argument), _) => call::call1(&callback, &argument),
+            (None, Some(arguments)) => call::call_tuple(&callback, &arguments),
+            (None, None) => call::call0(&callback),
+        }
+        .map(drop)
+    })
+}
+
+/// `context=` is not checked by anybody: whatever has a `run` will do, and the error of what has none is reported.
+#[cold]
+fn run_in_foreign_context(handle: &HandleObject, its_context: &Object) -> Res<()> {
+    let run = call::getattr(its_context, &RUN)?;
+    let arguments = containers::new_list()?;
+    containers::list_append(&arguments, &*get_callback(handle)?)?;
+    containers::list_extend(&arguments, &*get_arguments(handle)?)?;
+    call::call_tuple(&run, &*containers::tuple_of(&arguments)?).map(drop)
+}
+
+/// Reports what running the handle raised, unless it is an exit.
+#[cold]
+pub(crate) fn report(handle: &HandleObject, raised: Raised) -> Res<()> {
+    let exception = fetch(raised);
+    if is_exit(&exception) {
+        return Err(restore(exception));
+    }
+    handling(&exception, || {
+        let Some(event_loop) = handle.event_loop.get() else {
+            return Ok(());
+        };
+        let report = containers::new_dict()?;
+        let message = containers::format1(c"Exception in callback %S", &*describe(handle, &event_loop)?)?;
+        containers::dict_set(&report, MESSAGE.object(), &message)?;
+        containers::dict_set(&report, EXCEPTION.object(), &exception)?;
+        containers::dict_set(&report, HANDLE.object(), handle.as_object())?;
+        if let Some(traceback) = handle.source_traceback.get() {
+            if call::is_true(&traceback)? {
+                containers::dict_set(&report, SOURCE_TRACEBACK.object(), &traceback)?;
+            }
+        }
+        call::call_method(&CALL_EXCEPTION_HANDLER, &[&*event_loop, &report], None).map(drop)
+    })
+}
+
+fn describe(handle: &HandleObject, event_loop: &Object) -> Res<Owned> {
+    static DEBUG: Once = Once::new();
+    let (callback, arguments) = (get_callback(handle)?, get_arguments(handle)?);
+    if !compat::FORMAT_CALLBACK_TAKES_DEBUG {
+        return call::call(FORMAT_CALLBACK_SOURCE.get()?, &[&callback, &arguments]);
+    }
+    let keywords = DEBUG.get_or_init(|| containers::tuple(&[DEBUG_KEYWORD.object()]))?;
+    let debug = call::call_method(&GET_DEBUG, &[event_loop], None)?;
+    call::call_with_keywords(FORMAT_CALLBACK_SOURCE.get()?, &[&callback, &arguments, &debug], keywords)
+}

@@ -18,6 +18,7 @@ pub(crate) static TASK_PRINT_STACK: Lazy = Lazy::new("asyncio.base_tasks", "_tas
 pub(crate) static TASK_REPR: Lazy = Lazy::new("asyncio.base_tasks", "_task_repr");
 
 pub(crate) static FUTURES_GLOBALS: Lazy = Lazy::new("asyncio.futures", "__dict__");
+pub(crate) static SET_RESULT_UNLESS_CANCELLED: Lazy = Lazy::new("asyncio.futures", "_set_result_unless_cancelled");
 pub(crate) static TASKS_GLOBALS: Lazy = Lazy::new("asyncio.tasks", "__dict__");
 
 static CANCELLED_ERROR: Lazy = Lazy::new("asyncio.exceptions", "CancelledError");

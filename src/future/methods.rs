@@ -32,6 +32,17 @@ static SET_RESULT: args::Signature<1> = of_one(c"O:set_result");
 static SET_EXCEPTION: args::Signature<1> = of_one(c"O:set_exception");
 static REMOVE_DONE_CALLBACK: args::Signature<1> = of_one(c"O:remove_done_callback");
 
+const SET_RESULT_METHOD: Method = if compat::METHODS_GET_CLASS {
+    keywords!(FutureObject, c"set_result", SET_RESULT, set_result_parsed, SET_RESULT_DOC)
+} else {
+    one!(FutureObject, c"set_result", set_result, SET_RESULT_DOC)
+};
+
+/// The function behind `Future.set_result`.
+pub(super) fn set_result_function() -> ffi::PyMethodDefPointer {
+    SET_RESULT_METHOD.function
+}
+
 fn initialize(future: &FutureObject, [event_loop]: [Option<&Object>; 1]) -> Res<()> {
     object::initialize(future, args::given(event_loop))
 }
@@ -230,11 +241,7 @@ pub(crate) fn shared_methods() -> [Method; 8] {
 /// The methods that `Task` has in its own way, or inherits.
 fn own_methods() -> [Method; 4] {
     [
-        if compat::METHODS_GET_CLASS {
-            keywords!(FutureObject, c"set_result", SET_RESULT, set_result_parsed, SET_RESULT_DOC)
-        } else {
-            one!(FutureObject, c"set_result", set_result, SET_RESULT_DOC)
-        },
+        SET_RESULT_METHOD,
         if compat::METHODS_GET_CLASS {
             keywords!(FutureObject, c"set_exception", SET_EXCEPTION, set_exception_parsed, SET_EXCEPTION_DOC)
         } else {

@@ -17,6 +17,7 @@ mod iter;
 mod methods;
 mod object;
 mod result;
+mod shortcuts;
 
 use crate::sys::{Object, Res};
 
@@ -30,5 +31,6 @@ pub(crate) use result::{Outcome, cancel, make_cancelled_error, outcome, set_exce
 /// Makes the types. Called once, by the module's initialisation.
 pub(crate) fn init(module: &Object) -> Res<()> {
     methods::init(module)?;
+    shortcuts::init();
     iter::init(module)
 }

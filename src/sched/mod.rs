@@ -6,6 +6,7 @@
 
 mod event_loop;
 mod handle;
+pub(crate) mod shortcuts;
 mod stock;
 
 use crate::sys::gc::{Visited, Visitor};
@@ -56,8 +57,7 @@ pub(crate) fn call_soon(event_loop: &Object, entry: Entry) -> Res<()> {
             return Ok(());
         }
     } else if let Some(ready) = stock::ready_queue(event_loop, &entry.context) {
-        let context = entry.context.clone();
-        let handle = handle::new(handle::Kind::Plain, event_loop, false, context, handle::Work::Entry(entry))?;
+        let handle = handle::new(handle::Kind::Plain, event_loop, false, handle::Work::Entry(entry))?;
         return crate::sys::deque::append(&ready, handle.as_object());
     }
     call_soon_in_python(event_loop, &entry)

@@ -14,7 +14,7 @@ use crate::sys::per_thread::PerThread;
 use crate::sys::{Field, Layout, Object, Owned, Raised, Res, call, compat, containers};
 
 #[derive(Default)]
-struct ThreadState {
+pub(crate) struct ThreadState {
     running_loop: Field,
     current_task: Field,
 }
@@ -88,36 +88,14 @@ fn cannot_enter(task: &Object, current: &Object) -> Raised {
 }
 
 /// Makes the task the current one of the loop, where no other may be.
-#[inline]
 pub(crate) fn enter_task(event_loop: &Object, task: &Object) -> Res<()> {
-    if compat::TASKS_PER_THREAD {
-        let state = state_running(event_loop)?;
-        if let Some(current) = state.current_task.get() {
-            return Err(cannot_enter(task, &current));
-        }
-        state.current_task.set(task.own());
-        return Ok(());
-    }
-    let tasks = current_tasks()?;
-    match containers::dict_get(tasks, event_loop)? {
-        Some(current) => Err(cannot_enter(task, &current)),
-        None => containers::dict_set(tasks, event_loop, task),
-    }
+    Entered::enter(event_loop, task).map(drop)
 }
 
 /// Ends what [`enter_task`] began.
-#[inline]
 pub(crate) fn leave_task(event_loop: &Object, task: &Object) -> Res<()> {
-    let runtime_error = Builtin::RuntimeError.class();
     if compat::TASKS_PER_THREAD {
-        let state = state_running(event_loop)?;
-        if state.current_task.holds(task) {
-            state.current_task.clear();
-            return Ok(());
-        }
-        let current = state.current_task.get_or_none();
-        let text = c"Invalid attempt to leave task %R while task %R is entered.";
-        return Err(raise_format(runtime_error, text, &[task, &current]));
+        return leave_in(state_running(event_loop)?, task);
     }
     let tasks = current_tasks()?;
     let current = containers::dict_get(tasks, event_loop)?;
@@ -126,7 +104,49 @@ pub(crate) fn leave_task(event_loop: &Object, task: &Object) -> Res<()> {
     }
     let current = current.unwrap_or_else(|| none().own());
     let text = c"Leaving task %R does not match the current task %R.";
-    Err(raise_format(runtime_error, text, &[task, &current]))
+    Err(raise_format(Builtin::RuntimeError.class(), text, &[task, &current]))
+}
+
+/// A task that was entered by its step; the calling thread's state need not be looked up again to leave it.
+#[must_use]
+pub(crate) struct Entered(Option<&'static ThreadState>);
+
+impl Entered {
+    #[inline]
+    pub(crate) fn enter(event_loop: &Object, task: &Object) -> Res<Entered> {
+        if compat::TASKS_PER_THREAD {
+            let state = state_running(event_loop)?;
+            if let Some(current) = state.current_task.get() {
+                return Err(cannot_enter(task, &current));
+            }
+            state.current_task.set(task.own());
+            return Ok(Entered(Some(state)));
+        }
+        let tasks = current_tasks()?;
+        match containers::dict_get(tasks, event_loop)? {
+            Some(current) => Err(cannot_enter(task, &current)),
+            None => containers::dict_set(tasks, event_loop, task).map(|()| Entered(None)),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn leave(self, event_loop: &Object, task: &Object) -> Res<()> {
+        match self.0 {
+            Some(state) if state.running_loop.holds(event_loop) => leave_in(state, task),
+            _ => leave_task(event_loop, task),
+        }
+    }
+}
+
+#[inline]
+fn leave_in(state: &ThreadState, task: &Object) -> Res<()> {
+    if state.current_task.holds(task) {
+        state.current_task.clear();
+        return Ok(());
+    }
+    let current = state.current_task.get_or_none();
+    let text = c"Invalid attempt to leave task %R while task %R is entered.";
+    Err(raise_format(Builtin::RuntimeError.class(), text, &[task, &current]))
 }
 
 /// Makes `task` (or, if `None`, no task) the loop's current one and returns the one before.

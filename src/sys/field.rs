@@ -60,7 +60,9 @@ impl<T: Layout> Field<T> {
 
     #[inline]
     pub(crate) fn clear(&self) {
-        drop(self.take());
+        if self.is_set() {
+            drop(self.take());
+        }
     }
 
     /// An owned copy or `None` (the Python object).

@@ -1,8 +1,23 @@
-//! Detaching from the interpreter to wait.
+//! Threads, and detaching from the interpreter to wait.
 
 use pyo3::ffi;
 
 use super::{Raised, Res};
+
+/// Tells one running thread from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Thread(std::ffi::c_ulong);
+
+impl Thread {
+    pub(crate) fn current() -> Thread {
+        unsafe extern "C" {
+            // Exported by every CPython; pyo3-ffi does not declare it.
+            fn PyThread_get_thread_ident() -> std::ffi::c_ulong;
+        }
+        // SAFETY: no precondition.
+        Thread(unsafe { PyThread_get_thread_ident() })
+    }
+}
 
 /// Runs `wait` while other threads may hold the GIL. It must not touch any Python object.
 pub(crate) fn detached<T>(wait: impl FnOnce() -> T) -> T {

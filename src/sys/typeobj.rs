@@ -24,6 +24,12 @@ impl<T: Layout> StaticType<T> {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// The type as an object. It is made already.
+    pub(crate) fn as_object(&self) -> &'static Object {
+        // SAFETY: made by `build`, and never let go.
+        unsafe { Object::from_ptr(self.as_ptr().cast()) }
+    }
+
     /// Instance of exactly this type.
     #[inline]
     pub(crate) fn is_exact(&self, object: &Object) -> bool {
@@ -204,6 +210,30 @@ pub(crate) fn method_function(method: &Object) -> Option<ffi::PyCFunction> {
     unsafe {
         ptr::eq(method.type_ptr(), &raw mut ffi::PyMethodDescr_Type)
             .then(|| (*(*method.as_ptr().cast::<ffi::PyMethodDescrObject>()).d_method).ml_meth.PyCFunction)
+    }
+}
+
+/// Is it a builtin method, bound to an object, with that function?
+#[inline]
+pub(crate) fn is_bound_function(method: &Object, function: ffi::PyMethodDefPointer) -> bool {
+    // SAFETY: an object whose exact type is the builtin function's has that layout, and its definition lives as long;
+    // any of the union's fields is a function's address, which is only compared.
+    unsafe {
+        ptr::eq(method.type_ptr(), &raw mut ffi::PyCFunction_Type)
+            && ptr::fn_addr_eq(
+                (*(*method.as_ptr().cast::<ffi::PyCFunctionObject>()).m_ml).ml_meth.PyCFunction,
+                function.PyCFunction,
+            )
+    }
+}
+
+/// The object that a builtin method is bound to.
+#[inline]
+pub(crate) fn bound_object(method: &Object) -> Option<&Object> {
+    // SAFETY: as above; the method keeps the object alive.
+    unsafe {
+        ptr::eq(method.type_ptr(), &raw mut ffi::PyCFunction_Type)
+            .then(|| Object::from_nullable((*method.as_ptr().cast::<ffi::PyCFunctionObject>()).m_self))?
     }
 }
 

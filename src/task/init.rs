@@ -10,7 +10,7 @@ use crate::sys::lazy::Once;
 use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Res, args, call, compat, containers, context, typeobj};
 
-use super::{LIST, TaskObject, eager, name, step};
+use super::{LIST, TaskObject, eager, name, object, step};
 
 /// The parameters of `Task()`.
 pub(super) const PARAMETERS: usize = if compat::EAGER_TASKS { 5 } else { 4 };
@@ -72,6 +72,20 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
     step::call_soon(task, &event_loop_used, None)?;
     LIST.link(task);
     Ok(())
+}
+
+/// A task made by `loop.create_task()`.
+pub(super) fn make(
+    coroutine: &Object,
+    event_loop: &Object,
+    task_name: Option<&Object>,
+    task_context: Option<&Object>,
+) -> Res<Owned> {
+    let task = object::allocate()?;
+    let mut arguments = [None; PARAMETERS];
+    arguments[..4].copy_from_slice(&[Some(coroutine), Some(event_loop), task_name, task_context]);
+    initialize(&task, arguments)?;
+    Ok(task.into_object())
 }
 
 /// Types that `asyncio.iscoroutine` has accepted; at most 100 of them.

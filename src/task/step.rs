@@ -51,10 +51,10 @@ pub(super) fn uninitialized() -> Raised {
 #[inline]
 pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<Stepped> {
     let event_loop = task.future().event_loop().ok_or_else(uninitialized)?;
-    thread::enter_task(&event_loop, task.as_object())?;
+    let entered = thread::Entered::enter(&event_loop, task.as_object())?;
     match advance(task, &event_loop, exception) {
-        Ok(stepped) => thread::leave_task(&event_loop, task.as_object()).map(|()| stepped),
-        Err(raised) => Err(error::chain(raised, || thread::leave_task(&event_loop, task.as_object()))),
+        Ok(stepped) => entered.leave(&event_loop, task.as_object()).map(|()| stepped),
+        Err(raised) => Err(error::chain(raised, || entered.leave(&event_loop, task.as_object()))),
     }
 }
 

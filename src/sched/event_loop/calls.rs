@@ -3,14 +3,14 @@
 use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, raise, raise_text};
 use crate::sys::intern::{
-    CALL_AT, CALL_SOON, CALL_SOON_THREADSAFE, CALLBACK_KEYWORD, CANCEL, CHECK_CALLBACK, CHECK_THREAD, CONTEXT, DELAY,
-    FD, Name, TIME, WHEN_KEYWORD,
+    CALL_AT, CALL_SOON, CALL_SOON_THREADSAFE, CALLBACK_KEYWORD, CHECK_CALLBACK, CHECK_THREAD, CONTEXT, DELAY, FD, Name,
+    TIME, WHEN_KEYWORD,
 };
 use crate::sys::lazy::Lazy;
 use crate::sys::object::{boolean, none};
-use crate::sys::{Layout, Object, Owned, Res, call, clock, compat, containers, context};
+use crate::sys::{Layout, Object, Owned, Res, call, clock, compat, containers};
 
-use super::super::handle::{self, HandleObject, Kind, Work};
+use super::super::handle::{self, Kind, Work};
 use super::create::call_with;
 use super::files::Direction;
 use super::object::{LoopObject, check_closed};
@@ -86,15 +86,6 @@ fn parse_keywords<'a, const N: usize>(
     Ok(Parsed { leading: leading.map(|given| given.unwrap_or(none())), rest, context: its_context })
 }
 
-/// The given context, or a copy of the current one.
-#[inline]
-fn context_or_copy(given: Option<&Object>) -> Res<Owned> {
-    match given {
-        Some(given) if !given.is_none() => Ok(given.own()),
-        _ => context::copy_current(),
-    }
-}
-
 /// What debug mode checks of a call.
 #[cold]
 fn check_in_debug_mode(core: &LoopObject, callback: &Object, method: &Name, any_thread: bool) -> Res<()> {
@@ -113,8 +104,8 @@ pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owne
     if debug {
         check_in_debug_mode(core, callback, &CALL_SOON, false)?;
     }
-    let work = Work::Call { callback, arguments: rest };
-    let handle = handle::new(Kind::Plain, core.as_object(), debug, context_or_copy(context)?, work)?;
+    let work = Work::Call { callback, arguments: rest, context };
+    let handle = handle::new(Kind::Plain, core.as_object(), debug, work)?;
     core.ready.push(Ready::Handle(handle.clone()));
     Ok(handle.into_object())
 }
@@ -128,9 +119,9 @@ pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) 
     if debug {
         check_in_debug_mode(core, callback, &CALL_SOON_THREADSAFE, true)?;
     }
-    let work = Work::Call { callback, arguments: rest };
+    let work = Work::Call { callback, arguments: rest, context };
     let kind = if compat::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
-    let handle = handle::new(kind, core.as_object(), debug, context_or_copy(context)?, work)?;
+    let handle = handle::new(kind, core.as_object(), debug, work)?;
     core.ready.push(Ready::Handle(handle.clone()));
     wake_up(core)?;
     Ok(handle.into_object())
@@ -174,9 +165,9 @@ fn call_at_object(
     when: &Object,
     callback: &Object,
     rest: &[&Object],
-    its_context: Option<&Object>,
+    context: Option<&Object>,
 ) -> Res<Owned> {
-    call_at_time(core, containers::float_value(when)?, Some(when), callback, rest, its_context)
+    call_at_time(core, containers::float_value(when)?, Some(when), callback, rest, context)
 }
 
 fn call_at_time(
@@ -185,15 +176,15 @@ fn call_at_time(
     given: Option<&Object>,
     callback: &Object,
     rest: &[&Object],
-    its_context: Option<&Object>,
+    context: Option<&Object>,
 ) -> Res<Owned> {
     check_closed(core)?;
     let debug = core.debug_is_on.get();
     if debug {
         check_in_debug_mode(core, callback, &CALL_AT, false)?;
     }
-    let work = Work::Call { callback, arguments: rest };
-    let handle = handle::new_timer(core.as_object(), debug, context_or_copy(its_context)?, work, when, given)?;
+    let work = Work::Call { callback, arguments: rest, context };
+    let handle = handle::new_timer(core.as_object(), debug, work, when, given)?;
     core.timers.push(handle.clone());
     Ok(handle.into_object())
 }
@@ -213,10 +204,10 @@ pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arg
     let Parsed { leading: [fd, callback], rest, .. } = parse(&function, [&FD, &CALLBACK_KEYWORD], arguments, false)?;
     check_closed(core)?;
     let debug = core.debug_is_on.get();
-    let work = Work::Call { callback, arguments: rest };
-    let handle = handle::new(Kind::Plain, core.as_object(), debug, context::copy_current()?, work)?;
+    let work = Work::Call { callback, arguments: rest, context: None };
+    let handle = handle::new(Kind::Plain, core.as_object(), debug, work)?;
     if let Some(before) = core.files.add(&poller, fd, direction, handle.clone())? {
-        cancel(&before)?;
+        handle::cancel(&before)?;
     }
     Ok(handle.into_object())
 }
@@ -230,8 +221,8 @@ pub(super) fn remove_file(core: &LoopObject, direction: Direction, name: &Name, 
         return call_base(core, name, Arguments::of(&[fd]));
     };
     let removed = core.files.remove(&poller, fd, direction)?;
-    if let Some(handle) = &removed {
-        cancel(handle)?;
+    if let Some(removed) = &removed {
+        handle::cancel(removed)?;
     }
     Ok(boolean(removed.is_some()).own())
 }
@@ -243,8 +234,4 @@ pub(super) fn call_base(core: &LoopObject, name: &Name, arguments: Arguments<'_>
     let mut positional = vec![core.as_object()];
     positional.extend(arguments.positional);
     call_with(&*call::getattr(BASE.get()?, name)?, &positional, None, arguments)
-}
-
-fn cancel(handle: &HandleObject) -> Res<()> {
-    call::call_method(&CANCEL, &[handle.as_object()], None).map(drop)
 }

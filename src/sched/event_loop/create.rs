@@ -10,6 +10,7 @@ use crate::sys::intern::{BASE_EVENT_LOOP, CONTEXT, CREATE_TASK, FUTURE_CLASS, LO
 use crate::sys::lazy::{Lazy, Once};
 use crate::sys::{Layout, Object, Owned, Res, call, compat, containers};
 
+use super::super::shortcuts;
 use super::object::{LoopObject, check_closed};
 
 static LOOP_KEYWORD: Once = Once::new();
@@ -24,26 +25,58 @@ fn class(globals: &Lazy, name: &Name) -> Res<Owned> {
 /// `create_future()`
 #[inline]
 pub(super) fn create_future(core: &LoopObject) -> Res<Owned> {
+    let class = class(&FUTURES_GLOBALS, &FUTURE_CLASS)?;
+    if let Some(make) = shortcuts::future(&class) {
+        return make(core.as_object());
+    }
     let keywords = LOOP_KEYWORD.get_or_init(|| containers::tuple(&[LOOP.object()]))?;
-    call::call_with_keywords(&*class(&FUTURES_GLOBALS, &FUTURE_CLASS)?, &[core.as_object()], keywords)
+    call::call_with_keywords(&class, &[core.as_object()], keywords)
 }
 
 /// `create_task(coro, **keywords)`; which keywords there are is the affair of this version's `Task`.
 pub(super) fn create_task(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     check_closed(core)?;
-    let factory = core.task_factory.get_or_none();
     let &[coroutine] = arguments.positional else {
         return create_task_in_python(core, arguments);
     };
-    let known = |(keyword, _): (&Object, &Object)| NAME.is(keyword) || CONTEXT.is(keyword);
-    if !compat::CREATE_TASK_KEYWORDS && !(factory.is_none() && arguments.keywords().all(known)) {
-        return create_task_in_python(core, arguments);
-    }
-    if factory.is_none() {
+    let usual = UsualKeywords::of(arguments);
+    let factory = core.task_factory.get_or_none();
+    if factory.is_none() && (usual.is_some() || compat::CREATE_TASK_KEYWORDS) {
         let class = class(&TASKS_GLOBALS, &TASK_CLASS)?;
-        return call_with(&class, &[coroutine], Some((&LOOP, core.as_object())), arguments);
+        return match (shortcuts::task(&class), usual) {
+            (Some(make), Some(usual)) => make(coroutine, core.as_object(), usual.name, usual.context),
+            _ => call_with(&class, &[coroutine], Some((&LOOP, core.as_object())), arguments),
+        };
     }
-    call_with(&factory, &[core.as_object(), coroutine], None, arguments)
+    if compat::CREATE_TASK_KEYWORDS {
+        call_with(&factory, &[core.as_object(), coroutine], None, arguments)
+    } else {
+        create_task_in_python(core, arguments)
+    }
+}
+
+/// The keywords that every version has.
+struct UsualKeywords<'a> {
+    name: Option<&'a Object>,
+    context: Option<&'a Object>,
+}
+
+impl<'a> UsualKeywords<'a> {
+    /// `None` if there are others.
+    #[inline]
+    fn of(arguments: Arguments<'a>) -> Option<UsualKeywords<'a>> {
+        let mut usual = UsualKeywords { name: None, context: None };
+        for (keyword, value) in arguments.keywords() {
+            if NAME.is(keyword) {
+                usual.name = Some(value);
+            } else if CONTEXT.is(keyword) {
+                usual.context = Some(value);
+            } else {
+                return None;
+            }
+        }
+        Some(usual)
+    }
 }
 
 /// `asyncio.BaseEventLoop.create_task`, of which each version has its own.

@@ -92,6 +92,5 @@ impl ReadyQueue {
 
 /// The entry as a handle, for those who look at it.
 pub(super) fn as_handle(event_loop: &Object, entry: Entry) -> Res<Owned<HandleObject>> {
-    let context = entry.context.clone();
-    handle::new(Kind::Plain, event_loop, false, context, Work::Entry(entry))
+    handle::new(Kind::Plain, event_loop, false, Work::Entry(entry))
 }

@@ -8,11 +8,12 @@ use crate::sys::intern::TIMER_HANDLE_CANCELLED;
 use crate::sys::object::{boolean, none};
 use crate::sys::slots::{getset, inquiry, noargs, not_deleted, traverse};
 use crate::sys::typeobj::TypeBuilder;
-use crate::sys::{Layout, Object, Owned, Res, call, compat, containers};
+use crate::sys::{Layout, Object, Owned, Res, call, compat, containers, context};
 
 use super::super::{debug_enabled, event_loop};
 use super::object::{HandleObject, Kind, clear, dealloc, visit};
 use super::run::run;
+use super::thread_safe;
 
 /// `_callback`; that of a step or a wake-up is made now, for whoever wants to see it.
 pub(super) fn get_callback(handle: &HandleObject) -> Res<Owned> {
@@ -32,15 +33,15 @@ fn set_callback(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
 
 /// `_args`: a tuple, or `None` in a handle that was cancelled.
 pub(super) fn get_arguments(handle: &HandleObject) -> Res<Owned> {
+    if let Some(arguments) = handle.arguments.get() {
+        return Ok(arguments);
+    }
     if let (Some(job), Some(target)) = (handle.job.get(), handle.callback.get()) {
         let (_, argument) = (job.callback)(&target, handle.argument.get().as_deref())?;
         return match &argument {
             Some(argument) => containers::tuple(&[argument]),
             None => containers::tuple(&[]),
         };
-    }
-    if let Some(arguments) = handle.arguments.get() {
-        return Ok(arguments);
     }
     match handle.argument.get() {
         Some(argument) => containers::tuple(&[&argument]),
@@ -74,12 +75,26 @@ fn set_when(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
     Ok(())
 }
 
-fn get_context(handle: &HandleObject) -> Owned {
-    handle.context.get_or_none()
+/// `_context`; a handle that took a shortcut gets one when somebody asks.
+fn get_context(handle: &HandleObject) -> Res<Owned> {
+    if let Some(context) = handle.context.get() {
+        return Ok(context);
+    }
+    let context = context::copy_current()?;
+    handle.context.set(context.clone());
+    Ok(context)
+}
+
+fn set_context(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
+    handle.context.set(not_deleted(handle.as_object(), c"_context", value)?.own());
+    Ok(())
 }
 
 /// `handle.cancel()`
-fn cancel(handle: &HandleObject) -> Res<()> {
+pub(crate) fn cancel(handle: &HandleObject) -> Res<()> {
+    if handle.is_thread_safe() {
+        thread_safe::wait(handle);
+    }
     if handle.is_cancelled() {
         return Ok(());
     }
@@ -102,6 +117,9 @@ fn cancel(handle: &HandleObject) -> Res<()> {
 }
 
 fn cancelled(handle: &HandleObject) -> Owned {
+    if handle.is_thread_safe() {
+        thread_safe::wait(handle);
+    }
     handle.cancelled.get_or_none()
 }
 
@@ -122,6 +140,7 @@ pub(super) fn build(kind: Kind, base: &Object) -> Res<()> {
         .getsets([
             getset!(HandleObject, c"_callback", get_callback, set_callback, c"The callable, or None if cancelled."),
             getset!(HandleObject, c"_args", get_arguments, set_arguments, c"The arguments, or None if cancelled."),
+            getset!(HandleObject, c"_context", get_context, set_context, c"The context that the callable runs in."),
         ])
         .methods([
             noargs!(HandleObject, c"_run", run, c"_run($self, /)\n--\n\nRun the callable in its context."),

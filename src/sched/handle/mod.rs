@@ -6,6 +6,7 @@
 //!
 //! * [`object`] has the layout: the base's slots, where CPython puts them, then our own fields.
 //! * [`run`] runs one and reports what it raises.
+//! * [`thread_safe`] makes other threads wait for one that runs.
 //! * [`methods`] is what Python code sees that the base does not do as well.
 //!
 //! The types are made when the first handle is, for they need `asyncio.events`.
@@ -13,6 +14,8 @@
 mod methods;
 mod object;
 mod run;
+mod thread_safe;
 
+pub(super) use methods::cancel;
 pub(super) use object::{HandleObject, Kind, Work, downcast, new, new_timer};
 pub(super) use run::{report, run};

@@ -16,9 +16,9 @@ use crate::sys::intern::{
 };
 use crate::sys::object::{boolean, none};
 use crate::sys::typeobj::{self, StaticType};
-use crate::sys::{Field, Layout, Object, Owned, Res, compat, containers};
+use crate::sys::{Field, Layout, Object, Owned, Res, compat, containers, context};
 
-use super::super::{Entry, Job};
+use super::super::{Entry, Job, shortcuts};
 use super::methods;
 
 /// One struct for all kinds. The `Field`s up to `second` are the slots of the Python base classes, which code of theirs
@@ -101,31 +101,37 @@ impl Kind {
 
 /// What a handle is to run.
 pub(crate) enum Work<'a> {
-    Call { callback: &'a Object, arguments: &'a [&'a Object] },
+    /// In the given context, or a copy of the current one.
+    Call {
+        callback: &'a Object,
+        arguments: &'a [&'a Object],
+        context: Option<&'a Object>,
+    },
     Entry(Entry),
 }
 
-/// A handle for work in the context, not of a timer.
-pub(crate) fn new(
-    kind: Kind,
-    event_loop: &Object,
-    debug: bool,
-    context: Owned,
-    work: Work<'_>,
-) -> Res<Owned<HandleObject>> {
+/// A handle for the work, not of a timer.
+pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) -> Res<Owned<HandleObject>> {
     let handle = allocate(kind)?;
     match work {
-        Work::Call { callback, arguments } => {
+        Work::Call { callback, arguments, context } => {
+            let given = context.filter(|context| !context.is_none());
+            let shortcut = if debug || given.is_some() { None } else { shortcuts::recognise(callback, arguments) };
             handle.callback.set(callback.own());
             set_arguments(&handle, arguments)?;
+            match (shortcut, given) {
+                (Some(job), _) => take_shortcut(&handle, job),
+                (None, Some(given)) => handle.context.set(given.own()),
+                (None, None) => handle.context.set(context::copy_current()?),
+            }
         }
         Work::Entry(entry) => {
             handle.job.set(Some(entry.job));
             handle.callback.set(entry.target);
             drop(handle.argument.replace(entry.argument));
+            handle.context.set(entry.context);
         }
     }
-    handle.context.set(context);
     handle.event_loop.set(event_loop.own());
     handle.cancelled.set(boolean(false).own());
     handle.repr.set(none().own());
@@ -133,18 +139,27 @@ pub(crate) fn new(
     Ok(handle)
 }
 
+/// The handle keeps callback and arguments, for who looks at them, and has no context until somebody asks.
+fn take_shortcut(handle: &HandleObject, job: &'static Job) {
+    handle.job.set(Some(job));
+    if let Some(several) = handle.arguments.get() {
+        handle.argument.set(several);
+    }
+}
+
 /// A handle of a timer. `given` is the time as an object, if the caller has one.
 pub(crate) fn new_timer(
     event_loop: &Object,
     debug: bool,
-    context: Owned,
     work: Work<'_>,
     when: f64,
     given: Option<&Object>,
 ) -> Res<Owned<HandleObject>> {
-    let handle = new(Kind::Timer, event_loop, debug, context, work)?;
+    let handle = new(Kind::Timer, event_loop, debug, work)?;
     handle.when.set(when);
-    drop(handle.second.replace(given.map(Layout::own)));
+    if let Some(given) = given {
+        handle.second.set(given.own());
+    }
     handle.first.set(boolean(false).own());
     Ok(handle)
 }

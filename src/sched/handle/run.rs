@@ -10,10 +10,16 @@ use crate::sys::{Layout, Object, Owned, Raised, Res, call, compat, containers, c
 
 use super::methods::{get_arguments, get_callback};
 use super::object::HandleObject;
+use super::thread_safe;
 
 /// `handle._run()`: errors go to the loop's exception handler, exits through.
 #[inline]
 pub(crate) fn run(handle: &HandleObject) -> Res<()> {
+    if handle.is_thread_safe() { thread_safe::run(handle) } else { run_now(handle) }
+}
+
+#[inline]
+pub(super) fn run_now(handle: &HandleObject) -> Res<()> {
     match call_in_context(handle) {
         Ok(()) => Ok(()),
         Err(raised) => report(handle, raised),
@@ -22,14 +28,20 @@ pub(crate) fn run(handle: &HandleObject) -> Res<()> {
 
 #[inline]
 fn call_in_context(handle: &HandleObject) -> Res<()> {
-    // The collector has taken the handle apart if these are not there.
-    let (Some(callback), Some(its_context)) = (handle.callback.get(), handle.context.get()) else {
-        return Ok(());
+    let (Some(callback), its_context) = (handle.callback.get(), handle.context.get()) else {
+        return Ok(()); // the collector has taken it apart
     };
     if let Some(job) = handle.job.get() {
         let argument = handle.argument.get();
-        return context::run(&its_context, || (job.run)(&callback, argument.as_deref()));
+        let work = || (job.run)(&callback, argument.as_deref());
+        return match its_context {
+            Some(its_context) => context::run(&its_context, work),
+            None => work(), // a shortcut
+        };
     }
+    let Some(its_context) = its_context else {
+        return Ok(());
+    };
     if !context::is_context(&its_context) {
         return run_in_foreign_context(handle, &its_context);
     }

@@ -1,0 +1,57 @@
+//! Handles of `call_soon_threadsafe`: while one runs, other threads that ask for it or cancel it wait (3.14 on, where
+//! asyncio's own has a lock for it).
+
+use std::cell::{Cell, RefCell};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use crate::sys::Res;
+use crate::sys::attached::Attached;
+use crate::sys::threads::{Thread, detached};
+
+use super::object::HandleObject;
+use super::run::run_now;
+
+/// The handles that are running, with their threads.
+static RUNNING: Attached<RefCell<Vec<(*const HandleObject, Thread)>>> = Attached::new(RefCell::new(Vec::new()));
+static WAITING: Attached<Cell<usize>> = Attached::new(Cell::new(0));
+static LOCK: Mutex<()> = Mutex::new(());
+static ENDED: Condvar = Condvar::new();
+
+/// Runs it, unless it was cancelled meanwhile.
+pub(super) fn run(handle: &HandleObject) -> Res<()> {
+    if handle.is_cancelled() {
+        return Ok(());
+    }
+    struct Running(*const HandleObject);
+    impl Drop for Running {
+        fn drop(&mut self) {
+            let mut running = RUNNING.borrow_mut();
+            if let Some(index) = running.iter().rposition(|&(handle, _)| handle == self.0) {
+                running.remove(index);
+            }
+            if WAITING.get() > 0 {
+                // Whoever waits has taken the lock before it let go of the GIL: it cannot miss this.
+                drop(LOCK.lock().unwrap_or_else(PoisonError::into_inner));
+                ENDED.notify_all();
+            }
+        }
+    }
+    RUNNING.borrow_mut().push((handle, Thread::current()));
+    let _running = Running(handle);
+    run_now(handle)
+}
+
+/// Waits until no other thread runs the handle.
+pub(super) fn wait(handle: &HandleObject) {
+    while is_run_elsewhere(handle) {
+        WAITING.set(WAITING.get() + 1);
+        let lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        detached(|| drop(ENDED.wait(lock).unwrap_or_else(PoisonError::into_inner)));
+        WAITING.set(WAITING.get() - 1);
+    }
+}
+
+fn is_run_elsewhere(handle: &HandleObject) -> bool {
+    let me = Thread::current();
+    RUNNING.borrow().iter().any(|&(running, thread)| std::ptr::eq(running, handle) && thread != me)
+}

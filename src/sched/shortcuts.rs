@@ -1,0 +1,58 @@
+//! Ways around Python calls whose outcome is known, told to the scheduler by the modules that know.
+//!
+//! The scheduler knows neither futures nor tasks. When asyncio's class is the native one, `create_future` and
+//! `create_task` make the object directly; and a callback that would do nothing but complete a native future does so
+//! without a call, and without a context, since no Python code of the program runs in it.
+
+use std::cell::Cell;
+
+use crate::sys::attached::Attached;
+use crate::sys::{Layout, Object, Owned, Res};
+
+use super::Job;
+
+/// Makes a future of the loop.
+type MakeFuture = fn(event_loop: &Object) -> Res<Owned>;
+/// Makes a task of the coroutine and the loop; name and context, if they were given.
+type MakeTask =
+    fn(coroutine: &Object, event_loop: &Object, name: Option<&Object>, context: Option<&Object>) -> Res<Owned>;
+/// The job that does what calling the callback would do. It will get the callback as its target, and as its argument
+/// the callback's only one, or the tuple of several.
+type Recognise = fn(callback: &Object, arguments: &[&Object]) -> Option<&'static Job>;
+
+static FUTURE: Attached<Cell<Option<MakeFuture>>> = Attached::new(Cell::new(None));
+static FUTURE_CLASS: Attached<Cell<Option<&'static Object>>> = Attached::new(Cell::new(None));
+static TASK: Attached<Cell<Option<MakeTask>>> = Attached::new(Cell::new(None));
+static TASK_CLASS: Attached<Cell<Option<&'static Object>>> = Attached::new(Cell::new(None));
+static RECOGNISE: Attached<Cell<Option<Recognise>>> = Attached::new(Cell::new(None));
+
+pub(crate) fn register_future(class: &'static Object, make: MakeFuture) {
+    FUTURE_CLASS.set(Some(class));
+    FUTURE.set(Some(make));
+}
+
+pub(crate) fn register_task(class: &'static Object, make: MakeTask) {
+    TASK_CLASS.set(Some(class));
+    TASK.set(Some(make));
+}
+
+pub(crate) fn register_callbacks(recognise: Recognise) {
+    RECOGNISE.set(Some(recognise));
+}
+
+/// How to make an instance of the class natively, if it is the native future class.
+#[inline]
+pub(super) fn future(class: &Object) -> Option<MakeFuture> {
+    FUTURE.get().filter(|_| FUTURE_CLASS.get().is_some_and(|native| native.is(class)))
+}
+
+/// How to make an instance of the class natively, if it is the native task class.
+#[inline]
+pub(super) fn task(class: &Object) -> Option<MakeTask> {
+    TASK.get().filter(|_| TASK_CLASS.get().is_some_and(|native| native.is(class)))
+}
+
+#[inline]
+pub(super) fn recognise(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
+    RECOGNISE.get().and_then(|recognise| recognise(callback, arguments))
+}

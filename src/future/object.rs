@@ -13,7 +13,7 @@ use crate::sys::error::{Builtin, guard, raise, raise_format};
 use crate::sys::field::ObjectOrStatic;
 use crate::sys::freelist::Freelist;
 use crate::sys::gc::{Visited, Visitor, untrack};
-use crate::sys::instance::Instance;
+use crate::sys::instance::{Instance, clear_weakrefs};
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Flags, Layout, Object, Owned, Raised, Res, compat};
 
@@ -252,7 +252,7 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
 
 /// The part of the deallocation that futures and tasks share; leaves the object as it was allocated.
 pub(crate) fn take_apart(future: &FutureObject) {
-    future.instance.clear_weakrefs(&future.head);
+    clear_weakrefs(future);
     clear(future);
     future.state.set(State::Pending);
     future.flags.put(u8::MAX, false);

@@ -16,6 +16,7 @@ static SET_RESULT: Job = Job {
         _ => Ok(()), // the collector has taken the handle apart
     },
     callback: |method, value| Ok((method.own(), value.map(Layout::own))),
+    takes_several: false,
 };
 
 /// `_set_result_unless_cancelled(future, value)`; the argument is the tuple of both.
@@ -30,6 +31,7 @@ static SET_RESULT_UNLESS: Job = Job {
         }
     },
     callback: |function, arguments| Ok((function.own(), arguments.map(Layout::own))),
+    takes_several: true,
 };
 
 fn bound_future(method: &Object) -> Option<Owned<FutureObject>> {

@@ -23,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) run: fn(target: &Object, argument: Option<&Object>) -> Res<()>,
     /// The same as a Python callable and its argument, for loops that want these and for people who look.
     pub(crate) callback: fn(target: &Object, argument: Option<&Object>) -> Res<Callback>,
+    /// The callable's argument, then, is the tuple of several.
+    pub(crate) takes_several: bool,
 }
 
 /// A callable, and its one argument if it has one.
@@ -58,6 +60,7 @@ pub(crate) fn call_soon(event_loop: &Object, entry: Entry) -> Res<()> {
         }
     } else if let Some(ready) = stock::ready_queue(event_loop, &entry.context) {
         let handle = handle::new(handle::Kind::Plain, event_loop, false, handle::Work::Entry(entry))?;
+        handle.show();
         return crate::sys::deque::append(&ready, handle.as_object());
     }
     call_soon_in_python(event_loop, &entry)

@@ -50,13 +50,6 @@ mod place {
         pub(crate) fn clear(&self, _owner: &Object) {
             self.dict.clear();
         }
-
-        pub(crate) fn clear_weakrefs(&self, owner: &Object) {
-            if !self.weakrefs.get().is_null() {
-                // SAFETY: called by the deallocator, with the reference count at zero.
-                unsafe { ffi::PyObject_ClearWeakRefs(owner.as_ptr()) };
-            }
-        }
     }
 }
 
@@ -104,14 +97,21 @@ mod place {
             // SAFETY: an object whose type has a managed dict.
             unsafe { PyObject_ClearManagedDict(owner.as_ptr()) };
         }
-
-        #[allow(clippy::unused_self)]
-        #[inline]
-        pub(crate) fn clear_weakrefs(&self, owner: &Object) {
-            // SAFETY: called by the deallocator, with the reference count at zero.
-            unsafe { ffi::PyObject_ClearWeakRefs(owner.as_ptr()) };
-        }
     }
 }
 
 pub(crate) use place::Instance;
+
+/// Clears the weak references to a dying object, wherever its type keeps them.
+#[inline]
+pub(crate) fn clear_weakrefs<T: Layout>(object: &T) {
+    // SAFETY: the type's own offset of the list, which is zero if there is none; called by the deallocator, with the
+    // reference count at zero.
+    unsafe {
+        let offset = (*object.as_object().type_ptr()).tp_weaklistoffset;
+        let list = object.as_ptr().cast::<*mut ffi::PyObject>().byte_offset(offset);
+        if offset != 0 && !(*list).is_null() {
+            ffi::PyObject_ClearWeakRefs(object.as_ptr());
+        }
+    }
+}

@@ -32,6 +32,7 @@ impl Stepped {
 static STEP: Job = Job {
     run: |task, exception| step(TYPE.expect(task), exception.map(Layout::own)).map(drop),
     callback: |task, exception| Ok((step_wrapper::new(task, exception)?, None)),
+    takes_several: false,
 };
 
 /// Asks the loop to do a step soon, throwing the exception if there is one.

@@ -206,6 +206,7 @@ pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arg
     let debug = core.debug_is_on.get();
     let work = Work::Call { callback, arguments: rest, context: None };
     let handle = handle::new(Kind::Plain, core.as_object(), debug, work)?;
+    handle.show();
     if let Some(before) = core.files.add(&poller, fd, direction, handle.clone())? {
         handle::cancel(&before)?;
     }

@@ -42,11 +42,11 @@ impl ReadyQueue {
     }
 
     pub(super) fn clear(&self) {
-        drop(self.take());
-    }
-
-    fn take(&self) -> VecDeque<Ready> {
-        self.0.take()
+        for ready in self.0.take() {
+            if let Ready::Handle(handle) = ready {
+                handle.release();
+            }
+        }
     }
 
     /// What is queued, as handles; entries become handles for good, so that who looks twice sees the same.
@@ -82,7 +82,7 @@ impl ReadyQueue {
         for ready in self.0.borrow().iter() {
             match ready {
                 Ready::Entry(entry) => entry.visit(visitor)?,
-                Ready::Handle(handle) => visitor.address(handle.as_ptr())?,
+                Ready::Handle(handle) => handle.visit_as_part(visitor)?,
                 Ready::Foreign(object) => visitor.address(object.as_ptr())?,
             }
         }

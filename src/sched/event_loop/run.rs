@@ -65,11 +65,8 @@ fn run(core: &LoopObject, ready: Ready) -> Res<()> {
     match ready {
         Ready::Entry(entry) if !core.debug_is_on.get() => run_entry(core, entry),
         Ready::Handle(handle) if !core.debug_is_on.get() => {
-            if handle.is_cancelled() {
-                Ok(())
-            } else {
-                handle::run(&handle)
-            }
+            handle.release();
+            if handle.is_cancelled() { Ok(()) } else { handle::run(&handle) }
         }
         ready => run_slowly(core, ready),
     }
@@ -87,14 +84,15 @@ fn run_entry(core: &LoopObject, entry: Entry) -> Res<()> {
 fn report(core: &LoopObject, entry: Entry, raised: Raised) -> Res<()> {
     let exception = crate::sys::error::fetch(raised);
     let handle = as_handle(core.as_object(), entry)?;
+    handle.show();
     handle::report(&handle, crate::sys::error::restore(exception))
 }
 
 #[cold]
 fn run_slowly(core: &LoopObject, ready: Ready) -> Res<()> {
     let handle: Owned = match ready {
-        Ready::Entry(entry) => as_handle(core.as_object(), entry)?.into_object(),
-        Ready::Handle(handle) => handle.into_object(),
+        Ready::Entry(entry) => shown(as_handle(core.as_object(), entry)?),
+        Ready::Handle(handle) => shown(handle),
         Ready::Foreign(object) => object,
     };
     if is_cancelled(&handle)? {
@@ -104,6 +102,12 @@ fn run_slowly(core: &LoopObject, ready: Ready) -> Res<()> {
         return call::call_method(&RUN_IN_DEBUG_MODE, &[core.as_object(), &*handle], None).map(drop);
     }
     call::call_method(&PRIVATE_RUN, &[&*handle], None).map(drop)
+}
+
+/// The handle, for others to hold.
+pub(super) fn shown(handle: Owned<HandleObject>) -> Owned {
+    handle.show();
+    handle.into_object()
 }
 
 /// `handle._cancelled`, of any object.

@@ -94,7 +94,9 @@ impl TimerHeap {
         }
         while self.timers.borrow().first().is_some_and(|timer| timer.handle.is_cancelled()) {
             self.cancelled.set(self.cancelled.get() - 1);
-            drop(self.pop());
+            if let Some(handle) = self.pop() {
+                handle.release();
+            }
         }
     }
 
@@ -109,15 +111,16 @@ impl TimerHeap {
                 sink(&mut timers, index);
             }
         }
-        for timer in &swept {
+        for timer in swept {
             timer.handle.set_scheduled(false);
+            timer.handle.release();
         }
-        drop(swept);
     }
 
     pub(super) fn clear(&self) {
-        let cleared = self.timers.take();
-        drop(cleared);
+        for timer in self.timers.take() {
+            timer.handle.release();
+        }
     }
 
     /// The handles in the order of the heap, as `loop._scheduled` shows them.
@@ -127,7 +130,7 @@ impl TimerHeap {
 
     pub(super) fn visit(&self, visitor: Visitor) -> Visited {
         for timer in self.timers.borrow().iter() {
-            visitor.address(timer.handle.as_ptr())?;
+            timer.handle.visit_as_part(visitor)?;
         }
         Visited::Continue(())
     }

@@ -8,71 +8,61 @@ use crate::sys::intern::TIMER_HANDLE_CANCELLED;
 use crate::sys::object::{boolean, none};
 use crate::sys::slots::{getset, inquiry, noargs, not_deleted, traverse};
 use crate::sys::typeobj::TypeBuilder;
-use crate::sys::{Layout, Object, Owned, Res, call, compat, containers, context};
+use crate::sys::{self, Layout, Object, Owned, Res, compat, containers, context};
 
 use super::super::{debug_enabled, event_loop};
 use super::object::{HandleObject, Kind, clear, dealloc, visit};
 use super::run::run;
 use super::thread_safe;
 
-/// `_callback`; that of a step or a wake-up is made now, for whoever wants to see it.
-pub(super) fn get_callback(handle: &HandleObject) -> Res<Owned> {
-    match (handle.job.get(), handle.callback.get()) {
-        (Some(job), Some(target)) => Ok((job.callback)(&target, handle.argument.get().as_deref())?.0),
-        (_, callback) => Ok(callback.unwrap_or_else(|| none().own())),
-    }
+/// What it will call, as Python code sees it; that of a step or a wake-up is made now, for whoever looks.
+fn call(handle: &HandleObject) -> Res<(Owned, Owned)> {
+    let (callback, arguments) = (handle.callback.get(), handle.arguments.get());
+    let (Some(job), Some(target)) = (handle.job().get(), &callback) else {
+        let arguments = arguments.map_or_else(|| containers::tuple(&[]), Ok)?;
+        return Ok((callback.unwrap_or_else(|| none().own()), arguments));
+    };
+    let (callable, argument) = (job.callback)(target, arguments.as_deref())?;
+    let arguments = match argument {
+        Some(several) if job.takes_several => several,
+        Some(argument) => containers::tuple(&[&argument])?,
+        None => containers::tuple(&[])?,
+    };
+    Ok((callable, arguments))
 }
 
-fn set_callback(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
-    let value = not_deleted(handle.as_object(), c"_callback", value)?;
-    let arguments = get_arguments(handle)?;
-    handle.job.set(None);
-    handle.callback.set(value.own());
-    set_arguments(handle, Some(&arguments))
+/// `_callback`
+pub(super) fn get_callback(handle: &HandleObject) -> Res<Owned> {
+    call(handle).map(|(callback, _)| callback)
 }
 
 /// `_args`: a tuple, or `None` in a handle that was cancelled.
 pub(super) fn get_arguments(handle: &HandleObject) -> Res<Owned> {
-    if let Some(arguments) = handle.arguments.get() {
-        return Ok(arguments);
-    }
-    if let (Some(job), Some(target)) = (handle.job.get(), handle.callback.get()) {
-        let (_, argument) = (job.callback)(&target, handle.argument.get().as_deref())?;
-        return match &argument {
-            Some(argument) => containers::tuple(&[argument]),
-            None => containers::tuple(&[]),
-        };
-    }
-    match handle.argument.get() {
-        Some(argument) => containers::tuple(&[&argument]),
-        None => containers::tuple(&[]),
-    }
+    call(handle).map(|(_, arguments)| arguments)
+}
+
+fn set_call(handle: &HandleObject, callback: &Object, arguments: &Object) {
+    handle.job().set(None);
+    handle.callback.set(callback.own());
+    handle.arguments.set(arguments.own());
+}
+
+fn set_callback(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
+    let value = not_deleted(handle.as_object(), c"_callback", value)?;
+    let (_, arguments) = call(handle)?;
+    set_call(handle, value, &arguments);
+    Ok(())
 }
 
 fn set_arguments(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
     let value = not_deleted(handle.as_object(), c"_args", value)?;
-    let callback = get_callback(handle)?;
-    handle.job.set(None);
-    handle.callback.set(callback);
-    handle.arguments.set(value.own());
-    handle.argument.clear();
+    let (callback, _) = call(handle)?;
+    set_call(handle, &callback, value);
     Ok(())
-}
-
-fn get_when(handle: &HandleObject) -> Res<Owned> {
-    if let Some(given) = handle.second.get() {
-        return Ok(given);
-    }
-    let when = containers::float(handle.when.get())?;
-    handle.second.set(when.clone());
-    Ok(when)
 }
 
 fn set_when(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
-    let value = not_deleted(handle.as_object(), c"_when", value)?;
-    handle.when.set(containers::float_value(value)?);
-    handle.second.set(value.own());
-    Ok(())
+    handle.set_when(not_deleted(handle.as_object(), c"_when", value)?)
 }
 
 /// `_context`; a handle that took a shortcut gets one when somebody asks.
@@ -104,13 +94,15 @@ pub(crate) fn cancel(handle: &HandleObject) -> Res<()> {
     if handle.is_timer() {
         match event_loop::plain(&event_loop) {
             Some(native) => native.timer_cancelled(handle),
-            None => call::call_method(&TIMER_HANDLE_CANCELLED, &[&*event_loop, handle.as_object()], None).map(drop)?,
+            None => {
+                sys::call::call_method(&TIMER_HANDLE_CANCELLED, &[&*event_loop, handle.as_object()], None).map(drop)?
+            }
         }
     }
     handle.cancelled.set(boolean(true).own());
     if debug_enabled(&event_loop)? {
         // What it was to do is gone then, but a warning about a slow callback should still tell.
-        handle.repr.set(call::repr(handle.as_object())?);
+        handle.repr.set(sys::call::repr(handle.as_object())?);
     }
     handle.forget_work();
     Ok(())
@@ -132,6 +124,7 @@ pub(super) fn build(kind: Kind, base: &Object) -> Res<()> {
     };
     let weakrefs: c_ulong = if compat::MANAGED_WEAKREFS { compat::MANAGED_WEAKREF_FLAG } else { 0 };
     let mut builder = TypeBuilder::new(&kind.class().class, name, doc)
+        .size(kind.size())
         .mutable()
         .flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | weakrefs)
         .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
@@ -160,11 +153,17 @@ pub(super) fn build(kind: Kind, base: &Object) -> Res<()> {
         ]);
     if kind == Kind::Timer {
         builder = builder
-            .getsets([getset!(HandleObject, c"_when", get_when, set_when, c"The time, in the loop's seconds.")])
+            .getsets([getset!(
+                HandleObject,
+                c"_when",
+                HandleObject::when_object,
+                set_when,
+                c"The time, in the loop's seconds."
+            )])
             .methods([noargs!(
                 HandleObject,
                 c"when",
-                get_when,
+                HandleObject::when_object,
                 c"when($self, /)\n--\n\nReturn the time of the call, in seconds on the clock of loop.time()."
             )]);
     }

@@ -3,56 +3,75 @@
 use std::cell::Cell;
 use std::mem::offset_of;
 use std::ops::ControlFlow;
+use std::ptr;
 
 use pyo3::ffi;
 
 use crate::asyncio::{self, EVENTS_GLOBALS};
 use crate::sys::error::{Builtin, guard, raise};
 use crate::sys::freelist::Freelist;
-use crate::sys::gc::{Visited, Visitor, untrack};
+use crate::sys::gc::{Visited, Visitor, is_shared, is_tracked, track, untrack};
+use crate::sys::instance::clear_weakrefs;
 use crate::sys::intern::{
     ARGS, CALLBACK, CANCELLED_FLAG, HANDLE_CLASS, LOCK, Name, PRIVATE_CONTEXT, PRIVATE_LOOP, PRIVATE_REPR,
     PRIVATE_SOURCE_TRACEBACK, SCHEDULED_FLAG, THREAD_SAFE_HANDLE_CLASS, TIMER_HANDLE_CLASS, WHEN,
 };
 use crate::sys::object::{boolean, none};
 use crate::sys::typeobj::{self, StaticType};
-use crate::sys::{Field, Layout, Object, Owned, Res, compat, containers, context};
+use crate::sys::{Field, Layout, Object, Owned, Res, call, compat, containers, context};
 
 use super::super::{Entry, Job, shortcuts};
 use super::methods;
 
-/// One struct for all kinds. The `Field`s up to `second` are the slots of the Python base classes, which code of theirs
-/// reads and writes at any time; so each holds an object or nothing, and nothing is taken for granted about them.
+/// What all kinds begin with: the slots of `asyncio.Handle`, which Python code reads and writes at any time; so each
+/// holds an object or nothing, and nothing is taken for granted about them. Behind it is what the kind adds.
 #[repr(C)]
 pub(crate) struct HandleObject {
     head: Object,
-    /// `None`, a tuple, or not set if `argument` or `job` say what the arguments are.
+    /// The tuple of arguments, or not set if there are none. With a `job`, its argument.
     pub(super) arguments: Field,
-    /// The callable; the target, if there is a `job`.
+    /// The callable. With a `job`, its target.
     pub(super) callback: Field,
     pub(super) cancelled: Field,
+    /// Not set if the work needs none.
     pub(super) context: Field,
     pub(super) event_loop: Field,
     pub(super) repr: Field,
     pub(super) source_traceback: Field,
     #[cfg(not(Py_3_12))]
     weakrefs: Cell<*mut ffi::PyObject>,
-    /// `_scheduled` of a timer, `_lock` of a thread-safe handle.
-    pub(super) first: Field,
-    /// `_when` of a timer; not set while nobody has asked for it and `when` says it.
-    pub(super) second: Field,
-    /// A single argument, without a tuple.
-    pub(super) argument: Field,
-    pub(super) job: Cell<Option<&'static Job>>,
-    pub(super) when: Cell<f64>,
 }
 
 // SAFETY: repr(C), begins with the head, all cells.
 unsafe impl Layout for HandleObject {}
 
+#[repr(C)]
+struct PlainObject {
+    base: HandleObject,
+    job: Cell<Option<&'static Job>>,
+}
+
+#[repr(C)]
+struct TimerObject {
+    base: HandleObject,
+    /// `_scheduled`
+    scheduled: Field,
+    /// `_when`, if somebody has given or asked for it as an object.
+    when_object: Field,
+    job: Cell<Option<&'static Job>>,
+    /// Seconds on the loop's clock.
+    when: Cell<f64>,
+}
+
+#[repr(C)]
+struct ThreadSafeObject {
+    base: HandleObject,
+    /// `_lock`; never set by us, see [`super::thread_safe`].
+    lock: Field,
+    job: Cell<Option<&'static Job>>,
+}
+
 const SLOTS: usize = 7;
-/// The size of `asyncio.Handle`'s instances.
-const BASE_SIZE: usize = offset_of!(HandleObject, first);
 
 /// Which of asyncio's classes a handle is one of.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,6 +106,15 @@ impl Kind {
         }
     }
 
+    /// The size of our instances.
+    pub(super) fn size(self) -> usize {
+        match self {
+            Kind::Plain => size_of::<PlainObject>(),
+            Kind::Timer => size_of::<TimerObject>(),
+            Kind::ThreadSafe => size_of::<ThreadSafeObject>(),
+        }
+    }
+
     /// asyncio's class, and its own slots behind those of `asyncio.Handle`.
     fn base(self) -> (&'static Name, &'static [&'static Name]) {
         static OF_TIMER: [&Name; 2] = [&SCHEDULED_FLAG, &WHEN];
@@ -110,7 +138,17 @@ pub(crate) enum Work<'a> {
     Entry(Entry),
 }
 
-/// A handle for the work, not of a timer.
+/// `callback(argument)`, without a tuple for the one argument.
+static CALL_WITH_ONE: Job = Job {
+    run: |callback, argument| match argument {
+        Some(argument) => call::call1(callback, argument).map(drop),
+        None => Ok(()), // the collector has taken the handle apart
+    },
+    callback: |callback, argument| Ok((callback.own(), argument.map(Layout::own))),
+    takes_several: false,
+};
+
+/// A handle for the work. The collector does not know it: whoever lets others hold it, calls [`HandleObject::show`].
 pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) -> Res<Owned<HandleObject>> {
     let handle = allocate(kind)?;
     match work {
@@ -118,17 +156,24 @@ pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) 
             let given = context.filter(|context| !context.is_none());
             let shortcut = if debug || given.is_some() { None } else { shortcuts::recognise(callback, arguments) };
             handle.callback.set(callback.own());
-            set_arguments(&handle, arguments)?;
+            match arguments {
+                [] => {}
+                [argument] => {
+                    handle.job().set(Some(&CALL_WITH_ONE));
+                    handle.arguments.set((*argument).own());
+                }
+                several => handle.arguments.set(containers::tuple(several)?),
+            }
             match (shortcut, given) {
-                (Some(job), _) => take_shortcut(&handle, job),
+                (Some(job), _) => handle.job().set(Some(job)),
                 (None, Some(given)) => handle.context.set(given.own()),
                 (None, None) => handle.context.set(context::copy_current()?),
             }
         }
         Work::Entry(entry) => {
-            handle.job.set(Some(entry.job));
+            handle.job().set(Some(entry.job));
             handle.callback.set(entry.target);
-            drop(handle.argument.replace(entry.argument));
+            drop(handle.arguments.replace(entry.argument));
             handle.context.set(entry.context);
         }
     }
@@ -136,15 +181,10 @@ pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) 
     handle.cancelled.set(boolean(false).own());
     handle.repr.set(none().own());
     handle.source_traceback.set(if debug { asyncio::extract_debug_stack()? } else { none().own() });
-    Ok(handle)
-}
-
-/// The handle keeps callback and arguments, for who looks at them, and has no context until somebody asks.
-fn take_shortcut(handle: &HandleObject, job: &'static Job) {
-    handle.job.set(Some(job));
-    if let Some(several) = handle.arguments.get() {
-        handle.argument.set(several);
+    if let Some(timer) = handle.as_timer() {
+        timer.scheduled.set(boolean(false).own());
     }
+    Ok(handle)
 }
 
 /// A handle of a timer. `given` is the time as an object, if the caller has one.
@@ -156,24 +196,39 @@ pub(crate) fn new_timer(
     given: Option<&Object>,
 ) -> Res<Owned<HandleObject>> {
     let handle = new(Kind::Timer, event_loop, debug, work)?;
-    handle.when.set(when);
-    if let Some(given) = given {
-        handle.second.set(given.own());
+    if let Some(timer) = handle.as_timer() {
+        timer.when.set(when);
+        drop(timer.when_object.replace(given.map(Layout::own)));
     }
-    handle.first.set(boolean(false).own());
     Ok(handle)
 }
 
-fn set_arguments(handle: &HandleObject, arguments: &[&Object]) -> Res<()> {
-    match arguments {
-        [] => {}
-        [argument] => handle.argument.set(argument.own()),
-        several => handle.arguments.set(containers::tuple(several)?),
-    }
-    Ok(())
-}
-
 impl HandleObject {
+    #[inline]
+    fn as_timer(&self) -> Option<&TimerObject> {
+        // SAFETY: instances of the type have the layout.
+        TIMER.class.is_exact(&self.head).then(|| unsafe { &*ptr::from_ref(self).cast() })
+    }
+
+    #[inline]
+    fn as_thread_safe(&self) -> Option<&ThreadSafeObject> {
+        // SAFETY: instances of the type have the layout.
+        THREAD_SAFE.class.is_exact(&self.head).then(|| unsafe { &*ptr::from_ref(self).cast() })
+    }
+
+    /// What to do, if not just to call.
+    #[inline]
+    pub(super) fn job(&self) -> &Cell<Option<&'static Job>> {
+        if let Some(timer) = self.as_timer() {
+            &timer.job
+        } else if let Some(thread_safe) = self.as_thread_safe() {
+            &thread_safe.job
+        } else {
+            // SAFETY: of the third type then, whose instances have the layout.
+            unsafe { &(*ptr::from_ref(self).cast::<PlainObject>()).job }
+        }
+    }
+
     /// `handle._cancelled`, which anybody may have set to anything.
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -183,35 +238,77 @@ impl HandleObject {
     /// The time of a timer, in the loop's seconds.
     #[inline]
     pub(crate) fn when(&self) -> f64 {
-        self.when.get()
+        self.as_timer().map_or(f64::NAN, |timer| timer.when.get())
+    }
+
+    /// The same as an object.
+    pub(super) fn when_object(&self) -> Res<Owned> {
+        let Some(timer) = self.as_timer() else {
+            return Ok(none().own());
+        };
+        if let Some(given) = timer.when_object.get() {
+            return Ok(given);
+        }
+        let when = containers::float(timer.when.get())?;
+        timer.when_object.set(when.clone());
+        Ok(when)
+    }
+
+    pub(super) fn set_when(&self, value: &Object) -> Res<()> {
+        let when = containers::float_value(value)?;
+        if let Some(timer) = self.as_timer() {
+            timer.when.set(when);
+            timer.when_object.set(value.own());
+        }
+        Ok(())
     }
 
     /// Takes note of whether a timer is in its loop's heap.
     #[inline]
     pub(crate) fn set_scheduled(&self, scheduled: bool) {
-        self.first.set(boolean(scheduled).own());
+        if let Some(timer) = self.as_timer() {
+            timer.scheduled.set(boolean(scheduled).own());
+        }
     }
 
     #[inline]
     pub(crate) fn is_scheduled(&self) -> bool {
-        self.first.holds(boolean(true))
+        self.as_timer().is_some_and(|timer| timer.scheduled.holds(boolean(true)))
     }
 
-    /// Is it a timer's?
-    pub(crate) fn is_timer(&self) -> bool {
-        TIMER.class.is_exact(&self.head)
+    pub(super) fn is_timer(&self) -> bool {
+        self.as_timer().is_some()
     }
 
-    pub(crate) fn is_thread_safe(&self) -> bool {
-        THREAD_SAFE.class.is_exact(&self.head)
+    #[inline]
+    pub(super) fn is_thread_safe(&self) -> bool {
+        self.as_thread_safe().is_some()
     }
 
     /// Forgets what it was to do.
     pub(super) fn forget_work(&self) {
-        self.job.set(None);
-        self.argument.clear();
+        self.job().set(None);
         self.callback.set(none().own());
         self.arguments.set(none().own());
+    }
+
+    /// Shows the handle to the collector.
+    pub(crate) fn show(&self) {
+        track(self);
+    }
+
+    /// The loop is about to let go of the handle: from now on the collector must see it, if anybody else holds it. As
+    /// long as only the loop does, the loop shows what is in it ([`HandleObject::visit_as_part`]).
+    #[inline]
+    pub(crate) fn release(&self) {
+        if is_shared(self) {
+            track(self);
+        }
+    }
+
+    /// Visits a handle in a container of a loop: what it refers to, if it is a part of the loop and nobody else's.
+    pub(crate) fn visit_as_part(&self, visitor: Visitor) -> Visited {
+        if is_shared(self) || is_tracked(self) { visitor.address(self.as_ptr()) } else { visit_fields(self, visitor) }
     }
 }
 
@@ -227,7 +324,7 @@ fn allocate(kind: Kind) -> Res<Owned<HandleObject>> {
     if class.class.as_ptr().is_null() {
         make(kind)?;
     }
-    class.freelist.allocate(&class.class)
+    class.freelist.allocate_untracked(&class.class)
 }
 
 #[cold]
@@ -256,9 +353,10 @@ fn make(kind: Kind) -> Res<()> {
 fn is_as_expected(handle: &Object, class: &Object, own_slots: &[&Name]) -> bool {
     let slots: [&Name; SLOTS] =
         [&ARGS, &CALLBACK, &CANCELLED_FLAG, &PRIVATE_CONTEXT, &PRIVATE_LOOP, &PRIVATE_REPR, &PRIVATE_SOURCE_TRACEBACK];
+    let base_size = size_of::<HandleObject>();
     let place = |index: usize| offset_of!(HandleObject, arguments) + index * size_of::<Field>();
-    let own_place = |index: usize| BASE_SIZE + index * size_of::<Field>();
-    typeobj::basic_size(handle) == BASE_SIZE
+    let own_place = |index: usize| base_size + index * size_of::<Field>();
+    typeobj::basic_size(handle) == base_size
         && typeobj::basic_size(class) == own_place(own_slots.len())
         && (0..).zip(slots).all(|(i, name)| typeobj::slot_offset(handle, name) == Some(place(i)))
         && (0..).zip(own_slots).all(|(i, name)| typeobj::slot_offset(class, name) == Some(own_place(i)))
@@ -266,31 +364,38 @@ fn is_as_expected(handle: &Object, class: &Object, own_slots: &[&Name]) -> bool 
 
 pub(super) fn visit(handle: &HandleObject, visitor: Visitor) -> Visited {
     visitor.class_of(&handle.head)?;
-    for field in fields(handle) {
+    visit_fields(handle, visitor)
+}
+
+fn visit_fields(handle: &HandleObject, visitor: Visitor) -> Visited {
+    for field in base_fields(handle).into_iter().chain(own_fields(handle)) {
         visitor.field(field)?;
     }
     ControlFlow::Continue(())
 }
 
-fn fields(handle: &HandleObject) -> [&Field; 10] {
+fn base_fields(handle: &HandleObject) -> [&Field; 7] {
     [
         &handle.callback,
-        &handle.argument,
         &handle.arguments,
         &handle.context,
         &handle.event_loop,
         &handle.source_traceback,
         &handle.repr,
-        &handle.first,
-        &handle.second,
         &handle.cancelled,
     ]
 }
 
+fn own_fields(handle: &HandleObject) -> impl Iterator<Item = &Field> {
+    let of_timer = handle.as_timer().into_iter().flat_map(|timer| [&timer.scheduled, &timer.when_object]);
+    of_timer.chain(handle.as_thread_safe().map(|thread_safe| &thread_safe.lock))
+}
+
 /// `tp_clear`. What is left is a handle that does nothing.
 pub(super) fn clear(handle: &HandleObject) {
-    handle.job.set(None);
-    fields(handle).into_iter().for_each(Field::clear);
+    handle.job().set(None);
+    base_fields(handle).into_iter().for_each(Field::clear);
+    own_fields(handle).for_each(Field::clear);
 }
 
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
@@ -299,7 +404,7 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         unsafe {
             let handle = HandleObject::from_ptr(object);
             untrack(handle);
-            ffi::PyObject_ClearWeakRefs(object);
+            clear_weakrefs(handle);
             clear(handle);
             let class =
                 [&TIMER, &THREAD_SAFE].into_iter().find(|class| class.class.is_exact(&handle.head)).unwrap_or(&PLAIN);
@@ -308,4 +413,4 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     });
 }
 
-const _: () = assert!(compat::MANAGED_WEAKREFS == (BASE_SIZE == 16 + SLOTS * 8));
+const _: () = assert!(compat::MANAGED_WEAKREFS == (size_of::<HandleObject>() == 16 + SLOTS * 8));

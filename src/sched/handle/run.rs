@@ -28,32 +28,19 @@ pub(super) fn run_now(handle: &HandleObject) -> Res<()> {
 
 #[inline]
 fn call_in_context(handle: &HandleObject) -> Res<()> {
-    let (Some(callback), its_context) = (handle.callback.get(), handle.context.get()) else {
+    let (Some(callback), arguments) = (handle.callback.get(), handle.arguments.get()) else {
         return Ok(()); // the collector has taken it apart
     };
-    if let Some(job) = handle.job.get() {
-        let argument = handle.argument.get();
-        let work = || (job.run)(&callback, argument.as_deref());
-        return match its_context {
-            Some(its_context) => context::run(&its_context, work),
-            None => work(), // a shortcut
-        };
-    }
-    let Some(its_context) = its_context else {
-        return Ok(());
+    let work = || match (handle.job().get(), &arguments) {
+        (Some(job), _) => (job.run)(&callback, arguments.as_deref()),
+        (None, Some(arguments)) => call::call_tuple(&callback, arguments).map(drop),
+        (None, None) => call::call0(&callback).map(drop),
     };
-    if !context::is_context(&its_context) {
-        return run_in_foreign_context(handle, &its_context);
+    match handle.context.get() {
+        Some(its_context) if context::is_context(&its_context) => context::run(&its_context, work),
+        Some(its_context) => run_in_foreign_context(handle, &its_context),
+        None => work(),
     }
-    let (argument, arguments) = (handle.argument.get(), handle.arguments.get());
-    context::run(&its_context, || {
-        match (argument, arguments) {
-            (Some(argument), _) => call::call1(&callback, &argument),
-            (None, Some(arguments)) => call::call_tuple(&callback, &arguments),
-            (None, None) => call::call0(&callback),
-        }
-        .map(drop)
-    })
 }
 
 /// `context=` is not checked by anybody: whatever has a `run` will do, and the error of what has none is reported.

@@ -1,31 +1,95 @@
-"""The implementations of `_asyncio` that can be measured, and how a fresh process chooses one."""
+"""What can be measured: an implementation of `_asyncio` together with an event loop, chosen by a fresh process.
 
+Nothing here imports asyncio or a loop before `select` is called.
+"""
+
+import importlib
 import sys
+from dataclasses import dataclass
+from typing import Any
 
-IMPLEMENTATIONS = {
+MODULES = {
     "c": "CPython's C `_asyncio`",
     "rasyncio": "rasyncio's Rust `_asyncio`",
     "python": "asyncio's pure-Python Future and Task",
 }
+OWN_LOOPS = {
+    "stock": ("asyncio", "SelectorEventLoop"),
+    "ours": ("rasyncio", "EventLoop"),
+}
+# Other people's loops: measured with CPython's C `_asyncio`, for which they were made.
+PEER_LOOPS = {
+    "uvloop": ("uvloop", "Loop"),
+    "rloop": ("rloop", "RLoop"),
+    "zuvloop": ("zuvloop", "EventLoop"),
+    "blazio": ("blazio", "EventLoop"),
+}
+LOOPS = OWN_LOOPS | PEER_LOOPS
 
 
-def select(name: str) -> None:
-    """Put an implementation in place. Call it first: nothing may have imported asyncio yet."""
+@dataclass(frozen=True)
+class Implementation:
+    """An implementation of Future and Task on an event loop."""
+
+    module: str
+    loop: str
+
+    @property
+    def peer(self) -> bool:
+        """Whether the loop is neither asyncio's nor ours."""
+        return self.loop in PEER_LOOPS
+
+    def __str__(self) -> str:
+        if self.peer:
+            return self.loop
+        if self.module == "rasyncio":
+            return "rasyncio" if self.loop == "ours" else "swap only"
+        return self.module
+
+
+BASELINE = Implementation("c", "stock")
+SWAP_ONLY = Implementation("rasyncio", "stock")
+OURS = Implementation("rasyncio", "ours")
+# The names for command lines.
+IMPLEMENTATIONS = {
+    "c": BASELINE,
+    "swap": SWAP_ONLY,
+    "ours": OURS,
+    "python": Implementation("python", "stock"),
+    **{loop: Implementation("c", loop) for loop in PEER_LOOPS},
+}
+
+
+def select(name: str) -> Any:
+    """Put an implementation in place and return the class of its loop, for `asyncio.Runner(loop_factory=...)`.
+
+    Call it first: nothing may have imported asyncio yet.
+    """
+    implementation = IMPLEMENTATIONS[name]
     if "asyncio" in sys.modules:
         raise RuntimeError("asyncio was imported before the implementation was chosen")
-    if name == "rasyncio":
+    if implementation.module == "rasyncio":
         import rasyncio
 
-        rasyncio.install()
-    elif name == "python":
+        rasyncio.install(loop=False)
+    elif implementation.module == "python":
         sys.modules["_asyncio"] = None  # type: ignore[assignment]  # makes `import _asyncio` fail
-    elif name != "c":
-        raise ValueError(f"unknown implementation {name!r}: it is none of {', '.join(IMPLEMENTATIONS)}")
-    if (actual := in_use()) != name:
-        raise RuntimeError(f"asked for {name!r}, but asyncio runs on {actual!r}")
+    import asyncio
+
+    loop_module, loop_class = LOOPS[implementation.loop]
+    factory = getattr(importlib.import_module(loop_module), loop_class)
+
+    async def verify() -> None:
+        found = module_in_use(), type(asyncio.current_task()), type(asyncio.get_running_loop())
+        if found != (implementation.module, asyncio.Task, factory):
+            raise RuntimeError(f"asked for {implementation.module!r} on {factory}, but asyncio runs on {found}")
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(verify())
+    return factory
 
 
-def in_use() -> str:
+def module_in_use() -> str:
     """Tell which implementation `asyncio.Task` and `asyncio.Future` really are."""
     import asyncio
 

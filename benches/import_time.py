@@ -32,7 +32,7 @@ def main() -> None:
         f"medians of {arguments.processes} fresh processes each, {arguments.clock} clock; "
         "added: the median of the pairs' differences"
     ]
-    report.output([report.Report("Import time", header, rows, notes)], arguments, section="import-time")
+    report.output({"import-time": [report.Report("Import time", header, rows, notes)]}, arguments)
     if arguments.limit is not None and largest > arguments.limit:
         raise SystemExit(f"import rasyncio adds {largest:.2f} ms, {arguments.limit} are allowed")
 

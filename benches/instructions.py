@@ -3,9 +3,10 @@
 Each workload runs twice in a process of its own, with N and with 2 N operations after the same warm-up; the difference
 divided by N is what one operation costs, start and end of the interpreter being the same in both. The hash seed is
 fixed (valgrind fixes the address space) and the cyclic garbage collector is off, since a collection more or less would
-be counted as well. Instructions are not time: cache misses and mispredicted branches do not show.
+be counted as well. Instructions are not time: cache misses and mispredicted branches do not show. A loop that polls
+when some microseconds have passed does so far more often under valgrind, where everything is slow.
 
-    python benches/instructions.py [--python PATH...] [--impl c,rasyncio] [--bench NAME...] [--keep DIR]
+    python benches/instructions.py [--python PATH...] [--impl c,swap,ours] [--bench NAME...] [--keep DIR]
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import probes
 import report
+from implementations import IMPLEMENTATIONS
 from workloads import WORKLOADS
 
 WARM_UP = 300  # operations: enough for the interpreter to specialise the code, and for freelists to fill
@@ -54,12 +56,12 @@ def per_operation(python: str, implementation: str, name: str, operations: int, 
 def measure(python: str, arguments: argparse.Namespace, keep: Path) -> report.Report:
     """The table for one Python."""
     version = probes.ask(python, "version()")
-    first, *others = arguments.impl.split(",")
+    first, *others = (str(IMPLEMENTATIONS[name]) for name in arguments.impl)
     rows = []
     with report.progress() as bar:
         for name in bar.track([name for name in probes.ask(python, "workload_names()") if name in arguments.bench]):
             counts = [
-                per_operation(python, each, name, arguments.operations, keep / version) for each in (first, *others)
+                per_operation(python, each, name, arguments.operations, keep / version) for each in arguments.impl
             ]
             ratios = [f"{counts[0] / count:.3f}" for count in counts[1:]]
             rows.append([report.label(name), *(f"{count:.0f}" for count in counts), *ratios])
@@ -74,14 +76,14 @@ def measure(python: str, arguments: argparse.Namespace, keep: Path) -> report.Re
 def main() -> None:
     """The command line."""
     parser = report.argument_parser(__doc__)
-    parser.add_argument("--impl", default="c,rasyncio", help="the others are compared with the first")
+    report.add_implementations(parser, default="c,swap,ours")
     parser.add_argument("--bench", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NAME")
     parser.add_argument("--operations", type=int, default=OPERATIONS, help="N (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep callgrind's files here, for callgrind_annotate")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         reports = [measure(python, arguments, arguments.keep or Path(temporary)) for python in arguments.python]
-    report.output(reports, arguments, section="instructions")
+    report.output({"instructions": reports}, arguments)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +10,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from implementations import IMPLEMENTATIONS
 from probes import CLOCKS
 from workloads import WORKLOADS
+
+WIDTH = 160  # of what is shown elsewhere than on a terminal
 
 
 @dataclass(frozen=True)
 class Report:
-    """One table with a title above it and notes below it. The first column is text, the others are numbers."""
+    """One table with a title above it and notes below it. The first column is a name, the others are numbers.
+
+    What follows a colon in a name explains it; that is left out on the terminal.
+    """
 
     title: str
     header: Sequence[str]
@@ -35,8 +41,8 @@ class Report:
         table = Table(title=self.title, title_justify="left")
         for number, name in enumerate(self.header):
             table.add_column(name, justify="right" if number else "left")
-        for row in self.rows:
-            table.add_row(*(cell.replace("`", "") for cell in row))
+        for name, *cells in self.rows:
+            table.add_row(name.partition(":")[0], *cells)  # what an operation is takes too much room
         console.print(table)
         for note in self.notes:
             console.print(f" * {note.replace('`', '')}", markup=False, highlight=False)
@@ -61,6 +67,19 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_implementations(parser: argparse.ArgumentParser, default: str) -> None:
+    """The option for scripts that compare implementations with the first one."""
+
+    def names(text: str) -> list[str]:
+        wanted = text.split(",")
+        if unknown := set(wanted) - set(IMPLEMENTATIONS):
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+        return wanted
+
+    known = ",".join(IMPLEMENTATIONS)
+    parser.add_argument("--impl", type=names, default=default, help=f"of {known} (default: %(default)s)")
+
+
 def add_clock(parser: argparse.ArgumentParser) -> None:
     """The option for measurements of time."""
     parser.add_argument(
@@ -82,24 +101,28 @@ def label(workload: str) -> str:
     return f"{workload}: {WORKLOADS[workload].operation}"
 
 
-def output(reports: Sequence[Report], arguments: argparse.Namespace, section: str) -> None:
-    """Print the reports, and put them into a file if that was asked for."""
-    console = Console()
-    markdown = "\n".join(report.markdown() for report in reports)
+def output(sections: Mapping[str, Sequence[Report]], arguments: argparse.Namespace) -> None:
+    """Print the reports, and put them into files if that was asked for: into each the sections that it has."""
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    markdown = {section: "\n".join(each.markdown() for each in reports) for section, reports in sections.items()}
     if arguments.markdown:
-        print(markdown)
+        print("\n".join(markdown.values()))
     else:
-        for report in reports:
-            report.show(console)
+        for reports in sections.values():
+            for each in reports:
+                each.show(console)
     for path in arguments.update:
-        replace_section(path, section, markdown)
+        found = [section for section, text in markdown.items() if replace_section(path, section, text)]
+        if not found:
+            raise SystemExit(f"{path} has no {' or '.join(f'<!-- {section}:start -->' for section in sections)}")
 
 
-def replace_section(path: Path, section: str, text: str) -> None:
-    """Replace what stands between a section's start and end comments."""
+def replace_section(path: Path, section: str, text: str) -> bool:
+    """Replace what stands between a section's start and end comments, if the file has them."""
     start, end = f"<!-- {section}:start -->", f"<!-- {section}:end -->"
     before, found_start, rest = path.read_text().partition(start)
     _, found_end, after = rest.partition(end)
     if not (found_start and found_end):
-        raise ValueError(f"{path} has no {start} ... {end}")
+        return False
     path.write_text(f"{before}{start}\n{text.rstrip()}\n{end}{after}")
+    return True

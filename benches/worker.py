@@ -13,11 +13,11 @@ import implementations
 import probes
 
 parser = argparse.ArgumentParser(add_help=False)
-parser.add_argument("implementation")
+parser.add_argument("implementation", choices=implementations.IMPLEMENTATIONS)
 parser.add_argument("workload")
 parser.add_argument("--clock", choices=probes.CLOCKS, default="wall")
 chosen, pyperf_arguments = parser.parse_known_args()
-implementations.select(chosen.implementation)
+loop_class = implementations.select(chosen.implementation)
 
 # After the choice, since each of these may import asyncio.
 import asyncio  # noqa: E402
@@ -45,7 +45,7 @@ def main() -> None:
         program_args=(__file__, chosen.implementation, chosen.workload),
     )
     runner.parse_args(pyperf_arguments)
-    with asyncio.Runner() as loop_runner:
+    with asyncio.Runner(loop_factory=loop_class) as loop_runner:
         runner.bench_time_func(
             chosen.workload,
             lambda loops: loop_runner.run(timed(loops)),

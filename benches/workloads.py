@@ -5,21 +5,32 @@ repetition does: the unit in which every report of this directory counts.
 """
 
 import asyncio
+import itertools
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 GROUP = 100  # tasks in one gather or TaskGroup
+TASKS = 1000  # that sleep(0) side by side
+SLEEPS = 50  # of each of them: so many that making the tasks hardly counts
+TIMERS = 50_000
 TREE_LEVELS = 6
 TREE_BRANCHES = 3
 TREE_TASKS = sum(TREE_BRANCHES**level for level in range(1, TREE_LEVELS + 1))
+# The tree with sleeps is wider: when its last leaf starts to sleep, the first ones are due, and the loop never waits.
+WIDE_BRANCHES = 4
+WIDE_TASKS = sum(WIDE_BRANCHES**level for level in range(1, TREE_LEVELS + 1))
+LONG = 10.0  # seconds of a timeout that never comes
+
+Run = Callable[[int], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Workload:
     """One workload: what it runs, and what one operation of it is."""
 
-    run: Callable[[int], Awaitable[None]]
+    run: Run
     operation: str
     operations: int = 1
     since: tuple[int, int] = (3, 11)
@@ -30,10 +41,10 @@ WORKLOADS: dict[str, Workload] = {}
 
 def workload(
     name: str, *, operation: str, operations: int = 1, since: tuple[int, int] = (3, 11)
-) -> Callable[[Callable[[int], Awaitable[None]]], Callable[[int], Awaitable[None]]]:
+) -> Callable[[Run], Run]:
     """Enter a coroutine function in WORKLOADS."""
 
-    def enter(run: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[None]]:
+    def enter(run: Run) -> Run:
         WORKLOADS[name] = Workload(run, operation, operations, since)
         return run
 
@@ -54,6 +65,12 @@ async def sleep0(n: int) -> None:
     sleep = asyncio.sleep
     for _ in range(n):
         await sleep(0)
+
+
+@workload("sleep0_tasks", operation=f"the same in each of {TASKS:,} tasks", operations=TASKS * SLEEPS)
+async def sleep0_tasks(n: int) -> None:
+    for _ in range(n):
+        await asyncio.gather(*[sleep0(SLEEPS) for _ in range(TASKS)])
 
 
 @workload("future", operation="a future made, resolved by `call_soon`, awaited")
@@ -156,6 +173,61 @@ async def lock(n: int) -> None:
     await asyncio.gather(contend(), contend())
 
 
+@workload("call_soon", operation="a callback that gives itself to `call_soon` again")
+async def call_soon(n: int) -> None:
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    left = n
+
+    def again() -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            loop.call_soon(again)
+        else:
+            done.set_result(None)
+
+    loop.call_soon(again)
+    await done
+
+
+@workload("timers", operation=f"one of {TIMERS:,} timers, from `call_later` to its callback", operations=TIMERS)
+async def timers(n: int) -> None:
+    # 1 to 2 ms, in no order. Setting all of them takes longer, so that nothing waits; less than 1 ms would be no timer
+    # at all on a loop that counts in milliseconds.
+    delays = [0.001 + number * 7919 % 1000 * 1e-6 for number in range(TIMERS)]
+    loop = asyncio.get_running_loop()
+    for _ in range(n):
+        done = loop.create_future()
+        left = TIMERS
+
+        def fire(done: asyncio.Future[None] = done) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                done.set_result(None)
+
+        for delay in delays:
+            loop.call_later(delay, fire)
+        await done
+
+
+@workload("timeout", operation="`async with asyncio.timeout(10)` around `sleep(0)`")
+async def timeout(n: int) -> None:
+    for _ in range(n):
+        async with asyncio.timeout(LONG):
+            await asyncio.sleep(0)
+
+
+@workload("wait_for", operation="`wait_for` of a coroutine that does `sleep(0)`")
+async def wait_for(n: int) -> None:
+    async def quick() -> None:
+        await asyncio.sleep(0)
+
+    for _ in range(n):
+        await asyncio.wait_for(quick(), LONG)
+
+
 @workload("cancel", operation="a task created, started, cancelled, awaited")
 async def cancel(n: int) -> None:
     loop = asyncio.get_running_loop()
@@ -185,3 +257,43 @@ async def gather_tree(n: int) -> None:
 
     for _ in range(n):
         await node(TREE_LEVELS)
+
+
+@workload(
+    "taskgroup_tree",
+    operation=f"one task of a {TREE_LEVELS}-level tree of `TaskGroup`s of {WIDE_BRANCHES} whose leaves sleep 1 ms",
+    operations=WIDE_TASKS,
+)
+async def taskgroup_tree(n: int) -> None:
+    async def node(level: int) -> None:
+        if level:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(WIDE_BRANCHES):
+                    group.create_task(node(level - 1))
+        else:
+            await asyncio.sleep(0.001)
+
+    for _ in range(n):
+        await node(TREE_LEVELS)
+
+
+@workload("threadsafe", operation="`call_soon_threadsafe` from another thread")
+async def threadsafe(n: int) -> None:
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    left = n
+
+    def arrive() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            done.set_result(None)
+
+    def produce() -> None:
+        for _ in itertools.repeat(None, n):
+            loop.call_soon_threadsafe(arrive)
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    await done
+    producer.join()

@@ -250,7 +250,8 @@ async def main() -> Report:
         counts["tasks created"] += 1
         return asyncio.Task(coroutine, loop=loop, **options)
 
-    asyncio.get_running_loop().set_task_factory(counting_task_factory)
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(counting_task_factory)
     seconds: dict[str, float] = {}
     data = []
     parts: list[Callable[[], Awaitable[Report]]] = [store, chat, pipeline, errands]
@@ -264,6 +265,7 @@ async def main() -> Report:
         "counts": dict(counts),
         "checksum": hashlib.sha256(json.dumps(data).encode()).hexdigest()[:16],
         "seconds": seconds,
+        "event loop": f"{type(loop).__module__}.{type(loop).__qualname__}",
     }
 
 
@@ -288,4 +290,5 @@ if __name__ == "__main__":
         print(json.dumps(result))
     else:
         print_report(result)
+        print(f"event loop: {result['event loop']}")
         print(f"asyncio.Task comes from {result['asyncio.Task comes from']}")

@@ -1,13 +1,15 @@
-"""Fixtures: the implementation under test (`impl`), and loops on it."""
+"""Fixtures: the implementation under test (`impl`) with loops on it, and the event loop under test (`engine`)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from impls import IMPLEMENTATIONS, Impl, MockLoop, switched
+from loops import ENGINES, Engine, engine_for
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
@@ -45,3 +47,23 @@ def loop(impl: Impl) -> Iterator[asyncio.AbstractEventLoop]:
 def mock() -> MockLoop:
     """A loop of four methods that runs only when it is told to."""
     return MockLoop()
+
+
+@pytest.fixture(params=ENGINES)
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """The name of a kind of event loop."""
+    value: str = request.param
+    return value
+
+
+@pytest.fixture
+def engine(engine_name: str) -> Iterator[Engine]:
+    """A kind of event loop, the stock one included; asyncio runs on the Future and Task that go with it."""
+    with engine_for(engine_name) as engine:
+        yield engine
+
+
+@pytest.fixture
+def eventloop(engine: Engine) -> Any:
+    """An event loop of the engine, closed at the end."""
+    return engine.new()

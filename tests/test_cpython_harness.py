@@ -1,11 +1,13 @@
 """The harness that runs CPython's own tests: what it makes of hangs, crashes and differences."""
 
+import shutil
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
+import rasyncio
 import run as harness
 from verdict import PROCESS, Expectation, ModuleRun, Verdict, judge, load_expectations, problem
 
@@ -55,6 +57,40 @@ OUTCOMES = {
     "Second.test_crashes_once": "crashed",
 }
 
+LOOP_TESTS = """
+    import asyncio, unittest
+    from asyncio import events, selector_events
+
+    class Tests(unittest.TestCase):
+        def test_1_default(self): asyncio.run(asyncio.sleep(0))
+        def test_2_by_name(self):
+            loop = asyncio.SelectorEventLoop()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+        def test_3_none(self): asyncio.new_event_loop().close()
+        def test_4_fails(self):
+            self.test_1_default()
+            self.fail()
+        def test_5_stock(self):
+            loop = selector_events.BaseSelectorEventLoop()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+        def test_6_changes_the_default(self):
+            class Policy:
+                def new_event_loop(self): return selector_events.BaseSelectorEventLoop()
+            events._event_loop_policy = Policy()
+        def test_7_comes_after_that(self): pass
+"""
+LOOP_OUTCOMES = {
+    "test_1_default": "passed",
+    "test_2_by_name": "passed",
+    "test_3_none": "passed",
+    "test_4_fails": "failed",
+    "test_5_stock": "another loop",
+    "test_6_changes_the_default": "passed",
+    "test_7_comes_after_that": "unswapped",
+}
+
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> harness.Venv:
@@ -98,6 +134,21 @@ def test_a_silent_fall_back_is_noticed(plain: harness.Venv, module: harness.Modu
     assert run.outcomes["test_fake.Tests.test_1_passes"] == "unswapped"
 
 
+def test_a_loop_that_is_not_ours_is_noticed(tmp_path: Path) -> None:
+    pytest.importorskip("test.libregrtest", reason="this Python came without its own tests")
+    plain = harness.make_venv(Path(sys.executable), "baseline", Path(), tmp_path, limit=4)
+    venv = harness.Venv(plain.path, "loop", plain.limit)
+    assert rasyncio.__file__ is not None
+    shutil.copytree(Path(rasyncio.__file__).parent, harness.site_packages(venv) / "rasyncio")
+    harness.hook_up(venv)
+    (tmp_path / "test_fake.py").write_text(textwrap.dedent(LOOP_TESTS))
+    run = harness.run_module(venv, harness.Module("test_fake", ("--testdir", str(tmp_path), "test_fake")))
+    assert run.outcomes == {f"test_fake.Tests.{test}": outcome for test, outcome in LOOP_OUTCOMES.items()} | {
+        "test_fake" + PROCESS: "passed"
+    }
+    assert run.on_our_loop == 3
+
+
 @pytest.mark.parametrize(
     ("without", "with_swap", "held_against_it"),
     [
@@ -119,6 +170,8 @@ def test_a_silent_fall_back_is_noticed(plain: harness.Venv, module: harness.Modu
         ("failed", "missing", True),
         ("failed", "unswapped", True),
         ("passed", "unswapped", True),
+        ("passed", "another loop", True),
+        ("failed", "another loop", True),
     ],
 )
 def test_problem(without: str, with_swap: str, held_against_it: bool) -> None:

@@ -21,12 +21,16 @@ print(spec, loader, getattr(__loader__, "name", "-"), getattr(__loader__, "path"
 print(sys.argv, sys.path, sys.flags, sys.excepthook is sys.__excepthook__)
 """
 
+# What it gets of rasyncio.
 SWAPPED = """\
 import asyncio, sys
-async def main(): return type(asyncio.current_task()) is asyncio.Task
-assert asyncio.run(main())
-print("rasyncio" in sys.modules and asyncio.Task is sys.modules["rasyncio"].Task)
+async def main(): return type(asyncio.current_task()) is asyncio.Task, type(asyncio.get_running_loop())
+plain, loop = asyncio.run(main())
+rasyncio = sys.modules.get("rasyncio")
+print(plain, rasyncio and asyncio.Task is rasyncio.Task, rasyncio and loop is rasyncio.EventLoop)
 """
+# Options before the program, and what SWAPPED says then.
+SWAPS = {"": "True True True\n", "--no-loop": "True True False\n"}
 
 FAILING = {
     "error": "def inner():\n    raise LookupError('a reason')\ninner()",
@@ -204,8 +208,9 @@ def test_source_pickle_and_processes_work_on_main(tmp_path: Path) -> None:
         assert "[('Thing', 4)]" in check_same(tmp_path, *arguments).stdout
 
 
+@pytest.mark.parametrize("options", SWAPS)
 @pytest.mark.parametrize("way", ["file", "module", "command", "directory"])
-def test_the_swap_is_on(tmp_path: Path, way: str) -> None:
+def test_the_swap_is_on(tmp_path: Path, way: str, options: str) -> None:
     (tmp_path / "program.py").write_text(SWAPPED)
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__main__.py").write_text(SWAPPED)
@@ -215,43 +220,66 @@ def test_the_swap_is_on(tmp_path: Path, way: str) -> None:
         "command": ["-c", SWAPPED],
         "directory": ["package"],
     }
-    done = execute(tmp_path, "-m", "rasyncio", *arguments[way])
-    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
-    assert execute(tmp_path, *arguments[way]).stdout == "False\n"
+    done = execute(tmp_path, "-m", "rasyncio", *options.split(), *arguments[way], flags=("-W", "error"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, SWAPS[options], "")
+    assert execute(tmp_path, *arguments[way]).stdout == "True None None\n"
 
 
-def test_asyncio_was_imported_at_start_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", SWAPS)
+def test_asyncio_was_imported_at_start_up(tmp_path: Path, options: str) -> None:
     (tmp_path / "sitecustomize.py").write_text("import asyncio\n")
     (tmp_path / "program.py").write_text(SWAPPED)
     done = subprocess.run(
-        [sys.executable, "-m", "rasyncio", "program.py"],
+        [sys.executable, "-m", "rasyncio", *options.split(), "program.py"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         timeout=60,
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, SWAPS[options], "")
 
 
-def test_within_itself(project: Path) -> None:
+def test_no_loop_after_the_program_is_the_program_s(project: Path) -> None:
+    assert "'--no-loop'" in check_same(project, "app.py", "--no-loop").stdout
+    assert "'--no-loop'" in check_same(project, "-m", "package.tool", "--no-loop").stdout
+
+
+def test_no_loop_shows_in_nothing_else(project: Path) -> None:
+    plain = execute(project, "app.py", "argument")
+    done = execute(project, "-m", "rasyncio", "--no-loop", "app.py", "argument")
+    assert (done.returncode, done.stdout, done.stderr) == (0, plain.stdout, plain.stderr)
+
+
+def test_a_module_of_the_current_directory_is_not_taken_for_the_standard_library_s(project: Path) -> None:
+    """Plain Python has the script's directory in sys.path, and not the current one."""
+    (project / "selectors.py").write_text("raise AssertionError('not to be imported')\n")
+    (project / "sub" / "program.py").write_text("import asyncio\nprint(asyncio.run(asyncio.sleep(0, 'runs')))\n")
+    assert check_same(project, "sub/program.py").stdout == "runs\n"
+
+
+@pytest.mark.parametrize(("outer", "inner"), [("", ""), ("--no-loop", ""), ("", "--no-loop")])
+def test_within_itself(project: Path, outer: str, inner: str) -> None:
     plain = execute(project, "-m", "package.tool", "x")
-    nested = execute(project, "-m", "rasyncio", "-m", "rasyncio", "-m", "package.tool", "x")
-    assert (nested.returncode, nested.stdout, nested.stderr) == (0, plain.stdout, "")
+    nested = ["-m", "rasyncio", *outer.split(), "-m", "rasyncio", *inner.split()]
+    done = execute(project, *nested, "-m", "package.tool", "x")
+    assert (done.returncode, done.stdout, done.stderr) == (0, plain.stdout, "")
+    assert execute(project, *nested, "-c", SWAPPED).stdout == SWAPS[inner]
 
 
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help(tmp_path: Path, flag: str) -> None:
-    done = execute(tmp_path, "-m", "rasyncio", flag)
+@pytest.mark.parametrize("flags", ["-h", "--help", "--no-loop -h"])
+def test_help(tmp_path: Path, flags: str) -> None:
+    done = execute(tmp_path, "-m", "rasyncio", *flags.split())
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: python -m rasyncio [-c cmd | -m mod | file] [arg] ...\n")
+    assert done.stdout.startswith("usage: python -m rasyncio [--no-loop] [-c cmd | -m mod | file] [arg] ...\n")
+    assert "\n--no-loop  " in done.stdout
 
 
-@pytest.mark.parametrize("flag", ["-V", "--version"])
-def test_version(tmp_path: Path, flag: str) -> None:
+@pytest.mark.parametrize("flags", ["-V", "--version", "--no-loop -V"])
+def test_version(tmp_path: Path, flags: str) -> None:
     import rasyncio
 
-    done = execute(tmp_path, "-m", "rasyncio", flag)
+    done = execute(tmp_path, "-m", "rasyncio", *flags.split())
     python = "{}.{}.{}".format(*sys.version_info)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"rasyncio {rasyncio.__version__} (Python {python}")
@@ -266,6 +294,9 @@ def test_version(tmp_path: Path, flag: str) -> None:
         (["-x", "app.py"], "Unknown option: -x\nusage: "),
         (["--module", "app"], "Unknown option: --module\nusage: "),
         ([""], "usage: "),
+        (["--no-loop"], "usage: "),
+        (["--no-loop", "-m"], "Argument expected for the -m option\nusage: "),
+        (["--no-loop", "--no-loop", "app.py"], "Unknown option: --no-loop\nusage: "),
     ],
     ids=str,
 )

@@ -1,5 +1,6 @@
 """The package as it is installed: names, version, types, and what it says where it cannot work."""
 
+import asyncio
 import importlib.metadata
 import subprocess
 import sys
@@ -14,13 +15,15 @@ from support import check_python, run_python
 
 
 def test_public_names() -> None:
-    public = {"Future", "Task", "__version__", "install", "installed", "run", "uninstall"}
+    functions = {"install", "installed", "new_event_loop", "run", "uninstall"}
+    public = {"EventLoop", "Future", "Task", "__version__", *functions}
     assert set(rasyncio.__all__) == public
     for name in public:
         assert hasattr(rasyncio, name)
     assert rasyncio.Future is _asyncio.Future and rasyncio.Task is _asyncio.Task
-    for action in rasyncio.install, rasyncio.uninstall, rasyncio.installed, rasyncio.run:
-        assert action.__doc__
+    assert issubclass(rasyncio.EventLoop, asyncio.SelectorEventLoop)
+    for name in [*functions, "EventLoop"]:
+        assert getattr(rasyncio, name).__doc__
 
 
 def test_version() -> None:
@@ -105,7 +108,7 @@ def test_stubs_match_the_extension(tmp_path: Path) -> None:
 def test_types_that_a_user_sees(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     (tmp_path / "user.py").write_text(
-        "import rasyncio\n"
+        "import asyncio, rasyncio\n"
         "from typing import assert_type\n"
         "async def main() -> int:\n"
         "    future: rasyncio.Future[str] = rasyncio.Future()\n"
@@ -115,6 +118,16 @@ def test_types_that_a_user_sees(tmp_path: Path) -> None:
         "assert_type(rasyncio.run(main(), debug=True), int)\n"
         "assert_type(rasyncio.__version__, str)\n"
         "rasyncio.run(3)  # type: ignore[arg-type]\n"
+        "rasyncio.install(); rasyncio.install(False); rasyncio.install(loop=True)\n"
+        "rasyncio.install('no')  # type: ignore[arg-type]\n"
+        "assert_type(rasyncio.new_event_loop(), rasyncio.EventLoop)\n"
+        "loop: asyncio.SelectorEventLoop = rasyncio.EventLoop()\n"
+        "assert_type(rasyncio.run(main(), loop_factory=asyncio.new_event_loop), int)\n"
+        "assert_type(rasyncio.run(main(), loop_factory=None), int)\n"
+        "rasyncio.run(main(), loop_factory=main)  # type: ignore[arg-type]\n"
+        "with asyncio.Runner(loop_factory=rasyncio.new_event_loop) as runner:\n"
+        "    assert_type(runner.run(main()), int)\n"
+        "rasyncio.absent  # type: ignore[attr-defined]\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "user.py"], cwd=tmp_path, timeout=290, capture_output=True, text=True

@@ -1,17 +1,31 @@
-"""Programs and libraries as people run them, on CPython's tasks and on ours, and on loops that others wrote."""
+"""Programs and libraries as people run them: on CPython's tasks and on ours, on our loop, the stock one, and others."""
 
 from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
 
 import pytest
 
 from impls import run_fresh
+from support import check_python, run_python
 
+RUNNER = "with asyncio.Runner(loop_factory={factory}, debug={debug}) as runner: runner.run(main())"
 #: What each program runs its `main` with. uvloop and rloop schedule our tasks through their own methods.
 LOOPS = {
-    "stock": "asyncio.run(main())",
-    "debug": "asyncio.run(main(), debug=True)",
-    "uvloop": "import uvloop\nwith asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner: runner.run(main())",
-    "rloop": "import rloop\nwith asyncio.Runner(loop_factory=rloop.new_event_loop) as runner: runner.run(main())",
+    "stock": RUNNER.format(factory="asyncio.SelectorEventLoop", debug=False),
+    "stock, debug": RUNNER.format(factory="asyncio.SelectorEventLoop", debug=True),
+    "ours": "import rasyncio\n" + RUNNER.format(factory="rasyncio.EventLoop", debug=False),
+    "ours, debug": "import rasyncio\n" + RUNNER.format(factory="rasyncio.EventLoop", debug=True),
+    "uvloop": "import uvloop\n" + RUNNER.format(factory="uvloop.new_event_loop", debug=False),
+    "rloop": "import rloop\n" + RUNNER.format(factory="rloop.new_event_loop", debug=False),
 }
 
 AIOHTTP = """
@@ -296,3 +310,229 @@ def test_uvloop_imported_before_the_swap() -> None:
         flags=(),
         stderr=r".*RuntimeWarning: uvloop was imported before .*rasyncio\.install\(\) before uvloop is imported\n.*",
     )
+
+
+# How programs get our loop: by install(), or by naming it where they can name a loop.
+
+WHERE = """
+import asyncio
+
+def where():
+    import rasyncio
+    return type(asyncio.get_running_loop()) is rasyncio.EventLoop, type(asyncio.current_task()) is rasyncio.Task
+"""
+
+
+@pytest.mark.parametrize("way", ["named", "installed", "python -m rasyncio"])
+def test_uvicorn_s_command_line(tmp_path: Path, way: str) -> None:
+    (tmp_path / "app.py").write_text(
+        f"{WHERE}\n"
+        "from starlette.applications import Starlette\n"
+        "from starlette.responses import PlainTextResponse\n"
+        "from starlette.routing import Route\n"
+        "async def hello(request): return PlainTextResponse(repr(where()))\n"
+        "application = Starlette(routes=[Route('/', hello)])\n"
+    )
+    uvicorn = ["app:application", "--uds", "socket", "--log-level", "warning"]
+    command = {
+        "named": ["-m", "uvicorn", "--loop", "rasyncio:new_event_loop", *uvicorn],
+        # "none" leaves the loop to asyncio.run()
+        "installed": ["-c", "import rasyncio; rasyncio.install()\nimport uvicorn; uvicorn.main()", "--loop", "none"],
+        "python -m rasyncio": ["-m", "rasyncio", "-m", "uvicorn", "--loop", "none"],
+    }[way]
+    server = subprocess.Popen(
+        [sys.executable, *command, *(uvicorn if way != "named" else [])],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        answer = _get(tmp_path / "socket", server)
+        server.send_signal(signal.SIGTERM)
+        output, _ = server.communicate(timeout=30)
+    finally:
+        server.kill()
+    assert answer.startswith("HTTP/1.1 200 OK") and answer.endswith("(True, True)"), answer
+    # uvicorn shuts down in order, and then dies of the signal as any program would.
+    assert (server.returncode, output) == (-signal.SIGTERM, "")
+
+
+def _get(path: Path, server: subprocess.Popen[str]) -> str:
+    """The answer to a GET on a unix socket, as soon as there is one."""
+    deadline = time.monotonic() + 30
+    while True:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(path))
+            except (FileNotFoundError, ConnectionRefusedError):
+                if server.poll() is not None or time.monotonic() > deadline:
+                    server.kill()
+                    raise AssertionError(f"no server:\n{server.communicate()[0]}") from None
+                time.sleep(0.02)
+                continue
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return b"".join(_received(client)).decode()
+
+
+def _received(client: socket.socket) -> Iterator[bytes]:
+    while part := client.recv(65536):
+        yield part
+
+
+@pytest.mark.parametrize(
+    ("before", "loop"),
+    [("", "rasyncio.new_event_loop()"), ("rasyncio.install()", "None")],
+    ids=["named", "installed"],
+)
+def test_aiohttp_s_run_app(tmp_path: Path, before: str, loop: str) -> None:
+    code = f"""
+import socket
+from aiohttp import ClientSession, UnixConnector, web
+{WHERE}
+import rasyncio
+{before}
+
+async def hello(request):
+    return web.json_response(where())
+
+async def client(application):
+    async with ClientSession(connector=UnixConnector("socket")) as session, session.get("http://x/") as response:
+        print(await response.json(), where())
+    def leave():
+        raise web.GracefulExit
+    asyncio.get_running_loop().call_soon(leave)
+
+clients = []
+async def start(application):
+    clients.append(asyncio.create_task(client(application)))
+
+application = web.Application()
+application.add_routes([web.get("/", hello)])
+application.on_startup.append(start)
+with socket.socket(socket.AF_UNIX) as listening:
+    listening.bind("socket")
+    listening.listen()
+    web.run_app(application, sock=listening, loop={loop}, print=None)
+"""
+    assert check_python(code, cwd=tmp_path) == "[True, True] (True, True)\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "options"),
+    [("", "{'loop_factory': rasyncio.new_event_loop}"), ("rasyncio.install()", "{}")],
+    ids=["named", "installed"],
+)
+def test_anyio_s_run(before: str, options: str) -> None:
+    code = f"""
+import anyio, anyio.from_thread, anyio.to_thread
+{WHERE}
+import rasyncio
+{before}
+
+async def main():
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.sleep, 0)
+    return where(), await anyio.to_thread.run_sync(anyio.from_thread.run_sync, where)
+
+async def here():
+    return where()
+
+print(anyio.run(main, backend_options={options}))
+with anyio.from_thread.start_blocking_portal(backend_options={options}) as portal:
+    print(portal.call(here))
+"""
+    # The portal's callables run in tasks; what a worker thread sends for runs in none.
+    assert check_python(code) == "((True, True), (True, False))\n(True, True)\n"
+
+
+CONFTEST = {
+    "named": """
+        import rasyncio
+
+        def pytest_asyncio_loop_factories(config, item):
+            return {"rasyncio": rasyncio.new_event_loop}
+        """,
+    "installed": """
+        import rasyncio
+
+        rasyncio.install()
+        """,
+}
+
+
+@pytest.mark.parametrize("way", CONFTEST)
+def test_pytest_asyncio(tmp_path: Path, way: str) -> None:
+    (tmp_path / "conftest.py").write_text(dedent(CONFTEST[way]))
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        f"{WHERE}\n"
+        "import pytest, pytest_asyncio\n"
+        "@pytest_asyncio.fixture\n"
+        "async def value():\n"
+        "    assert where() == (True, True)\n"
+        "    yield await asyncio.sleep(0, 5)\n"
+        "    await asyncio.sleep(0)\n"
+        "@pytest.mark.asyncio\n"
+        "async def test_one(value):\n"
+        "    assert where() == (True, True) and await asyncio.gather(asyncio.sleep(0, value)) == [5]\n"
+        "@pytest.mark.asyncio(loop_scope='module')\n"
+        "async def test_two():\n"
+        "    assert where() == (True, True)\n"
+        "@pytest.mark.asyncio(loop_scope='module')\n"
+        "async def test_three():\n"
+        "    async with asyncio.timeout(5):\n"
+        "        await asyncio.create_task(asyncio.sleep(0))\n"
+    )
+    done = _pytest(tmp_path, "-p", "no:anyio")
+    assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_anyio_s_pytest_plugin(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        f"{WHERE}\n"
+        "import pytest, rasyncio\n"
+        "@pytest.fixture\n"
+        "def anyio_backend(): return 'asyncio', {'loop_factory': rasyncio.new_event_loop}\n"
+        "@pytest.mark.anyio\n"
+        "async def test_one():\n"
+        "    assert where() == (True, True)\n"
+    )
+    done = _pytest(tmp_path, "-W", "error", "-p", "no:asyncio")
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def _pytest(home: Path, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", home, *arguments]
+    return subprocess.run(command, cwd=home, timeout=60, capture_output=True, text=True)
+
+
+@pytest.mark.timeout(120)
+def test_jupyter_kernel() -> None:
+    code = f"""
+    import sys
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager()
+    manager._kernel_spec = KernelSpec(
+        argv=[sys.executable, "-m", "rasyncio", "-m", "ipykernel_launcher", "-f", "{{connection_file}}"],
+        display_name="test",
+        language="python",
+    )
+    manager.start_kernel()
+    client = manager.blocking_client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        for cell in {WHERE!r} + "print(where())", "print(await asyncio.create_task(asyncio.sleep(0.001, 5)), where())":
+            reply = client.execute_interactive(cell, timeout=60)
+            assert reply["content"]["status"] == "ok", reply
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    """
+    done = run_python(code, flags=(), timeout=110)  # jupyter_client has warnings of its own
+    assert (done.returncode, done.stdout) == (0, "(True, True)\n5 (True, True)\n"), done.stdout + done.stderr

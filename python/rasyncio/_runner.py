@@ -1,4 +1,4 @@
-"""`python -m rasyncio`: runs a program as `python` itself would, with the swap made first."""
+"""`python -m rasyncio`: runs a program as `python` itself would, with rasyncio installed first."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import os
 import runpy
 import sys
+from functools import partial
 from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
 from importlib.util import MAGIC_NUMBER
 from types import ModuleType
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 USAGE = """\
-usage: python -m rasyncio [-c cmd | -m mod | file] [arg] ...
+usage: python -m rasyncio [--no-loop] [-c cmd | -m mod | file] [arg] ...
 
-Runs a Python program with rasyncio's Future and Task in the place of asyncio's own.
+Runs a Python program with rasyncio's Future, Task and event loop in the place of asyncio's own.
 
+--no-loop      leave asyncio its own event loop: Future and Task alone
 -c cmd         program passed in as string
 -m mod         run a library module (or a package's __main__) as a script
 file           program read from a script file, a directory or a zip file with __main__.py
@@ -36,7 +38,8 @@ Python's own options come before: python -X dev -m rasyncio app.py"""
 
 def main(arguments: list[str]) -> None:
     """Do what the command line asks for; a program's exceptions, SystemExit too, come through to Python."""
-    first, *rest = arguments or [""]
+    loop = arguments[:1] != ["--no-loop"]
+    first, *rest = arguments[not loop :] or [""]
     if first in ("-h", "--help"):
         print(USAGE)
         return
@@ -44,10 +47,10 @@ def main(arguments: list[str]) -> None:
         print(f"rasyncio {__version__} (Python {sys.version.split()[0]})")
         return
 
-    run: Callable[[str], None] = _run_file
+    prepare: Callable[[str], Callable[[], object]] = _prepare_file
     program = first
     if first[:2] in ("-c", "-m"):
-        run = _run_command if first[:2] == "-c" else _run_module
+        prepare = _prepare_command if first[:2] == "-c" else _prepare_module
         if first[2:]:  # as in -mpackage
             rest.insert(0, first[2:])
         if not rest:
@@ -57,10 +60,12 @@ def main(arguments: list[str]) -> None:
     elif not first or first.startswith("-"):
         _fail(f"Unknown option: {first}\n{USAGE}" if first else USAGE)
 
-    install()
     sys.argv[:] = [first, *rest]
     try:
-        run(program)
+        run = prepare(program)
+        # With the program's sys.path: it may import asyncio, which must not find what lies in the current directory.
+        install(loop=loop)
+        run()
     except SystemExit:
         raise
     except BaseException as error:
@@ -68,7 +73,7 @@ def main(arguments: list[str]) -> None:
         raise
 
 
-def _run_command(source: str) -> None:
+def _prepare_command(source: str) -> Callable[[], object]:
     if sys.version_info >= (3, 14):
         from textwrap import dedent
 
@@ -82,15 +87,15 @@ def _run_command(source: str) -> None:
         else:  # 3.13.0
             linecache.cache["<string>"] = len(source), None, source.splitlines(keepends=True), "<string>"
     _set_path0("")
-    exec(code, _new_main())
+    return partial(exec, code, _new_main())
 
 
-def _run_module(name: str) -> None:
+def _prepare_module(name: str) -> Callable[[], object]:
     _new_main()
-    _run_as_main(name)
+    return partial(_run_as_main, name)
 
 
-def _run_file(file: str) -> None:
+def _prepare_file(file: str) -> Callable[[], object]:
     from pkgutil import get_importer
 
     path = file if os.path.isabs(file) else os.path.join(os.getcwd(), file)
@@ -99,8 +104,7 @@ def _run_file(file: str) -> None:
         if sys.flags.safe_path:  # keeps the script's directory out, but not what was asked for
             sys.path.insert(0, path)
         _new_main()
-        _run_as_main("__main__", alter_argv=False)
-        return
+        return partial(_run_as_main, "__main__", alter_argv=False)
     try:
         with io.open_code(path) as stream:
             content = stream.read()
@@ -120,7 +124,7 @@ def _run_file(file: str) -> None:
         loader = SourceFileLoader("__main__", path)
         code = compile(content, path, "exec", dont_inherit=True)
     namespace["__loader__"] = loader
-    exec(code, namespace)
+    return partial(exec, code, namespace)
 
 
 # What the interpreter itself calls for `python -m`.

@@ -17,6 +17,7 @@ import sys
 from _thread import RLock
 from types import CellType, FunctionType, ModuleType
 
+from . import _loop_policy
 from ._native import ours
 
 TYPE_CHECKING = False  # typing's own would cost its import
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Container, Coroutine, Iterator
     from typing import Any, TypeVar
+
+    from ._loop import EventLoop
 
     _T = TypeVar("_T")
     _Pairs = dict[int, tuple[object, object]]  # id of an old object: that object and its counterpart
@@ -39,50 +42,38 @@ _theirs: ModuleType | None = None
 _kept: frozenset[tuple[str, str]] = frozenset()
 
 
-def install() -> None:
-    """Put rasyncio's Future and Task in the place of CPython's, for the whole process.
+def install(loop: bool = True) -> None:
+    """Put rasyncio's Future and Task in the place of CPython's, and its event loop too, for the whole process.
 
-    Before or after `import asyncio`; a second call does nothing. RuntimeError while an event loop runs in any thread.
+    With `loop`, asyncio.run(), asyncio.Runner() and asyncio.new_event_loop() make a rasyncio.EventLoop from now on,
+    unless the program chooses for itself by a loop factory or an event loop policy; asyncio is imported for that.
+    `install(loop=False)` swaps Future and Task alone, and takes the loop out again if an earlier call put it in.
+
+    Before or after `import asyncio`; a second call does nothing. RuntimeError while an event loop runs in any thread,
+    if Future and Task are not swapped yet.
     In a sub-interpreter it does nothing: the extension module cannot be loaded there, CPython's stays in place.
     """
-    global _kept, _theirs
     with _lock:
-        if ours is None or installed():
+        if ours is None:
             return
-        _refuse_while_a_loop_runs("install")
-        own = {id(ours), *(id(value) for name, value in vars(ours).items() if not name.startswith("__"))}
-        kept = frozenset((module, name) for module, _, name, _ in _holders(own, ours))
-        if "asyncio" in sys.modules:
-            from asyncio import futures
-
-            theirs: ModuleType | None = getattr(futures, "_asyncio", None)
-            if theirs is None:
-                raise RuntimeError("rasyncio.install(): asyncio was imported without its C module _asyncio")
-            _exchange(theirs, ours)
-            _theirs = theirs
-        else:
-            sys.modules["_asyncio"] = ours
-        _kept = kept
+        if not installed():
+            _refuse_while_a_loop_runs("install")
+            _swap_in()
+        _loop_policy.make_default(ours=loop)
 
 
 def uninstall() -> None:
-    """Put CPython's own Future and Task back; without a swap it does nothing.
+    """Put CPython's own Future and Task back, and asyncio's event loop; without an install() it does nothing.
 
     RuntimeError while an event loop runs in any thread.
     """
-    global _kept, _theirs
     with _lock:
-        if ours is None or not installed():
+        if ours is None:
             return
-        _refuse_while_a_loop_runs("uninstall")
-        if "asyncio" in sys.modules:
-            theirs = _theirs or _load_theirs()
-            _exchange(ours, theirs, _kept)
-            _theirs = theirs
-        else:
-            # CPython's own is not loaded now: up to 3.13 it must not be imported before asyncio is.
-            del sys.modules["_asyncio"]
-        _kept = frozenset()
+        if installed():
+            _refuse_while_a_loop_runs("uninstall")
+            _swap_out()
+        _loop_policy.make_default(ours=False)
 
 
 def installed() -> bool:
@@ -90,34 +81,105 @@ def installed() -> bool:
     return ours is not None and sys.modules.get("_asyncio") is ours
 
 
-def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
-    """Run `main` as `asyncio.run` does, on rasyncio's Future and Task, which stay installed afterwards."""
+def new_event_loop() -> EventLoop:
+    """A new rasyncio.EventLoop, for whatever takes a loop factory: `asyncio.Runner(loop_factory=new_event_loop)`.
+
+    Swaps Future and Task in, as `install(loop=False)` does, if that can be done without harm. While an event loop runs,
+    or after uvloop was imported, it leaves them: the loop drives CPython's tasks as well, only less fast.
+    In a sub-interpreter this is asyncio.new_event_loop().
+    """
+    if ours is None:
+        import asyncio
+
+        return asyncio.new_event_loop()  # type: ignore[return-value]
+    with _lock:
+        if not installed() and "uvloop.loop" not in sys.modules and _running_loop() is None:
+            _swap_in()
+    from ._loop import EventLoop
+
+    return EventLoop()
+
+
+def run(
+    main: Coroutine[Any, Any, _T],
+    *,
+    loop_factory: Callable[[], AbstractEventLoop] | None = new_event_loop,
+    debug: bool | None = None,
+) -> _T:
+    """Run `main` as `asyncio.run` does, on rasyncio's Future, Task and event loop.
+
+    Future and Task stay swapped afterwards. `loop_factory` makes another loop; None is what asyncio.run() would make.
+    RuntimeError while an event loop runs in another thread, if Future and Task are not swapped yet.
+    """
     events = sys.modules.get("asyncio.events")
     # With a loop running in this thread it is asyncio.run's own error that the caller should see.
-    if events is None or events._get_running_loop() is None:
-        install()
+    nested = events is not None and events._get_running_loop() is not None
+    with _lock:
+        if ours is not None and not installed() and not nested:
+            _refuse_while_a_loop_runs("run")
+            _swap_in()
     import asyncio
 
-    return asyncio.run(main, debug=debug)
+    if nested or loop_factory is None:
+        return asyncio.run(main, debug=debug)
+    with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:  # asyncio.run has no loop_factory in 3.11
+        return runner.run(main)
+
+
+def _swap_in() -> None:
+    global _kept, _theirs
+    assert ours is not None
+    own = {id(ours), *(id(value) for name, value in vars(ours).items() if not name.startswith("__"))}
+    kept = frozenset((module, name) for module, _, name, _ in _holders(own, ours))
+    if "asyncio" in sys.modules:
+        from asyncio import futures
+
+        theirs: ModuleType | None = getattr(futures, "_asyncio", None)
+        if theirs is None:
+            raise RuntimeError("rasyncio.install(): asyncio was imported without its C module _asyncio")
+        _exchange(theirs, ours)
+        _theirs = theirs
+    else:
+        sys.modules["_asyncio"] = ours
+    _kept = kept
+
+
+def _swap_out() -> None:
+    global _kept, _theirs
+    assert ours is not None
+    if "asyncio" in sys.modules:
+        theirs = _theirs or _load_theirs()
+        _exchange(ours, theirs, _kept)
+        _theirs = theirs
+    else:
+        # CPython's own is not loaded now: up to 3.13 it must not be imported before asyncio is.
+        del sys.modules["_asyncio"]
+    _kept = frozenset()
 
 
 def _refuse_while_a_loop_runs(action: str) -> None:
-    if "asyncio" not in sys.modules:
-        return
-    from asyncio import events  # waits if another thread is importing it just now
-
-    running = events._get_running_loop()
-    if running is None:
-        kinds: list[type] = [events.AbstractEventLoop]
-        for kind in kinds:  # grows as it goes
-            kinds += type.__subclasses__(kind)
-        loop_types = frozenset(kinds)
-        running = next(filter(_is_running, [thing for thing in gc.get_objects() if type(thing) in loop_types]), None)
+    running = _running_loop()
     if running is not None:
         raise RuntimeError(
             f"rasyncio.{action}() cannot be called while an event loop is running (a {type(running).__qualname__});"
             f" call it before the loop starts or after it has stopped"
         )
+
+
+def _running_loop() -> AbstractEventLoop | None:
+    """A loop that runs, in whatever thread."""
+    if "asyncio" not in sys.modules:
+        return None
+    from asyncio import events  # waits if another thread is importing it just now
+
+    running = events._get_running_loop()
+    if running is not None:
+        return running
+    kinds: list[type] = [events.AbstractEventLoop]
+    for kind in kinds:  # grows as it goes
+        kinds += type.__subclasses__(kind)
+    loop_types = frozenset(kinds)
+    return next(filter(_is_running, [thing for thing in gc.get_objects() if type(thing) in loop_types]), None)
 
 
 def _is_running(loop: AbstractEventLoop) -> bool:
@@ -164,7 +226,7 @@ def _warn_about_uvloop() -> None:
         "uvloop was imported before asyncio's Future and Task were exchanged, and keeps those it found:"
         " its loops will not work in this process. Call rasyncio.install() before uvloop is imported",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=5,  # who called install(), uninstall() or run()
     )
 
 

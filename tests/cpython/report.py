@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import Any
 
 KEYS = ("run", "passed", "skipped", "failed")
+MODES = {
+    "startup": "Future, Task",
+    "runtime": "the same at run time",
+    "loop": "and the event loop",
+    "alone": "the event loop alone",
+}
 
 
 def cells(*values: object) -> str:
@@ -21,16 +27,20 @@ def counts(with_swap: dict[str, Any], without: dict[str, Any]) -> list[str]:
 def table(reports: list[dict[str, Any]], modules: bool) -> list[str]:
     """A row per Python and mode, or per module of each."""
     lines = [
-        cells("Python", "swap", *(["module"] if modules else []), *KEYS),
-        cells(*["---"] * (2 + modules), *["---:"] * len(KEYS)),
+        cells("Python", "swapped in", *(["module"] if modules else []), *KEYS, "ran our loop"),
+        cells(*["---"] * (2 + modules), *["---:"] * (len(KEYS) + 1)),
     ]
     for report in reports:
         for mode, result in report["modes"].items():
-            first = [report["python"], {"startup": "at startup", "runtime": "at run time"}[mode]]
+            first = [report["python"], MODES[mode]]
             if modules:
-                lines += [cells(*first, name, *counts(row, row["without"])) for name, row in result["modules"].items()]
+                lines += [
+                    cells(*first, name, *counts(row, row["without"]), row["on_our_loop"])
+                    for name, row in result["modules"].items()
+                ]
             else:
-                lines.append(cells(*first, *counts(result["total"], result["total_without"])))
+                row = counts(result["total"], result["total_without"])
+                lines.append(cells(*first, *row, result["on_our_loop"]))
     return lines
 
 
@@ -53,6 +63,9 @@ def main() -> None:
     reports = [json.loads(path.read_text()) for path in options.results]
     reports.sort(key=lambda report: [int(part) for part in report["python"].split(".") if part.isdigit()])
     text = "CPython's own tests, with the swap / without it:\n\n" + "\n".join(table(reports, options.modules))
+    expected = {test for report in reports for r in report["modes"].values() for test in r["verdict"]["expected"]}
+    if expected:
+        text += f"\n\nExpected to fail, with the reasons in `tests/cpython/expectations.toml`: {len(expected)} tests."
     print(text)
     if options.update:
         replace_table(options.update, text)

@@ -1,12 +1,16 @@
 """Run CPython's own asyncio tests on rasyncio and hold the result against a run without it.
 
-Each test module is one `python -m test MODULE` process in a venv of the given Python, `--jobs` of them at a time. In
-mode startup a `.pth` of the venv makes the swap before asyncio is imported, in isolated child processes too. In mode
-runtime it is made after, and only the modules that look closest at the types are run. A test that fails is run again,
-when nothing else runs; one that crashes or hangs is not.
+Each test module is one `python -m test MODULE` process in a venv of the given Python, `--jobs` of them at a time. A
+test that fails is run again, when nothing else runs; one that crashes or hangs is not.
+
+In mode startup a `.pth` of the venv swaps Future and Task before asyncio is imported, in isolated child processes too.
+In mode runtime it does so after, and only the modules that look closest at the types are run. In mode loop it installs
+the event loop as well, and where a test names one of asyncio's loops it gets ours (see site_hook.py). Mode alone is the
+same with CPython's own Future and Task.
 
 It is a failure if a test fails, hangs, crashes, is skipped or is missing with the swap that did not so without it; if a
-test or a child process was not on rasyncio; and if an entry of expectations.toml was not needed.
+test or a child process was not on what the mode demands; if no test ran a loop of ours in these two, or one ran another
+loop; and if an entry of expectations.toml was not needed.
 """
 
 import argparse
@@ -25,15 +29,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from verdict import PROCESS, ModuleRun, Run, Verdict, differences, is_bad, judge, load_expectations
+from verdict import PROCESS, ModuleRun, Run, Verdict, differences, judge, load_expectations
 
 HERE = Path(__file__).parent
 HOOK = HERE / "site_hook.py"
+MODES = ("startup", "runtime", "loop", "alone")
 PTH = {
     "baseline": "",
-    "startup": "import rasyncio; rasyncio.install()\n",
-    "runtime": "import asyncio; import rasyncio; rasyncio.install()\n",
+    "startup": "import rasyncio; rasyncio.install(loop=False)\n",
+    "runtime": "import asyncio; import rasyncio; rasyncio.install(loop=False)\n",
+    "loop": "import rasyncio; rasyncio.install()\n",
+    "alone": "import asyncio.unix_events as u; import rasyncio;"
+    " u._UnixDefaultEventLoopPolicy._loop_factory = rasyncio.EventLoop\n",
 }
+IN_USE = {"baseline": "", "startup": "types", "runtime": "types", "loop": "types loop", "alone": "loop"}
+"""What of rasyncio a process of each mode must be on, as site_hook.in_use() puts it."""
 RUNTIME_MODULES = {
     f"test_asyncio.test_{name}"
     for name in ("tasks", "futures", "futures2", "eager_task_factory", "taskgroups", "graph", "free_threading")
@@ -125,25 +135,35 @@ def make_venv(python: Path, mode: str, wheel: Path, work: Path, limit: float) ->
         source = ["--find-links", wheel, "rasyncio"] if wheel.is_dir() else [wheel]
         pip: list[str | Path] = [venv.python, "-m", "pip", "--isolated", "--disable-pip-version-check", "install", "-q"]
         subprocess.run([*pip, "--no-index", "--no-deps", *source], check=True, env=clean_env())
-    site = Path(output_of(venv.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
-    shutil.copy(HOOK, site / "_rasyncio_harness.py")
-    (site / "zz_harness.pth").write_text("import _rasyncio_harness\n")
-    (site / "rasyncio.pth").write_text(PTH[mode])
-    check_swap(venv)
+    hook_up(venv)
     return venv
 
 
+def hook_up(venv: Venv) -> None:
+    """Put into the venv what its processes run when they start, and see that it works."""
+    site = site_packages(venv)
+    shutil.copy(HOOK, site / "_rasyncio_harness.py")
+    (site / "rasyncio.pth").write_text(PTH[venv.mode])
+    (site / "zz_harness.pth").write_text(f"import _rasyncio_harness; _rasyncio_harness.start({venv.mode!r})\n")
+    check_swap(venv)
+
+
+def site_packages(venv: Venv) -> Path:
+    """Where the venv has its packages."""
+    return Path(output_of(venv.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+
+
 def check_swap(venv: Venv) -> None:
-    """Ask an isolated process of the venv whether the swap is on, and require that it is as the mode says."""
-    code = "import asyncio, _rasyncio_harness as h; print(h.swapped(), asyncio.tasks._asyncio)"
-    if venv.mode != "baseline":
+    """Ask an isolated process of the venv what it is on, and require that it is what the mode says."""
+    code = "import asyncio, _rasyncio_harness as h; print(h.in_use(), asyncio.tasks._asyncio, sep=', ')"
+    if "types" in IN_USE[venv.mode]:
         code += "; import rasyncio as r; assert asyncio.Task is r.Task and asyncio.Future is r.Future"
     try:
         answer = output_of(venv.python, "-I", "-c", code).strip()
     except subprocess.CalledProcessError as error:
         raise SwapError(f"mode {venv.mode}: the swap could not be looked at: {error}") from None
-    if answer.split()[0] != str(venv.mode != "baseline"):
-        raise SwapError(f"mode {venv.mode}: swapped, and asyncio's C module: {answer}")
+    if answer.split(",")[0] != IN_USE[venv.mode]:
+        raise SwapError(f"mode {venv.mode}: in use, and asyncio's C module: {answer}")
 
 
 def read_journal(path: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
@@ -218,11 +238,17 @@ def run_module(venv: Venv, module: Module, tests: list[str] | None = None) -> Mo
             records, unfinished = read_journal(Path(directory, f"{n}.jsonl"))
             for test, record in records.items():
                 outcome = record.get("outcome", ending.partition(":")[0])
-                if outcome != "skipped" and not is_swap_right(venv, module, record["swapped"]):
+                loops = record.get("loops", ())
+                if outcome != "skipped" and not is_swap_right(venv, module, record["in_use"]):
                     outcome = "unswapped"
+                elif outcome == "passed" and "stock" in loops:
+                    outcome = "another loop"
                 result.outcomes[test] = outcome
-                if is_bad(outcome):
-                    result.details[test] = record.get("details") or f"{ending}\n{output[-OUTPUT_TAIL:]}"
+                result.on_our_loop += "ours" in loops
+                if record.get("outcome") == "failed":
+                    result.details[test] = record["details"]
+                elif "outcome" not in record:
+                    result.details[test] = f"{ending}\n{output[-OUTPUT_TAIL:]}"
             if unfinished is None:
                 break
         problem = process_problem(ending, records)
@@ -233,11 +259,11 @@ def run_module(venv: Venv, module: Module, tests: list[str] | None = None) -> Mo
     return result
 
 
-def is_swap_right(venv: Venv, module: Module, swapped: bool | None) -> bool:
+def is_swap_right(venv: Venv, module: Module, in_use: str | None) -> bool:
     """Whether a test ran on what the mode demands; it may be open (None) in a module that has not imported asyncio."""
-    if swapped is None:
+    if in_use is None:
         return not module.name.startswith("test_asyncio.")
-    return swapped == (venv.mode != "baseline")
+    return in_use == IN_USE[venv.mode]
 
 
 def process_problem(ending: str, records: dict[str, dict[str, Any]]) -> str | None:
@@ -273,7 +299,7 @@ def run_all(venv: Venv, modules: list[Module], jobs: int, before: Run | None) ->
 def check_children(venv: Venv) -> int:
     """Count the processes of the venv that used asyncio and lived to say so; all must have used the right one."""
     records = [json.loads(line) for line in (venv.path / "processes.jsonl").read_text().splitlines()]
-    wrong = [record["argv"] for record in records if record["swapped"] != (venv.mode != "baseline")]
+    wrong = [record["argv"] for record in records if record["in_use"] != IN_USE[venv.mode]]
     if wrong:
         raise SwapError(
             f"mode {venv.mode}: {len(wrong)} of {len(records)} processes ran on another implementation, as {wrong[:3]}"
@@ -335,9 +361,9 @@ def run_python(python: Path, options: argparse.Namespace) -> list[tuple[Run, Ver
     chosen = [module for module in available if not options.modules or module.name in options.modules]
     if len(chosen) < len(options.modules):
         raise SystemExit(f"{version} has only these modules: {' '.join(module.name for module in available)}")
-    by_mode = {"startup": chosen, "runtime": [module for module in chosen if module.name in RUNTIME_MODULES]}
-    by_mode = {mode: modules for mode, modules in by_mode.items() if options.mode in (mode, "both") and modules}
-    needed = by_mode.get("startup") or by_mode.get("runtime") or []
+    by_mode = {mode: [m for m in chosen if mode != "runtime" or m.name in RUNTIME_MODULES] for mode in options.modes}
+    by_mode = {mode: modules for mode, modules in by_mode.items() if modules}
+    needed = max(by_mode.values(), key=len, default=[])
 
     key = hashlib.sha256(f"{python} {full_version} {HOOK.read_text()}".encode()).hexdigest()[:12]
     work = options.work.absolute() / f"{version}-{key}"
@@ -360,19 +386,30 @@ def run_python(python: Path, options: argparse.Namespace) -> list[tuple[Run, Ver
         venv = make_venv(python, mode, options.wheel, work, options.limit)
         swap = run_all(venv, modules, options.jobs, baseline)
         processes = check_children(venv)
+        on_our_loop = sum(result.on_our_loop for result in swap.values())
+        if "loop" in IN_USE[mode] and not on_our_loop and not options.modules:
+            raise SwapError(f"mode {mode}: no test ran a loop of ours")
         before = {name: baseline[name] for name in swap}
         verdict = judge(before, swap, expectations, version, mode, whole=not options.modules)
         seconds = time.monotonic() - start
         tell(mode, version, before, swap, verdict, seconds)
         print(f"{processes} processes used asyncio, all of them on rasyncio", flush=True)
+        print(f"{on_our_loop} tests ran a loop of ours", flush=True)
         results.append((swap, verdict))
         report["modes"][mode] = {
             "seconds": round(seconds),
             "processes_on_rasyncio": processes,
+            "on_our_loop": on_our_loop,
             "total": totals(swap),
             "total_without": totals(before),
             "modules": {
-                name: {**r.counts(), "without": before[name].counts(), "seconds": r.seconds} for name, r in swap.items()
+                name: {
+                    **r.counts(),
+                    "without": before[name].counts(),
+                    "on_our_loop": r.on_our_loop,
+                    "seconds": r.seconds,
+                }
+                for name, r in swap.items()
             },
             "verdict": asdict(verdict),
             "details": {test: text for r in swap.values() for test, text in r.details.items()},
@@ -390,10 +427,10 @@ def main() -> int:
     parser.add_argument(
         "--wheel", type=Path, required=True, help="rasyncio's wheel, or a directory with one for each Python"
     )
-    parser.add_argument("--mode", choices=("startup", "runtime", "both"), default="both")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--modules", nargs="*", default=[], help="only these, as the table names them")
     parser.add_argument("--jobs", type=int, default=4, help="modules at a time (most of the time they sleep)")
-    parser.add_argument("--limit", type=float, default=120, help="seconds that a test may take")
+    parser.add_argument("--limit", type=float, default=60, help="seconds that a test may take")
     parser.add_argument("--out", type=Path, help="directory for the results, VERSION.json each")
     parser.add_argument(
         "--work", type=Path, default=HERE.parents[1] / ".cache" / "cpython", help="venvs, kept runs without the swap"

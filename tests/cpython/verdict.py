@@ -9,6 +9,9 @@ from pathlib import Path
 PROCESS = " (process)"
 """Ends the id of the entry that stands for a module's process as a whole: exit status, class and module fixtures."""
 
+NEVER_EXCUSED = ("missing", "unswapped", "another loop")
+"""Outcomes with the swap that are held against it even if the test fails without it."""
+
 
 def is_bad(outcome: str) -> bool:
     """Whether the outcome is neither a pass nor a skip."""
@@ -20,13 +23,16 @@ class ModuleRun:
     """One test module's results; `retried` has the second outcome of what failed or was missing.
 
     A test's outcome is "passed", "skipped", "failed", "crashed" or "hung" (its process did so in it), "exit status N"
-    (its process ended in it), or "unswapped": it ran on another implementation than the run is about.
+    (its process ended in it), "unswapped": it ran on another implementation than the run is about, or "another loop":
+    it passed, but where a loop of ours should have run it was asyncio's.
     """
 
     outcomes: dict[str, str]
     seconds: float
     details: dict[str, str] = field(default_factory=dict)
     retried: dict[str, str] = field(default_factory=dict)
+    on_our_loop: int = 0
+    """How many tests ran a loop of ours; looked at in the modes loop and alone."""
 
     def final(self) -> dict[str, str]:
         """Each test's outcome that counts: a retry's replaces the first."""
@@ -107,7 +113,7 @@ def problem(before: str, after: str) -> str | None:
     """Why this pair of outcomes is held against the swap, if it is."""
     if after == "passed" or (after == "skipped" and before in ("skipped", "missing")):
         return None
-    if is_bad(before) and before != "missing" and is_bad(after) and after not in ("missing", "unswapped"):
+    if is_bad(before) and before != "missing" and is_bad(after) and after not in NEVER_EXCUSED:
         return None
     return f"{after} (without the swap: {before})"
 

@@ -1,10 +1,14 @@
 //! The timer heap.
 //!
-//! The same binary heap as Python's `heapq` makes of the same pushes and pops, step by step: so timers of equal time run
-//! in the very order in which they would run on asyncio's own loop. A timer that is cancelled stays until it comes to
-//! the top, or until more than half of more than a hundred are cancelled; then these are all thrown out.
+//! Timers of equal time run in the very order in which they would run on asyncio's own loop, for the heap is the one
+//! that Python's `heapq` makes of the same pushes and pops: `BinaryHeap` goes the same ways when it pushes and pops
+//! (tests compare the two); for making a heap of what is left of a list, [`heapify`] does. A timer that is cancelled
+//! stays until it comes to the top, or until more than half of more than a hundred are cancelled; then these are all
+//! thrown out.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::{Layout, Owned};
@@ -17,9 +21,39 @@ struct Timer {
     handle: Owned<HandleObject>,
 }
 
+/// The earlier is the greater. Like the comparisons of `heapq`, it takes for equal what is not less either way, a time
+/// that is no number too: the heap's order is then as odd as Python's, and no worse.
+impl Ord for Timer {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.when < other.when {
+            Ordering::Greater
+        } else if other.when < self.when {
+            Ordering::Less
+        } else {
+            Ordering::Equal
+        }
+    }
+}
+
+impl PartialOrd for Timer {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Timer {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Timer {}
+
 /// No Python code runs while the cell is borrowed.
 pub(super) struct TimerHeap {
-    timers: RefCell<Vec<Timer>>,
+    timers: RefCell<BinaryHeap<Timer>>,
     /// How many of them have been cancelled.
     pub(super) cancelled: Cell<i64>,
 }
@@ -29,7 +63,7 @@ const SWEPT_ABOVE: usize = 100;
 
 impl TimerHeap {
     pub(super) const fn new() -> Self {
-        TimerHeap { timers: RefCell::new(Vec::new()), cancelled: Cell::new(0) }
+        TimerHeap { timers: RefCell::new(BinaryHeap::new()), cancelled: Cell::new(0) }
     }
 
     #[inline]
@@ -43,16 +77,13 @@ impl TimerHeap {
 
     pub(super) fn push(&self, handle: Owned<HandleObject>) {
         handle.set_scheduled(true);
-        let mut timers = self.timers.borrow_mut();
-        timers.push(Timer { when: handle.when(), handle });
-        let last = timers.len() - 1;
-        rise(&mut timers, 0, last);
+        self.timers.borrow_mut().push(Timer { when: handle.when(), handle });
     }
 
     /// The time of the first timer.
     #[inline]
     pub(super) fn first(&self) -> Option<f64> {
-        self.timers.borrow().first().map(|timer| timer.when)
+        self.timers.borrow().peek().map(|timer| timer.when)
     }
 
     /// Takes the first timer out if it is due before `end`. A time that is no number is always due.
@@ -62,19 +93,9 @@ impl TimerHeap {
     }
 
     fn pop(&self) -> Option<Owned<HandleObject>> {
-        let popped = {
-            let mut timers = self.timers.borrow_mut();
-            let last = timers.pop()?;
-            if let Some(first) = timers.first_mut() {
-                let first = std::mem::replace(first, last);
-                sink(&mut timers, 0);
-                first
-            } else {
-                last
-            }
-        };
-        popped.handle.set_scheduled(false);
-        Some(popped.handle)
+        let timer = self.timers.borrow_mut().pop()?;
+        timer.handle.set_scheduled(false);
+        Some(timer.handle)
     }
 
     /// Lets go of timers that were cancelled: of those at the top, or of all if they are many.
@@ -92,7 +113,7 @@ impl TimerHeap {
             self.sweep();
             return;
         }
-        while self.timers.borrow().first().is_some_and(|timer| timer.handle.is_cancelled()) {
+        while self.timers.borrow().peek().is_some_and(|timer| timer.handle.is_cancelled()) {
             self.cancelled.set(self.cancelled.get() - 1);
             if let Some(handle) = self.pop() {
                 handle.release();
@@ -101,16 +122,12 @@ impl TimerHeap {
     }
 
     fn sweep(&self) {
-        let (kept, swept): (Vec<_>, Vec<_>) =
-            self.timers.take().into_iter().partition(|timer| !timer.handle.is_cancelled());
+        let timers = self.timers.take().into_vec();
+        let (mut kept, swept): (Vec<_>, Vec<_>) = timers.into_iter().partition(|timer| !timer.handle.is_cancelled());
+        heapify(&mut kept);
+        // What is a heap already stays as it is.
+        *self.timers.borrow_mut() = BinaryHeap::from(kept);
         self.cancelled.set(0);
-        {
-            let mut timers = self.timers.borrow_mut();
-            *timers = kept;
-            for index in (0..timers.len() / 2).rev() {
-                sink(&mut timers, index);
-            }
-        }
         for timer in swept {
             timer.handle.set_scheduled(false);
             timer.handle.release();
@@ -136,31 +153,27 @@ impl TimerHeap {
     }
 }
 
-/// Moves the timer at `index` towards `top`, to its place (heapq's `_siftdown`).
-fn rise(timers: &mut [Timer], top: usize, mut index: usize) {
-    while index > top {
-        let parent = (index - 1) / 2;
-        if timers[index].when < timers[parent].when {
-            timers.swap(index, parent);
-            index = parent;
-        } else {
-            break;
-        }
+/// `heapq.heapify`
+fn heapify(timers: &mut [Timer]) {
+    for index in (0..timers.len() / 2).rev() {
+        sink(timers, index);
     }
 }
 
-/// Moves the timer at `index` to its place below (heapq's `_siftup`): all the way down along the earlier children,
-/// then up again.
-fn sink(timers: &mut [Timer], index: usize) {
+/// Moves the timer at `top` to its place (`_siftup`): all the way down along the earlier children, then up again.
+fn sink(timers: &mut [Timer], top: usize) {
     let end = timers.len();
-    let mut place = index;
+    let mut place = top;
     while place < end / 2 {
         let mut child = 2 * place + 1;
-        if child + 1 < end && !(timers[child].when < timers[child + 1].when) {
+        if child + 1 < end && timers[child] <= timers[child + 1] {
             child += 1;
         }
         timers.swap(place, child);
         place = child;
     }
-    rise(timers, index, place);
+    while place > top && timers[place] > timers[(place - 1) / 2] {
+        timers.swap(place, (place - 1) / 2);
+        place = (place - 1) / 2;
+    }
 }

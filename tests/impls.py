@@ -29,7 +29,7 @@ _ORIGINAL = (sys.modules["_asyncio"],)
 SELECTORS = {
     "python": "import sys; sys.modules['_asyncio'] = None",
     "c": "",
-    "ours": "import rasyncio; rasyncio.install()",
+    "ours": "import rasyncio; rasyncio.install(loop=False)",
 }
 
 
@@ -114,7 +114,7 @@ def switched(name: str) -> Iterator[Impl]:
     if name == "ours":
         import rasyncio
 
-        rasyncio.install()
+        rasyncio.install(loop=False)
         try:
             assert asyncio.Task is rasyncio.Task
             yield Impl(name)

@@ -20,7 +20,7 @@ import rasyncio
 
 @pytest.fixture(autouse=True)
 def _installed() -> Iterator[None]:
-    rasyncio.install()
+    rasyncio.install(loop=False)
     yield
     rasyncio.uninstall()
 

@@ -14,32 +14,14 @@ import selectors
 import sys
 import threading
 from asyncio import base_events, events
-from collections.abc import Iterable, Iterator, Sequence
+from asyncio.log import logger
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
-
-    class _Loop(asyncio.SelectorEventLoop):
-        """What asyncio's stubs do not tell of the base class."""
-
-        _selector: Any
-        _clock_resolution: float
-        _current_handle: Any
-        slow_callback_duration: float
-        _asyncgens: Any
-
-        def _check_closed(self) -> None: ...
-        def _check_running(self) -> None: ...
-        def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
-        def _asyncgen_firstiter_hook(self, agen: Any) -> None: ...
-        def _asyncgen_finalizer_hook(self, agen: Any) -> None: ...
-        def _process_events(self, event_list: Any) -> None: ...
-        def _write_to_self(self) -> None: ...
-else:
-    _Loop = asyncio.SelectorEventLoop
 
 # The attributes that asyncio gives a loop, in all versions, but for those of the native base. As slots they keep the
 # instance's dictionary empty, and then the interpreter finds the loop's methods without looking into it.
@@ -64,7 +46,7 @@ _ATTRIBUTES = (
 )
 
 
-class EventLoop(EventLoopCore, _Loop):
+class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]  # versions differ in create_task
     """An event loop for asyncio: everything that `asyncio.SelectorEventLoop` does, faster.
 
     With a `selector` (of Python's `selectors`) it waits by that one, else natively. A file, a signal, a call from
@@ -73,6 +55,15 @@ class EventLoop(EventLoopCore, _Loop):
     """
 
     __slots__ = _ATTRIBUTES
+
+    if TYPE_CHECKING:  # what asyncio's stubs do not tell of the base class
+        _selector: Any
+        _check_closed: Callable[[], None]
+        _check_running: Callable[[], None]
+        _set_coroutine_origin_tracking: Callable[[bool], None]
+        _asyncgen_firstiter_hook: Callable[[Any], None]
+        _asyncgen_finalizer_hook: Callable[[Any], None]
+        _process_events: Callable[[Any], None]
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         if selector is None:
@@ -125,9 +116,9 @@ class EventLoop(EventLoopCore, _Loop):
             handle._run()
             seconds = self.time() - start
             if seconds >= self.slow_callback_duration:
-                base_events.logger.warning(
+                logger.warning(
                     "Executing %s took %.3f seconds",
-                    base_events._format_handle(handle),
+                    base_events._format_handle(handle),  # type: ignore[attr-defined]
                     seconds,
                 )
         finally:
@@ -224,7 +215,7 @@ class _NativeSelector(selectors.BaseSelector):
     def __init__(self, loop: EventLoop) -> None:
         self._loop = loop
 
-    def get_map(self) -> dict[FileDescriptorLike, selectors.SelectorKey]:  # type: ignore[override]
+    def get_map(self) -> dict[FileDescriptorLike, selectors.SelectorKey]:
         return {
             fd: selectors.SelectorKey(
                 fd if fileobj is None else fileobj,

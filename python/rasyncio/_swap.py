@@ -7,6 +7,8 @@ Future and Task at import are made again. Only names in modules are reached: an 
 container, a closure or an extension module's C variables stays the old one, as do futures and tasks that already
 exist. So the earlier install() is called, the better; for uvloop, which keeps all it needs in C variables, it must be
 called before uvloop is imported.
+
+The event loop that goes with it needs no swap: `_loop_policy` makes it the default, or a program names it.
 """
 
 from __future__ import annotations

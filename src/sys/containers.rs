@@ -235,6 +235,18 @@ pub(crate) fn int_value(object: &Object) -> Res<i64> {
     if value == -1 && super::error::occurred() { Err(Raised) } else { Ok(value) }
 }
 
+/// An integer; what does not fit is the least or the greatest that does.
+pub(crate) fn int_clamped(object: &Object) -> Res<i64> {
+    let mut overflow = 0;
+    // SAFETY: a live object, and a place for the sign of what does not fit.
+    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &raw mut overflow) };
+    match overflow {
+        0 if value == -1 && super::error::occurred() => Err(Raised),
+        0 => Ok(value),
+        sign => Ok(if sign < 0 { i64::MIN } else { i64::MAX }),
+    }
+}
+
 /// A string for a message.
 pub(crate) fn text_of(string: &Object) -> String {
     super::lazy::to_py(string).to_string()

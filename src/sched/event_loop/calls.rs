@@ -10,6 +10,7 @@ use crate::sys::lazy::Lazy;
 use crate::sys::object::{boolean, none};
 use crate::sys::{Layout, Object, Owned, Res, call, clock, compat, containers};
 
+use super::super::debug_enabled;
 use super::super::handle::{self, Kind, Work};
 use super::create::call_with;
 use super::files::Direction;
@@ -26,25 +27,19 @@ struct Parsed<'a, const N: usize> {
 }
 
 #[inline]
-fn parse<'a, const N: usize>(
-    function: &str,
-    parameters: [&Name; N],
-    arguments: Arguments<'a>,
-    takes_context: bool,
-) -> Res<Parsed<'a, N>> {
+fn parse<'a, const N: usize>(function: &str, parameters: [&Name; N], arguments: Arguments<'a>) -> Res<Parsed<'a, N>> {
     if !arguments.has_keywords() {
         if let Some((leading, rest)) = arguments.positional.split_first_chunk() {
             return Ok(Parsed { leading: *leading, rest, context: None });
         }
     }
-    parse_keywords(function, parameters, arguments, takes_context)
+    parse_keywords(function, parameters, arguments)
 }
 
 fn parse_keywords<'a, const N: usize>(
     function: &str,
     parameters: [&Name; N],
     arguments: Arguments<'a>,
-    takes_context: bool,
 ) -> Res<Parsed<'a, N>> {
     let error =
         |text: String| Err(raise_text(Builtin::TypeError.class(), &format!("BaseEventLoop.{function}() {text}")));
@@ -55,7 +50,7 @@ fn parse_keywords<'a, const N: usize>(
     }
     let mut its_context = None;
     for (keyword, value) in arguments.keywords() {
-        if takes_context && (CONTEXT.is(keyword) || call::equal(keyword, CONTEXT.object())?) {
+        if CONTEXT.is(keyword) || call::equal(keyword, CONTEXT.object())? {
             its_context = Some(value);
             continue;
         }
@@ -98,30 +93,27 @@ fn check_in_debug_mode(core: &LoopObject, callback: &Object, method: &Name, any_
 /// `call_soon(callback, *args, context=None)`
 #[inline]
 pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
-    let Parsed { leading: [callback], rest, context } = parse("call_soon", [&CALLBACK_KEYWORD], arguments, true)?;
+    let Parsed { leading: [callback], rest, context } = parse("call_soon", [&CALLBACK_KEYWORD], arguments)?;
     check_closed(core)?;
-    let debug = core.debug_is_on.get();
-    if debug {
+    if core.debug_is_on.get() {
         check_in_debug_mode(core, callback, &CALL_SOON, false)?;
     }
     let work = Work::Call { callback, arguments: rest, context };
-    let handle = handle::new(Kind::Plain, core.as_object(), debug, work)?;
+    let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core.as_object())?, work)?;
     core.ready.push(Ready::Handle(handle.clone()));
     Ok(handle.into_object())
 }
 
 /// `call_soon_threadsafe(callback, *args, context=None)`
 pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
-    let Parsed { leading: [callback], rest, context } =
-        parse("call_soon_threadsafe", [&CALLBACK_KEYWORD], arguments, true)?;
+    let Parsed { leading: [callback], rest, context } = parse("call_soon_threadsafe", [&CALLBACK_KEYWORD], arguments)?;
     check_closed(core)?;
-    let debug = core.debug_is_on.get();
-    if debug {
+    if core.debug_is_on.get() {
         check_in_debug_mode(core, callback, &CALL_SOON_THREADSAFE, true)?;
     }
     let work = Work::Call { callback, arguments: rest, context };
     let kind = if compat::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
-    let handle = handle::new(kind, core.as_object(), debug, work)?;
+    let handle = handle::new(kind, core.as_object(), debug_enabled(core.as_object())?, work)?;
     core.ready.push(Ready::Handle(handle.clone()));
     wake_up(core)?;
     Ok(handle.into_object())
@@ -130,7 +122,7 @@ pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) 
 /// `call_later(delay, callback, *args, context=None)`; `delay` is in seconds.
 pub(super) fn call_later(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     let Parsed { leading: [delay, callback], rest, context } =
-        parse("call_later", [&DELAY, &CALLBACK_KEYWORD], arguments, true)?;
+        parse("call_later", [&DELAY, &CALLBACK_KEYWORD], arguments)?;
     if delay.is_none() {
         return Err(raise(Builtin::TypeError.class(), c"delay must not be None"));
     }
@@ -153,7 +145,7 @@ pub(super) fn call_later(core: &LoopObject, arguments: Arguments<'_>) -> Res<Own
 /// `call_at(when, callback, *args, context=None)`; `when` is in seconds on the loop's clock.
 pub(super) fn call_at(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     let Parsed { leading: [when, callback], rest, context } =
-        parse("call_at", [&WHEN_KEYWORD, &CALLBACK_KEYWORD], arguments, true)?;
+        parse("call_at", [&WHEN_KEYWORD, &CALLBACK_KEYWORD], arguments)?;
     if when.is_none() {
         return Err(raise(Builtin::TypeError.class(), c"when cannot be None"));
     }
@@ -179,12 +171,11 @@ fn call_at_time(
     context: Option<&Object>,
 ) -> Res<Owned> {
     check_closed(core)?;
-    let debug = core.debug_is_on.get();
-    if debug {
+    if core.debug_is_on.get() {
         check_in_debug_mode(core, callback, &CALL_AT, false)?;
     }
     let work = Work::Call { callback, arguments: rest, context };
-    let handle = handle::new_timer(core.as_object(), debug, work, when, given)?;
+    let handle = handle::new_timer(core.as_object(), debug_enabled(core.as_object())?, work, when, given)?;
     core.timers.push(handle.clone());
     Ok(handle.into_object())
 }
@@ -201,11 +192,10 @@ pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arg
         return call_base(core, name, arguments);
     };
     let function = name.text.to_string_lossy();
-    let Parsed { leading: [fd, callback], rest, .. } = parse(&function, [&FD, &CALLBACK_KEYWORD], arguments, false)?;
+    let Parsed { leading: [fd, callback], rest, context } = parse(&function, [&FD, &CALLBACK_KEYWORD], arguments)?;
     check_closed(core)?;
-    let debug = core.debug_is_on.get();
-    let work = Work::Call { callback, arguments: rest, context: None };
-    let handle = handle::new(Kind::Plain, core.as_object(), debug, work)?;
+    let work = Work::Call { callback, arguments: rest, context };
+    let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core.as_object())?, work)?;
     handle.show();
     if let Some(before) = core.files.add(&poller, fd, direction, handle.clone())? {
         handle::cancel(&before)?;

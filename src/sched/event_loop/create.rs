@@ -39,6 +39,9 @@ pub(super) fn create_task(core: &LoopObject, arguments: Arguments<'_>) -> Res<Ow
     let &[coroutine] = arguments.positional else {
         return create_task_in_python(core, arguments);
     };
+    if arguments.keywords().any(|(keyword, _)| LOOP.is(keyword)) {
+        return create_task_in_python(core, arguments); // refused there
+    }
     let usual = UsualKeywords::of(arguments);
     let factory = core.task_factory.get_or_none();
     if factory.is_none() && (usual.is_some() || compat::CREATE_TASK_KEYWORDS) {

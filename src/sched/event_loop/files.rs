@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use std::rc::Rc;
 
 use crate::io::{Event, Interest, Poller};
-use crate::sys::error::{Builtin, raise_format, raise_os_error};
+use crate::sys::error::{Builtin, raise, raise_format, raise_os_error};
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Lazy;
 use crate::sys::{Layout, Object, Owned, Res, call, containers};
@@ -101,7 +101,9 @@ impl Files {
         direction: Direction,
         handle: Owned<HandleObject>,
     ) -> Res<Option<Owned<HandleObject>>> {
-        let fd = self.descriptor(object)?;
+        let Some(fd) = self.descriptor(object)? else {
+            return Err(raise(Builtin::OverflowError.class(), c"Python int too large to convert to C int"));
+        };
         let mut file = self.get(fd);
         let (was_registered, interest) = (file.is_registered(), file.interest());
         let before = file.place(direction).replace(handle);
@@ -132,7 +134,9 @@ impl Files {
         object: &Object,
         direction: Direction,
     ) -> Res<Option<Owned<HandleObject>>> {
-        let fd = self.descriptor(object)?;
+        let Some(fd) = self.descriptor(object)? else {
+            return Ok(None);
+        };
         let mut file = self.get(fd);
         let Some(removed) = file.place(direction).take() else {
             return Ok(None);
@@ -159,27 +163,27 @@ impl Files {
         ]
     }
 
-    /// The number of a file descriptor: the object itself, or what its `fileno()` says. An object that is closed by now
-    /// is still known by its identity.
-    fn descriptor(&self, object: &Object) -> Res<c_int> {
+    /// The number of a file descriptor: the object itself, or what its `fileno()` says; `None` if there can be no such
+    /// descriptor. An object that is closed by now is still known by its identity.
+    fn descriptor(&self, object: &Object) -> Res<Option<c_int>> {
         static FILENO: Lazy = Lazy::new("selectors", "_fileobj_to_fd");
         let fd = if containers::is_exact_int(object) {
-            containers::int_value(object)?
+            object.own()
         } else {
-            match call::call1(FILENO.get()?, object).and_then(|fd| containers::int_value(&fd)) {
+            match call::call1(FILENO.get()?, object) {
                 Ok(fd) => fd,
-                Err(raised) => return self.registered_by(object).ok_or(raised).inspect(|_| crate::sys::error::clear()),
+                Err(raised) => {
+                    let known = self.registered_by(object).ok_or(raised)?;
+                    crate::sys::error::clear();
+                    return Ok(Some(known));
+                }
             }
         };
-        match c_int::try_from(fd) {
-            Ok(fd) if fd >= 0 => Ok(fd),
-            _ if fd < 0 => Err(raise_format(
-                Builtin::ValueError.class(),
-                c"Invalid file descriptor: %S",
-                &[&*containers::int(fd)?],
-            )),
-            _ => Err(raise_format(Builtin::OverflowError.class(), c"Python int too large to convert to C int", &[])),
+        let number = containers::int_clamped(&fd)?;
+        if number < 0 {
+            return Err(raise_format(Builtin::ValueError.class(), c"Invalid file descriptor: %S", &[&fd]));
         }
+        Ok(c_int::try_from(number).ok())
     }
 
     fn registered_by(&self, object: &Object) -> Option<c_int> {

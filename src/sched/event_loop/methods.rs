@@ -223,32 +223,32 @@ fn public_methods() -> [Method; 13] {
             LoopObject,
             c"call_soon",
             call_soon,
-            c"call_soon($self, callback, /, *args, context=None)\n--\n\nCall the callback in the next iteration; first in, first out."
+            c"call_soon($self, callback, *args, context=None)\n--\n\nCall the callback in the next iteration; first in, first out."
         ),
         variadic!(
             LoopObject,
             c"call_soon_threadsafe",
             call_soon_threadsafe,
-            c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\nLike call_soon(), from any thread."
+            c"call_soon_threadsafe($self, callback, *args, context=None)\n--\n\nLike call_soon(), from any thread."
         ),
         variadic!(
             LoopObject,
             c"call_later",
             call_later,
-            c"call_later($self, delay, callback, /, *args, context=None)\n--\n\nCall the callback after the delay, in seconds."
+            c"call_later($self, delay, callback, *args, context=None)\n--\n\nCall the callback after the delay, in seconds."
         ),
         variadic!(
             LoopObject,
             c"call_at",
             call_at,
-            c"call_at($self, when, callback, /, *args, context=None)\n--\n\nCall the callback at a time, in seconds on the clock of time()."
+            c"call_at($self, when, callback, *args, context=None)\n--\n\nCall the callback at a time, in seconds on the clock of time()."
         ),
         noargs!(LoopObject, c"create_future", create_future, c"create_future($self, /)\n--\n\nMake a future of this loop."),
         variadic!(
             LoopObject,
             c"create_task",
             create_task,
-            c"create_task($self, coro, /, **kwargs)\n--\n\nMake a task of the coroutine, by the task factory if there is one."
+            c"Make a task of the coroutine, by the task factory if there is one."
         ),
         noargs!(LoopObject, c"time", time, c"time($self, /)\n--\n\nThe loop's clock, in seconds; that of time.monotonic()."),
         noargs!(LoopObject, c"stop", stop, c"stop($self, /)\n--\n\nLet the loop end after this iteration."),
@@ -268,8 +268,18 @@ fn public_methods() -> [Method; 13] {
 /// What asyncio's transports and other parts call on a loop.
 fn internal_methods() -> [Method; 7] {
     [
-        variadic!(LoopObject, c"_add_reader", add_reader, c"_add_reader($self, fd, callback, /, *args)\n--\n\n"),
-        variadic!(LoopObject, c"_add_writer", add_writer, c"_add_writer($self, fd, callback, /, *args)\n--\n\n"),
+        variadic!(
+            LoopObject,
+            c"_add_reader",
+            add_reader,
+            c"_add_reader($self, fd, callback, *args, context=None)\n--\n\n"
+        ),
+        variadic!(
+            LoopObject,
+            c"_add_writer",
+            add_writer,
+            c"_add_writer($self, fd, callback, *args, context=None)\n--\n\n"
+        ),
         one!(LoopObject, c"_remove_reader", remove_reader, c"_remove_reader($self, fd, /)\n--\n\n"),
         one!(LoopObject, c"_remove_writer", remove_writer, c"_remove_writer($self, fd, /)\n--\n\n"),
         one!(LoopObject, c"_add_callback", add_callback, c"_add_callback($self, handle, /)\n--\n\n"),

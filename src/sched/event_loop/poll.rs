@@ -16,6 +16,7 @@ use super::run::time;
 
 /// The longest wait, in seconds: a day, as asyncio has it.
 const LONGEST: f64 = 24.0 * 3600.0;
+const LONGEST_WHOLE: i64 = 24 * 3600;
 
 /// How long to wait.
 #[derive(Clone, Copy, PartialEq)]
@@ -49,7 +50,7 @@ fn time_to_wait(core: &LoopObject) -> Res<Wait> {
     if seconds.is_nan() && compat::NAN_TIMER_FAILS {
         return Err(raise(Builtin::ValueError.class(), c"cannot convert float NaN to integer"));
     }
-    Ok(if seconds > 0.0 { Wait::Seconds(seconds.min(LONGEST)) } else { Wait::No })
+    Ok(if seconds >= 0.0 { Wait::Seconds(seconds.min(LONGEST)) } else { Wait::No })
 }
 
 #[cold]
@@ -64,6 +65,8 @@ fn ask(core: &LoopObject, wait: Wait) -> Res<()> {
 fn ask_selector(core: &LoopObject, wait: Wait) -> Res<()> {
     let timeout = match wait {
         Wait::No => containers::int(0)?,
+        #[allow(clippy::float_cmp)] // what `time_to_wait` has put there
+        Wait::Seconds(seconds) if seconds == LONGEST => containers::int(LONGEST_WHOLE)?,
         Wait::Seconds(seconds) => containers::float(seconds)?,
         Wait::ForEver => crate::sys::object::none().own(),
     };
@@ -78,11 +81,9 @@ fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
         Wait::Seconds(seconds) => Some((seconds * 1e3).ceil() as i32),
         Wait::ForEver => None,
     };
-    if wait != Wait::No {
-        // One may have arrived since Python code ran last.
-        check_signals()?;
-        core.waiting.set(true);
-    }
+    // The interpreter runs signal handlers only while it runs Python code.
+    check_signals()?;
+    core.waiting.set(wait != Wait::No);
     let mut events = Vec::new();
     let woken = detached(|| poller.wait(milliseconds, |event| events.push(event)));
     core.waiting.set(false);

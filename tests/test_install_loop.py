@@ -1,5 +1,6 @@
 """The event loop that install(), new_event_loop() and run() bring: every test in an interpreter of its own."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,6 +9,13 @@ from pathlib import Path
 import pytest
 
 from test_swap import check as check_with_helpers
+
+
+def skip_without_uvloop() -> None:
+    """Not importorskip(), which would import uvloop here: then no other test of this process could make the swap."""
+    if importlib.util.find_spec("uvloop") is None:
+        pytest.skip("uvloop is not for this platform or Python")
+
 
 # `made()` is what asyncio makes for a program that does not choose, by each of the ways to get it.
 HELPERS = """
@@ -294,7 +302,7 @@ class TestExplicitChoice:
 
     @pytest.mark.parametrize("way", ["uvloop.install()", "set_policy(uvloop.EventLoopPolicy())"])
     def test_uvloop(self, way: str) -> None:
-        pytest.importorskip("uvloop", reason="not for this platform or Python")
+        skip_without_uvloop()
         check(f"""
         import rasyncio
         rasyncio.install()
@@ -408,7 +416,7 @@ class TestNewEventLoop:
         """)
 
     def test_after_uvloop_was_imported(self) -> None:
-        pytest.importorskip("uvloop", reason="not for this platform or Python")
+        skip_without_uvloop()
         check("""
         import asyncio, rasyncio, uvloop
         with asyncio.Runner(loop_factory=rasyncio.new_event_loop) as runner:

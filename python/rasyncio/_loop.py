@@ -64,6 +64,9 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         _asyncgen_firstiter_hook: Callable[[Any], None]
         _asyncgen_finalizer_hook: Callable[[Any], None]
         _process_events: Callable[[Any], None]
+        if sys.version_info >= (3, 13):
+            _run_forever_setup: Callable[[], None]
+            _run_forever_cleanup: Callable[[], None]
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         if selector is None:

@@ -13,7 +13,7 @@ mod place {
     use std::ops::ControlFlow;
     use std::ptr;
 
-    use super::{Layout, Visited, Visitor, c_ulong, ffi};
+    use super::{Visited, Visitor, c_ulong, ffi};
     use crate::sys::{Field, Object};
 
     /// The end of an object's struct that holds its `__dict__` and its weak references.

@@ -45,7 +45,7 @@ $(INSTALLED): $(MADE) $(SOURCES) pyproject.toml README.md LICENSE | check-cargo
 
 build: $(INSTALLED) ## build the release wheel and install it into .venv
 
-demo: $(INSTALLED) ## run a real program on CPython's _asyncio and on rasyncio, side by side
+demo: $(INSTALLED) ## run a real program on CPython, on the swap, on swap and loop, side by side
 	$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(INSTALLED) $(TOOLS) ## all of the project's own tests
@@ -64,8 +64,8 @@ lint: check-lint $(INSTALLED) $(TOOLS) ## rustfmt, clippy, ruff, mypy, and the s
 	$(BIN)/mypy benches examples
 	$(BIN)/python -m mypy.stubtest rasyncio
 
-bench: $(INSTALLED) $(TOOLS) ## the benchmarks against CPython's _asyncio
-	$(BIN)/python -m pip install -q --group bench
+bench: $(INSTALLED) $(TOOLS) ## the benchmarks against CPython's asyncio (ARGS=--loop ... for other loops)
+	$(BIN)/python -m pip install -q --group bench --group peers
 	$(BIN)/python benches/run.py $(ARGS)
 
 cpython: ## CPython's own asyncio tests on PYTHON, with the swap and without

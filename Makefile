@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed-$(VERSION)
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint build bench cpython cpython-all cpython-report clean check-python check-cargo check-lint
+.PHONY: help demo test lint build bench cpython cpython-all cpython-report uvloop-tests clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -75,6 +75,11 @@ cpython-all: $(MADE) | check-cargo ## the same on each of PYTHONS='PATH PATH...'
 	rm -rf $(WHEELS)/cpython
 	$(BIN)/maturin build --release --locked -q $(foreach python,$(PYTHONS),-i $(python)) --out $(WHEELS)/cpython
 	$(BIN)/python tests/cpython/run.py --python $(PYTHONS) --wheel $(WHEELS)/cpython --work $(CPYTHON) --out $(CPYTHON)/results $(ARGS)
+
+uvloop-tests: $(MADE) | check-cargo ## uvloop's own tests of asyncio's loop, on that one and on ours (downloads them)
+	rm -rf $(WHEELS)/uvloop
+	$(BIN)/maturin build --release --locked -q -i $(abspath $(BIN)/python) --out $(WHEELS)/uvloop
+	$(BIN)/python tests/cpython/uvloop_suite.py --python $(shell command -v $(PYTHON)) --wheel $(WHEELS)/uvloop $(ARGS)
 
 cpython-report: $(MADE) ## the last results of cpython and cpython-all as a Markdown table
 	$(BIN)/python tests/cpython/report.py $(CPYTHON)/results/*.json $(ARGS)

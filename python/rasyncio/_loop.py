@@ -14,8 +14,7 @@ import selectors
 import sys
 import threading
 from asyncio import base_events, events
-from asyncio.log import logger
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
@@ -119,13 +118,14 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             handle._run()
             seconds = self.time() - start
             if seconds >= self.slow_callback_duration:
-                logger.warning(
+                base_events.logger.warning(  # type: ignore[attr-defined]
                     "Executing %s took %.3f seconds",
                     base_events._format_handle(handle),  # type: ignore[attr-defined]
                     seconds,
                 )
         finally:
             self._current_handle = None
+            handle = None  # a traceback may keep this frame
 
     def _select(self, timeout: float | None) -> None:
         """Ask a selector of Python's which files are ready; wait for at most `timeout` seconds."""
@@ -212,22 +212,38 @@ class _Scheduled(_Handles):
         self._loop._scheduled_clear()
 
 
-class _NativeSelector(selectors.BaseSelector):
-    """`loop._selector` of a loop that waits natively: shows its files, and changes them as the loop does."""
+class _Files(Mapping["FileDescriptorLike", selectors.SelectorKey]):
+    """The files that a loop waits for, by descriptor or by anything that has one."""
 
     def __init__(self, loop: EventLoop) -> None:
-        self._loop = loop
-
-    def get_map(self) -> dict[FileDescriptorLike, selectors.SelectorKey]:
-        return {
+        self._keys = {
             fd: selectors.SelectorKey(
                 fd if fileobj is None else fileobj,
                 fd,
                 (selectors.EVENT_READ if reader else 0) | (selectors.EVENT_WRITE if writer else 0),
                 (reader, writer),
             )
-            for fd, fileobj, reader, writer in self._loop._registered_files()
+            for fd, fileobj, reader, writer in loop._registered_files()
         }
+
+    def __getitem__(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
+        return self._keys[fileobj if isinstance(fileobj, int) else fileobj.fileno()]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+class _NativeSelector(selectors.BaseSelector):
+    """`loop._selector` of a loop that waits natively: shows its files, and changes them as the loop does."""
+
+    def __init__(self, loop: EventLoop) -> None:
+        self._loop = loop
+
+    def get_map(self) -> _Files:
+        return _Files(self._loop)
 
     def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
         raise NotImplementedError("use the loop's add_reader() and add_writer()")

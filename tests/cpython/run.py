@@ -298,7 +298,8 @@ def run_all(venv: Venv, modules: list[Module], jobs: int, before: Run | None) ->
 
 def check_children(venv: Venv) -> int:
     """Count the processes of the venv that used asyncio and lived to say so; all must have used the right one."""
-    records = [json.loads(line) for line in (venv.path / "processes.jsonl").read_text().splitlines()]
+    path = venv.path / "processes.jsonl"  # not there if none lived
+    records = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     wrong = [record["argv"] for record in records if record["in_use"] != IN_USE[venv.mode]]
     if wrong:
         raise SwapError(
@@ -394,7 +395,8 @@ def run_python(python: Path, options: argparse.Namespace) -> list[tuple[Run, Ver
         seconds = time.monotonic() - start
         tell(mode, version, before, swap, verdict, seconds)
         print(f"{processes} processes used asyncio, all of them on rasyncio", flush=True)
-        print(f"{on_our_loop} tests ran a loop of ours", flush=True)
+        if "loop" in IN_USE[mode]:
+            print(f"{on_our_loop} tests ran a loop of ours", flush=True)
         results.append((swap, verdict))
         report["modes"][mode] = {
             "seconds": round(seconds),

@@ -48,7 +48,11 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
 fn end_of_due(core: &LoopObject) -> Res<f64> {
     let now = time(core)?;
     let resolution = core.clock_resolution.get();
-    if compat::DUE_WITHIN_ULP { Ok(now + resolution.max(now.next_up() - now)) } else { Ok(now + resolution) }
+    if !compat::DUE_WITHIN_ULP {
+        return Ok(now + resolution);
+    }
+    let next = f64::from_bits(now.to_bits() + 1); // no clock is negative
+    Ok(now + resolution.max(next - now))
 }
 
 /// `loop.time()`, in seconds.

@@ -36,9 +36,17 @@ impl ReadyQueue {
         self.0.borrow_mut().push_back(ready);
     }
 
+    /// Takes the next, and has the one behind it fetched from memory meanwhile: it may have been made long ago.
     #[inline]
     pub(super) fn pop(&self) -> Option<Ready> {
-        self.0.borrow_mut().pop_front()
+        let mut queue = self.0.borrow_mut();
+        let next = queue.pop_front();
+        match queue.front() {
+            Some(Ready::Entry(entry)) => entry.target.prefetch(),
+            Some(Ready::Handle(handle)) => handle.prefetch(),
+            Some(Ready::Foreign(_)) | None => {}
+        }
+        next
     }
 
     pub(super) fn clear(&self) {

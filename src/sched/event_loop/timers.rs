@@ -93,7 +93,14 @@ impl TimerHeap {
     }
 
     fn pop(&self) -> Option<Owned<HandleObject>> {
-        let timer = self.timers.borrow_mut().pop()?;
+        let timer = {
+            let mut timers = self.timers.borrow_mut();
+            let timer = timers.pop()?;
+            if let Some(next) = timers.peek() {
+                next.handle.prefetch(); // it was made long ago
+            }
+            timer
+        };
         timer.handle.set_scheduled(false);
         Some(timer.handle)
     }

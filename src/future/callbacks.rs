@@ -32,6 +32,7 @@ static CALLBACK: Job = Job {
     run: |callback, future| call::call1(callback, future.expect("a callback's future")).map(drop),
     callback: |callback, future| Ok((callback.own(), future.map(Layout::own))),
     takes_several: false,
+    needs_context: true,
 };
 
 /// The first callback, outside of the future's two fields.

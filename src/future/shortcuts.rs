@@ -17,6 +17,7 @@ static SET_RESULT: Job = Job {
     },
     callback: |method, value| Ok((method.own(), value.map(Layout::own))),
     takes_several: false,
+    needs_context: false,
 };
 
 /// `_set_result_unless_cancelled(future, value)`; the argument is the tuple of both.
@@ -32,6 +33,7 @@ static SET_RESULT_UNLESS: Job = Job {
     },
     callback: |function, arguments| Ok((function.own(), arguments.map(Layout::own))),
     takes_several: true,
+    needs_context: false,
 };
 
 fn bound_future(method: &Object) -> Option<Owned<FutureObject>> {

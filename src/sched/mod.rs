@@ -25,6 +25,8 @@ pub(crate) struct Job {
     pub(crate) callback: fn(target: &Object, argument: Option<&Object>) -> Res<Callback>,
     /// The callable's argument, then, is the tuple of several.
     pub(crate) takes_several: bool,
+    /// It runs no code of the program, so that no one could tell in which context.
+    pub(crate) needs_context: bool,
 }
 
 /// A callable, and its one argument if it has one.

@@ -10,6 +10,18 @@ pub(crate) fn copy_current() -> Res<Owned> {
     unsafe { Owned::steal_or_raised(ffi::PyContext_CopyCurrent()) }
 }
 
+/// An empty context.
+pub(crate) fn new() -> Res<Owned> {
+    // SAFETY: no precondition but attachment.
+    unsafe { Owned::steal_or_raised(ffi::PyContext_New()) }
+}
+
+/// Does the context give no variable a value?
+pub(crate) fn is_empty(context: &Object) -> bool {
+    // SAFETY: a live context, whose size is computed without running Python code.
+    unsafe { ffi::PyObject_Size(context.as_ptr()) == 0 }
+}
+
 /// The type cannot be subclassed, so this is all there is to being a context.
 pub(crate) fn is_context(object: &Object) -> bool {
     // SAFETY: a live object.

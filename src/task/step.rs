@@ -33,6 +33,7 @@ static STEP: Job = Job {
     run: |task, exception| step(TYPE.expect(task), exception.map(Layout::own)).map(drop),
     callback: |task, exception| Ok((step_wrapper::new(task, exception)?, None)),
     takes_several: false,
+    needs_context: true,
 };
 
 /// Asks the loop to do a step soon, throwing the exception if there is one.

@@ -17,6 +17,7 @@ pub(super) static WAKE_UP: WaiterJob = WaiterJob {
         run: |task, future| wake_up(TYPE.expect(task), future.expect("the future that is done")).map(drop),
         callback: |task, future| Ok((callable(TYPE.expect(task))?, future.map(Layout::own))),
         takes_several: false,
+        needs_context: true,
     },
     context: |task| TYPE.expect(task).context.get_or_none(),
 };

@@ -65,12 +65,12 @@ fn set_when(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
     handle.set_when(not_deleted(handle.as_object(), c"_when", value)?)
 }
 
-/// `_context`; a handle that took a shortcut gets one when somebody asks.
-fn get_context(handle: &HandleObject) -> Res<Owned> {
+/// `_context`; one that is not there is made when somebody asks.
+pub(super) fn get_context(handle: &HandleObject) -> Res<Owned> {
     if let Some(context) = handle.context.get() {
         return Ok(context);
     }
-    let context = context::copy_current()?;
+    let context = if handle.needs_context() { context::new()? } else { context::copy_current()? };
     handle.context.set(context.clone());
     Ok(context)
 }

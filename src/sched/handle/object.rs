@@ -33,7 +33,7 @@ pub(crate) struct HandleObject {
     /// The callable. With a `job`, its target.
     pub(super) callback: Field,
     pub(super) cancelled: Field,
-    /// Not set if the work needs none.
+    /// Not set if the work needs none, or an empty one.
     pub(super) context: Field,
     pub(super) event_loop: Field,
     pub(super) repr: Field,
@@ -146,6 +146,7 @@ static CALL_WITH_ONE: Job = Job {
     },
     callback: |callback, argument| Ok((callback.own(), argument.map(Layout::own))),
     takes_several: false,
+    needs_context: true,
 };
 
 /// A handle for the work. The collector does not know it: whoever lets others hold it, calls [`HandleObject::show`].
@@ -167,7 +168,13 @@ pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) 
             match (shortcut, given) {
                 (Some(job), _) => handle.job().set(Some(job)),
                 (None, Some(given)) => handle.context.set(given.own()),
-                (None, None) => handle.context.set(context::copy_current()?),
+                (None, None) => {
+                    // Many of these may be pending for long: an empty context is made when it is needed.
+                    let current = context::copy_current()?;
+                    if kind == Kind::Plain || !context::is_empty(&current) {
+                        handle.context.set(current);
+                    }
+                }
             }
         }
         Work::Entry(entry) => {
@@ -227,6 +234,11 @@ impl HandleObject {
             // SAFETY: of the third type then, whose instances have the layout.
             unsafe { &(*ptr::from_ref(self).cast::<PlainObject>()).job }
         }
+    }
+
+    /// Could anyone tell in which context the work is done?
+    pub(super) fn needs_context(&self) -> bool {
+        self.job().get().is_none_or(|job| job.needs_context)
     }
 
     /// `handle._cancelled`, which anybody may have set to anything.

@@ -8,7 +8,7 @@ use crate::sys::intern::{
 use crate::sys::lazy::Once;
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, compat, containers, context};
 
-use super::methods::{get_arguments, get_callback};
+use super::methods::{get_arguments, get_callback, get_context};
 use super::object::HandleObject;
 use super::thread_safe;
 
@@ -39,6 +39,7 @@ fn call_in_context(handle: &HandleObject) -> Res<()> {
     match handle.context.get() {
         Some(its_context) if context::is_context(&its_context) => context::run(&its_context, work),
         Some(its_context) => run_in_foreign_context(handle, &its_context),
+        None if handle.needs_context() => context::run(&*get_context(handle)?, work),
         None => work(),
     }
 }

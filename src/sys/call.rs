@@ -5,25 +5,25 @@ use std::ptr;
 use pyo3::ffi;
 
 use super::intern::Name;
-use super::{Layout, Object, Owned, Raised, Res};
+use super::{Layout, Object, Owned, Raised, Res, enter};
 
 #[inline]
 pub(crate) fn call0(callable: &Object) -> Res<Owned> {
     // SAFETY: a live callable; the result is a new reference or NULL with the exception set.
-    unsafe { Owned::steal_or_raised(ffi::PyObject_CallNoArgs(callable.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::call_no_args(callable.as_ptr())) }
 }
 
 #[inline]
 pub(crate) fn call1(callable: &Object, argument: &Object) -> Res<Owned> {
     // SAFETY: live objects; the result is a new reference or NULL with the exception set.
-    unsafe { Owned::steal_or_raised(ffi::PyObject_CallOneArg(callable.as_ptr(), argument.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::call_one_arg(callable.as_ptr(), argument.as_ptr())) }
 }
 
 /// Positional arguments only.
 pub(crate) fn call(callable: &Object, arguments: &[&Object]) -> Res<Owned> {
     // SAFETY: `&Object` is a plain pointer to an object, so the slice is the array that vectorcall wants.
     unsafe {
-        Owned::steal_or_raised(ffi::PyObject_Vectorcall(
+        Owned::steal_or_raised(enter::vectorcall(
             callable.as_ptr(),
             arguments.as_ptr().cast(),
             arguments.len(),
@@ -35,14 +35,14 @@ pub(crate) fn call(callable: &Object, arguments: &[&Object]) -> Res<Owned> {
 /// `callable(*arguments)`, with a tuple, or whatever else there is in its place (`TypeError` then).
 pub(crate) fn call_tuple(callable: &Object, arguments: &Object) -> Res<Owned> {
     // SAFETY: live objects; the function checks that it is a tuple.
-    unsafe { Owned::steal_or_raised(ffi::PyObject_CallObject(callable.as_ptr(), arguments.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::call_object(callable.as_ptr(), arguments.as_ptr())) }
 }
 
 /// The last arguments are keywords, named by the tuple `keywords`.
 pub(crate) fn call_with_keywords(callable: &Object, arguments: &[&Object], keywords: &Object) -> Res<Owned> {
     // SAFETY: as for `call`; `keywords` is a tuple of as many strings as there are arguments behind the positional.
     unsafe {
-        Owned::steal_or_raised(ffi::PyObject_Vectorcall(
+        Owned::steal_or_raised(enter::vectorcall(
             callable.as_ptr(),
             arguments.as_ptr().cast(),
             arguments.len() - containers_len(keywords),
@@ -56,7 +56,7 @@ pub(crate) fn call_method(name: &Name, arguments: &[&Object], keywords: Option<&
     let positional = arguments.len() - keywords.map_or(0, containers_len);
     // SAFETY: as for `call_with_keywords`.
     unsafe {
-        Owned::steal_or_raised(ffi::PyObject_VectorcallMethod(
+        Owned::steal_or_raised(enter::vectorcall_method(
             name.object().as_ptr(),
             arguments.as_ptr().cast(),
             positional,

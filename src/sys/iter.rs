@@ -1,12 +1,13 @@
 //! Driving generator-like objects.
 
+use std::ffi::c_int;
 use std::ptr;
 
 use pyo3::ffi;
 
 use super::error::{Builtin, fetch, raised_is};
 use super::intern::{THROW, VALUE};
-use super::{Layout, Object, Owned, Raised, Res, call};
+use super::{Layout, Object, Owned, Raised, Res, call, enter};
 
 /// What a coroutine did with a `send` or a `throw`; that it raised is an `Err`.
 pub(crate) enum Sent {
@@ -17,15 +18,18 @@ pub(crate) enum Sent {
 /// `coroutine.send(None)`, without a `StopIteration` where the object can do without.
 #[inline]
 pub(crate) fn send_none(coroutine: &Object) -> Res<Sent> {
+    const NEXT: c_int = ffi::PySendResult::PYGEN_NEXT as c_int;
+    const RETURN: c_int = ffi::PySendResult::PYGEN_RETURN as c_int;
+
     let mut result = ptr::null_mut();
     // SAFETY: live objects and a place for the new reference.
-    let outcome = unsafe { ffi::PyIter_Send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) };
+    let outcome = unsafe { enter::send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) };
     match outcome {
         // SAFETY: both outcomes say that `result` is a new reference.
-        ffi::PySendResult::PYGEN_NEXT => Ok(Sent::Yielded(unsafe { Owned::steal(result) })),
+        NEXT => Ok(Sent::Yielded(unsafe { Owned::steal(result) })),
         // SAFETY: as above.
-        ffi::PySendResult::PYGEN_RETURN => Ok(Sent::Returned(unsafe { Owned::steal(result) })),
-        ffi::PySendResult::PYGEN_ERROR => Err(Raised),
+        RETURN => Ok(Sent::Returned(unsafe { Owned::steal(result) })),
+        _ => Err(Raised),
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod containers;
 pub(crate) mod context;
 pub(crate) mod deque;
 pub(crate) mod dict_watch;
+mod enter;
 pub(crate) mod error;
 pub(crate) mod field;
 pub(crate) mod freelist;

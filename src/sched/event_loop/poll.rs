@@ -74,6 +74,11 @@ fn ask_selector(core: &LoopObject, wait: Wait) -> Res<()> {
 }
 
 fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
+    // The interpreter runs signal handlers only while it runs Python code.
+    check_signals()?;
+    // They, or whatever ran since, may have found something to do; nothing runs from here to the wait.
+    let wait = if core.ready.len() > 0 || core.stopping.get() { Wait::No } else { wait };
+    core.waiting.set(wait != Wait::No);
     let milliseconds = match wait {
         Wait::No => Some(0),
         // Rounded up, as asyncio's selectors do: better a little late than a loop that wakes up before the time.
@@ -81,9 +86,6 @@ fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
         Wait::Seconds(seconds) => Some((seconds * 1e3).ceil() as i32),
         Wait::ForEver => None,
     };
-    // The interpreter runs signal handlers only while it runs Python code.
-    check_signals()?;
-    core.waiting.set(wait != Wait::No);
     let mut events = Vec::new();
     let woken = detached(|| poller.wait(milliseconds, |event| events.push(event)));
     core.waiting.set(false);

@@ -31,8 +31,21 @@ pub(crate) fn is_context(object: &Object) -> bool {
 /// Runs `work` inside the context, like `context.run`. An error to enter or leave comes before the work's own.
 #[inline]
 pub(crate) fn run<T>(context: &Object, work: impl FnOnce() -> Res<T>) -> Res<T> {
+    /// Leaves the context if the work panics.
+    struct Entered<'a>(&'a Object);
+    impl Drop for Entered<'_> {
+        fn drop(&mut self) {
+            if exit(self.0).is_err() {
+                super::error::clear();
+            }
+        }
+    }
+
     enter(context)?;
-    match work() {
+    let entered = Entered(context);
+    let outcome = work();
+    std::mem::forget(entered);
+    match outcome {
         Ok(result) => exit(context).map(|()| result),
         Err(raised) => Err(super::error::chain(raised, || exit(context))),
     }

@@ -31,6 +31,12 @@ impl Name {
         self.object().is(object)
     }
 
+    /// The same text, in a string or an instance of a subclass?
+    pub(crate) fn equals(&self, string: &Object) -> bool {
+        // SAFETY: CPython's callers pass strings; comparing with an ASCII text runs no Python code.
+        unsafe { ffi::PyUnicode_CompareWithASCIIString(string.as_ptr(), self.text.as_ptr()) == 0 }
+    }
+
     fn init(&self) -> Res<()> {
         // SAFETY: a NUL-terminated text; the strong reference stays in the static.
         let object: Owned = unsafe { Owned::steal_or_raised(ffi::PyUnicode_InternFromString(self.text.as_ptr()))? };

@@ -21,10 +21,18 @@ impl Lazy {
     }
 
     pub(crate) fn get(&self) -> Res<&Object> {
-        let value =
-            self.value.get_or_try_init(py(), || py().import(self.module)?.getattr(self.name).map(Bound::unbind))?;
+        let value = if let Some(value) = self.value.get(py()) { value } else { self.import()? };
         // SAFETY: the reference in the static keeps the object alive for good.
         Ok(unsafe { Object::from_ptr(value.as_ptr()) })
+    }
+}
+
+impl Lazy {
+    /// The import runs before the lock is taken: it may come back here, or wait for another thread that does.
+    #[cold]
+    fn import(&self) -> Res<&Py<PyAny>> {
+        let value = py().import(self.module)?.getattr(self.name)?.unbind();
+        Ok(self.value.get_or_init(py(), || value))
     }
 }
 

@@ -205,6 +205,17 @@ pub(crate) fn slot_offset(class: &Object, name: &Name) -> Option<usize> {
     }
 }
 
+/// `class.__mro__`, the class itself first.
+pub(crate) fn ancestors(class: &Object) -> Vec<Owned> {
+    // SAFETY: the callers pass types; the tuple is borrowed, and read before anything else runs.
+    unsafe {
+        let mro = (*class.as_ptr().cast::<ffi::PyTypeObject>()).tp_mro;
+        let Some(mro) = Object::from_nullable(mro) else { return Vec::new() };
+        let count = ffi::PyTuple_GET_SIZE(mro.as_ptr());
+        (0..count).map(|i| Object::from_ptr(ffi::PyTuple_GET_ITEM(mro.as_ptr(), i)).own()).collect()
+    }
+}
+
 /// `class.__basicsize__`
 pub(crate) fn basic_size(class: &Object) -> usize {
     // SAFETY: the callers pass types.

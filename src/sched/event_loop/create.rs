@@ -111,7 +111,9 @@ pub(super) fn call_with(
         end += 1;
     };
     positional.iter().copied().for_each(&mut push);
-    first.iter().for_each(|(_, value)| push(value));
+    if let Some((_, value)) = first {
+        push(value);
+    }
     arguments.keywords().for_each(|(_, value)| push(value));
     match keyword_names(first, arguments)? {
         Some(names) => call::call_with_keywords(callable, &values[..count], &names),

@@ -65,8 +65,8 @@ impl Files {
     /// Makes the poller.
     pub(super) fn open(&self) -> Res<()> {
         let poller = Poller::new().map_err(|errno| raise_os_error(errno.0))?;
-        let before = self.poller.replace(Some(Rc::new(poller)));
-        drop(before);
+        self.close();
+        drop(self.poller.replace(Some(Rc::new(poller))));
         Ok(())
     }
 

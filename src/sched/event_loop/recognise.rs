@@ -121,7 +121,7 @@ pub(super) unsafe extern "C" fn set_attribute(
         // SAFETY: CPython calls the slot with a live instance of the type, a string, and an object or NULL.
         unsafe {
             let (core, key) = (LoopObject::from_ptr(object), Object::from_ptr(name));
-            if PASSED_OVER.iter().any(|passed| passed.is(key)) {
+            if PASSED_OVER.iter().any(|passed| passed.equals(key)) {
                 core.shadowed.set(true);
             }
             ffi::PyObject_GenericSetAttr(object, name, value)

@@ -88,7 +88,6 @@ fn run_entry(core: &LoopObject, entry: Entry) -> Res<()> {
 fn report(core: &LoopObject, entry: Entry, raised: Raised) -> Res<()> {
     let exception = crate::sys::error::fetch(raised);
     let handle = as_handle(core.as_object(), entry)?;
-    handle.show();
     handle::report(&handle, crate::sys::error::restore(exception))
 }
 

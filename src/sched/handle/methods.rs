@@ -95,7 +95,7 @@ pub(crate) fn cancel(handle: &HandleObject) -> Res<()> {
         match event_loop::plain(&event_loop) {
             Some(native) => native.timer_cancelled(handle),
             None => {
-                sys::call::call_method(&TIMER_HANDLE_CANCELLED, &[&*event_loop, handle.as_object()], None).map(drop)?
+                sys::call::call_method(&TIMER_HANDLE_CANCELLED, &[&*event_loop, handle.as_object()], None).map(drop)?;
             }
         }
     }
@@ -144,13 +144,15 @@ pub(super) fn build(kind: Kind, base: &Object) -> Res<()> {
                 cancelled,
                 c"cancelled($self, /)\n--\n\nTell whether the handle was cancelled."
             ),
-            noargs!(
-                HandleObject,
-                c"get_context",
-                get_context,
-                c"get_context($self, /)\n--\n\nReturn the contextvars.Context of the callable."
-            ),
         ]);
+    if compat::HANDLE_GET_CONTEXT {
+        builder = builder.methods([noargs!(
+            HandleObject,
+            c"get_context",
+            get_context,
+            c"get_context($self, /)\n--\n\nReturn the contextvars.Context of the callable."
+        )]);
+    }
     if kind == Kind::Timer {
         builder = builder
             .getsets([getset!(

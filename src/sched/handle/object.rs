@@ -345,33 +345,36 @@ fn make(kind: Kind) -> Res<()> {
         make(Kind::Plain)?;
     }
     let (name, own_slots) = kind.base();
-    let unknown = || raise(Builtin::RuntimeError.class(), c"rasyncio does not know the handles of this asyncio");
-    let globals = EVENTS_GLOBALS.get()?;
-    let Some(base) = containers::dict_get(globals, name.object())?.filter(|base| typeobj::is_type(base)) else {
-        return Err(unknown());
-    };
-    let handle = match kind {
-        Kind::Plain => Some(base.clone()),
-        _ => containers::dict_get(globals, HANDLE_CLASS.object())?,
-    };
-    if !handle.is_some_and(|handle| is_as_expected(&handle, &base, own_slots)) {
-        return Err(unknown());
+    let plain = original(&HANDLE_CLASS, has_slots_of_handle)?;
+    if kind == Kind::Plain {
+        return methods::build(kind, &plain);
     }
-    methods::build(kind, &base)
+    methods::build(kind, &*original(name, |class| has_own_slots(class, own_slots))?)
 }
 
-/// Are the slots of the two classes where the struct has them? Whoever replaces asyncio's classes by others, or builds a
-/// Python that has others, is told.
-fn is_as_expected(handle: &Object, class: &Object, own_slots: &[&Name]) -> bool {
+/// asyncio's own class of that name: behind whatever subclass somebody has put in its place.
+fn original(name: &Name, is_it: impl Fn(&Object) -> bool) -> Res<Owned> {
+    let unknown = || raise(Builtin::RuntimeError.class(), c"rasyncio does not know the handles of this asyncio");
+    let found = containers::dict_get(EVENTS_GLOBALS.get()?, name.object())?.filter(|class| typeobj::is_type(class));
+    let found = found.ok_or_else(unknown)?;
+    typeobj::ancestors(&found).into_iter().find(|class| is_it(class)).ok_or_else(unknown)
+}
+
+/// Are the slots of `asyncio.Handle` where the struct has them? Whoever builds a Python that has others is told.
+fn has_slots_of_handle(class: &Object) -> bool {
     let slots: [&Name; SLOTS] =
         [&ARGS, &CALLBACK, &CANCELLED_FLAG, &PRIVATE_CONTEXT, &PRIVATE_LOOP, &PRIVATE_REPR, &PRIVATE_SOURCE_TRACEBACK];
-    let base_size = size_of::<HandleObject>();
     let place = |index: usize| offset_of!(HandleObject, arguments) + index * size_of::<Field>();
-    let own_place = |index: usize| base_size + index * size_of::<Field>();
-    typeobj::basic_size(handle) == base_size
-        && typeobj::basic_size(class) == own_place(own_slots.len())
-        && (0..).zip(slots).all(|(i, name)| typeobj::slot_offset(handle, name) == Some(place(i)))
-        && (0..).zip(own_slots).all(|(i, name)| typeobj::slot_offset(class, name) == Some(own_place(i)))
+    typeobj::basic_size(class) == size_of::<HandleObject>()
+        && (0..).zip(slots).all(|(i, name)| typeobj::slot_offset(class, name) == Some(place(i)))
+}
+
+/// Is it a subclass of `asyncio.Handle` with these slots of its own behind?
+fn has_own_slots(class: &Object, own_slots: &[&Name]) -> bool {
+    let place = |index: usize| size_of::<HandleObject>() + index * size_of::<Field>();
+    typeobj::basic_size(class) == place(own_slots.len())
+        && (0..).zip(own_slots).all(|(i, name)| typeobj::slot_offset(class, name) == Some(place(i)))
+        && typeobj::ancestors(class).iter().any(|base| has_slots_of_handle(base))
 }
 
 pub(super) fn visit(handle: &HandleObject, visitor: Visitor) -> Visited {

@@ -17,24 +17,26 @@ static WAITING: Attached<Cell<usize>> = Attached::new(Cell::new(0));
 static LOCK: Mutex<()> = Mutex::new(());
 static ENDED: Condvar = Condvar::new();
 
+/// Takes the handle out of [`RUNNING`].
+struct Running(*const HandleObject);
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = RUNNING.borrow_mut();
+        if let Some(index) = running.iter().rposition(|&(handle, _)| handle == self.0) {
+            running.remove(index);
+        }
+        if WAITING.get() > 0 {
+            // Whoever waits has taken the lock before it let go of the GIL: it cannot miss this.
+            drop(LOCK.lock().unwrap_or_else(PoisonError::into_inner));
+            ENDED.notify_all();
+        }
+    }
+}
+
 /// Runs it, unless it was cancelled meanwhile.
 pub(super) fn run(handle: &HandleObject) -> Res<()> {
     if handle.is_cancelled() {
         return Ok(());
-    }
-    struct Running(*const HandleObject);
-    impl Drop for Running {
-        fn drop(&mut self) {
-            let mut running = RUNNING.borrow_mut();
-            if let Some(index) = running.iter().rposition(|&(handle, _)| handle == self.0) {
-                running.remove(index);
-            }
-            if WAITING.get() > 0 {
-                // Whoever waits has taken the lock before it let go of the GIL: it cannot miss this.
-                drop(LOCK.lock().unwrap_or_else(PoisonError::into_inner));
-                ENDED.notify_all();
-            }
-        }
     }
     RUNNING.borrow_mut().push((handle, Thread::current()));
     let _running = Running(handle);

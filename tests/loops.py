@@ -10,7 +10,8 @@ import selectors
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-from impls import SELECTORS, plain, run_fresh
+import impls
+from impls import SELECTORS, plain
 
 #: What a fresh interpreter runs first. All of them define `new_loop`, and `run`, which is asyncio.run on such a loop.
 _RUN = """
@@ -30,7 +31,12 @@ _PRELUDES = {
     "def new_loop(): return rasyncio.EventLoop(selectors.SelectSelector())",
 }
 ENGINES = tuple(_PRELUDES)
-SELECTORS.update({name: f"{prelude}{_RUN}" for name, prelude in _PRELUDES.items()})
+SELECTORS.update({f"loop {name}": f"{prelude}{_RUN}" for name, prelude in _PRELUDES.items()})
+
+
+def run_fresh(name: str, body: str | Callable[..., object], *args: object, **options: Any) -> str:
+    """`impls.run_fresh`; for an engine with `new_loop` and `run`."""
+    return impls.run_fresh(f"loop {name}" if name in ENGINES else name, body, *args, **options)
 
 
 class Engine:

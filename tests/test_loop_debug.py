@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from impls import run_fresh
-from loops import Engine, Say, same_as_stock, tried, turn
+from loops import Engine, Say, run_fresh, same_as_stock, tried, turn
 
 
 async def value(result: object = None) -> object:

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from impls import run_fresh
-from loops import ENGINES, Engine, Say, same_as_stock, turn
+from loops import ENGINES, Engine, Say, run_fresh, same_as_stock, turn
 
 OURS = [name for name in ENGINES if name != "stock"]
 

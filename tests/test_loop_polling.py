@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from impls import run_fresh
-from loops import Engine, Say, same_as_stock, turn
+from loops import Engine, Say, run_fresh, same_as_stock, turn
 
 # --- the bound: one millisecond, while something re-schedules itself for ever
 

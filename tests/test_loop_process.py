@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from impls import MINOR, SELECTORS, run_fresh
-from loops import Engine, Say, same_as_stock, tried
+from impls import MINOR, SELECTORS
+from loops import Engine, Say, run_fresh, same_as_stock, tried
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as Unix has them")
 
@@ -35,7 +35,7 @@ def native():
 
 def interrupted(engine_name: str, code: str, *signals: int, pause: float = 0.1, count: int = 1) -> tuple[int, str, str]:
     """Run code; when it has printed a line, send it signals; give its exit status and what it said."""
-    program = f"{SELECTORS[engine_name]}\n{HELPERS}\n{textwrap.dedent(code)}"
+    program = f"{SELECTORS[f'loop {engine_name}']}\n{HELPERS}\n{textwrap.dedent(code)}"
     child = subprocess.Popen(
         [sys.executable, "-Xfaulthandler", "-Werror", "-c", program],
         stdout=subprocess.PIPE,
@@ -451,7 +451,7 @@ if __name__ == "__main__":
 def test_multiprocessing(engine_name: str, method: str, tmp_path: Any) -> None:
     """Workers start out of a running loop, and run loops of their own."""
     program = tmp_path / "program.py"
-    program.write_text(MULTIPROCESSING.format(prelude=SELECTORS[engine_name]))
+    program.write_text(MULTIPROCESSING.format(prelude=SELECTORS[f"loop {engine_name}"]))
     # fork in a program with threads warns, and the pool has threads
     flags = ["-Wignore::DeprecationWarning"] if method == "fork" else []
     child = subprocess.run(

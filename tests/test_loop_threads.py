@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from impls import run_fresh
-from loops import Engine, turn
+from loops import Engine, run_fresh, turn
 
 
 def threads(count: int, target: Callable[[int], None]) -> list[threading.Thread]:

@@ -90,33 +90,34 @@ def test_timed_kinds_are_related(eventloop: Any) -> None:
     assert type(later) is type(eventloop.call_at(1, callback))
 
 
-def attributes(engine: Engine, say: Say, way: str, debug: bool, arguments: tuple[Any, ...]) -> None:
+def attributes(engine: Engine, say: Say, way: str, debug: bool) -> None:
     loop = engine.new()
     loop.set_debug(debug)
-    handle = WAYS[way](loop, *arguments)
-    for moment in ("new", "cancelled"):
-        say(moment)
-        say(handle._callback is (arguments[0] if moment == "new" else None))
-        say(handle._args)
-        say(type(handle._args).__name__)
-        say(handle._cancelled)
-        say(handle.cancelled())
-        say(handle._loop is loop)
-        say(type(handle._context).__name__)
-        say(handle._context is context_of(handle))
-        say(handle._source_traceback is None)
-        if way in ("call_later", "call_at"):
-            say(handle._scheduled)
-            say(handle._when == handle.when())
-            say(type(handle.when()).__name__)
-        say(handle.cancel())
-        say(handle.cancel())
+    for name, arguments in CALLBACKS.items():
+        say(name)
+        handle = WAYS[way](loop, *arguments)
+        for moment in ("new", "cancelled"):
+            say(moment)
+            say(handle._callback is (arguments[0] if moment == "new" else None))
+            say(handle._args)
+            say(type(handle._args).__name__)
+            say(handle._cancelled)
+            say(handle.cancelled())
+            say(handle._loop is loop)
+            say(type(handle._context).__name__)
+            say(handle._context is context_of(handle))
+            say(handle._source_traceback is None)
+            if way in ("call_later", "call_at"):
+                say(handle._scheduled)
+                say(handle._when == handle.when())
+                say(type(handle.when()).__name__)
+            say(handle.cancel())
+            say(handle.cancel())
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])
-@pytest.mark.parametrize("arguments", CALLBACKS.values(), ids=CALLBACKS)
-def test_attributes(engine_name: str, way: str, debug: bool, arguments: tuple[Any, ...]) -> None:
-    same_as_stock(engine_name, attributes, way, debug, arguments)
+def test_attributes(engine_name: str, way: str, debug: bool) -> None:
+    same_as_stock(engine_name, attributes, way, debug)
 
 
 def unknown_attribute(engine: Engine, say: Say, way: str) -> None:
@@ -152,22 +153,22 @@ def test_public_names(eventloop: Any, way: str) -> None:
 # --- repr
 
 
-def reprs(engine: Engine, say: Say, way: str, debug: bool, arguments: tuple[Any, ...]) -> None:
+def reprs(engine: Engine, say: Say, way: str, debug: bool) -> None:
     loop = engine.new()
     loop.time = lambda: 5.25
     loop.set_debug(debug)
-    handle = WAYS[way](loop, *arguments)
-    say(handle)
-    say(str(handle))
-    say(f"{handle}")
-    handle.cancel()
-    say(handle)
+    for arguments in CALLBACKS.values():
+        handle = WAYS[way](loop, *arguments)
+        say(handle)
+        say(str(handle))
+        say(f"{handle}")
+        handle.cancel()
+        say(handle)
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])
-@pytest.mark.parametrize("arguments", CALLBACKS.values(), ids=CALLBACKS)
-def test_repr(engine_name: str, way: str, debug: bool, arguments: tuple[Any, ...]) -> None:
-    same_as_stock(engine_name, reprs, way, debug, arguments)
+def test_repr(engine_name: str, way: str, debug: bool) -> None:
+    same_as_stock(engine_name, reprs, way, debug)
 
 
 def repr_across_debug(engine: Engine, say: Say, way: str, first: bool, second: bool) -> None:

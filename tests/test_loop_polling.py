@@ -200,7 +200,7 @@ def test_a_lone_callback_costs_no_wait(eventloop: Any) -> None:
 # --- idle
 
 
-def switches_and_seconds(loop: Any, seconds: float = 0.3) -> tuple[int, float]:
+def switches_and_seconds(loop: Any, seconds: float = 0.2) -> tuple[int, float]:
     """How often this thread went to sleep, and how long it computed, while the loop had nothing to do."""
     loop.call_later(seconds, loop.stop)
     thread = resource.RUSAGE_THREAD
@@ -288,7 +288,7 @@ def test_idle_loop_sleeps(engine: Engine, prepare: Callable[[Any], None]) -> Non
     """It wakes up for the timer at the end, and not before; the stock loop needs one switch, or two."""
     loop = engine.new()
     prepare(loop)
-    measured = [switches_and_seconds(loop) for _ in range(3)]
+    measured = [switches_and_seconds(loop) for _ in range(2)]
     for end in getattr(loop, "kept", ()):
         if isinstance(end, socket.socket):
             loop.remove_reader(end)

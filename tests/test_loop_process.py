@@ -110,6 +110,8 @@ def test_second_ctrl_c_under_a_runner(engine_name: str) -> None:
 @pytest.mark.parametrize("doing", [name for name in DOING if name != "executor"])
 def test_ctrl_c_under_run_forever(engine_name: str, doing: str) -> None:
     """Raised out of run_forever; the loop can be used afterwards."""
+    if engine_name == "stock" and doing not in ("idle", "forever", "python"):
+        pytest.skip("raised in the stock loop's own Python code, it may lose the callback that was to run")
     code = f"""
     async def main():
         print("ready", flush=True)

@@ -29,7 +29,7 @@ pub(crate) struct Waiter {
 
 /// `callback(future)`.
 static CALLBACK: Job = Job {
-    run: |callback, future| call::call1(callback, future.expect("a callback's future")).map(drop),
+    run: |callback, future| call::call1(callback, future.unwrap_or(none())).map(drop),
     callback: |callback, future| Ok((callback.own(), future.map(Layout::own))),
     takes_several: false,
     needs_context: true,

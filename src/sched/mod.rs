@@ -62,7 +62,6 @@ pub(crate) fn call_soon(event_loop: &Object, entry: Entry) -> Res<()> {
         }
     } else if let Some(ready) = stock::ready_queue(event_loop, &entry.context) {
         let handle = handle::new(handle::Kind::Plain, event_loop, false, handle::Work::Entry(entry))?;
-        handle.show();
         return crate::sys::deque::append(&ready, handle.as_object());
     }
     call_soon_in_python(event_loop, &entry)

@@ -12,6 +12,7 @@ use std::ptr;
 
 use pyo3::ffi;
 
+use super::handle;
 use crate::asyncio::{BASE_EVENTS_GLOBALS, EVENTS_GLOBALS};
 use crate::sys::attached::Attached;
 use crate::sys::intern::{
@@ -181,6 +182,7 @@ fn try_find_facts(class: &Object) -> Res<()> {
         return Ok(());
     };
     let handle_is_plain = typeobj::is_type(&handle)
+        && handle::has_slots_of_handle(&handle)
         && defines(&handle, &HANDLE_INIT, c"Handle.__init__", events)?
         && defines(&handle, &PRIVATE_RUN, c"Handle._run", events)?;
     // The class is compared by address only, and while it is in asyncio.events's namespace, which keeps it alive.

@@ -59,6 +59,8 @@ pub(crate) const MANAGED_WEAKREF_FLAG: std::ffi::c_ulong = ffi::Py_TPFLAGS_MANAG
 pub(crate) const MANAGED_WEAKREF_FLAG: std::ffi::c_ulong = 0;
 /// `call_soon_threadsafe` makes handles of a class of their own, `_ThreadSafeHandle`.
 pub(crate) const THREAD_SAFE_HANDLES: bool = cfg!(Py_3_14);
+/// Freeing a chain of objects recurses unless their types prevent it.
+pub(crate) const DEALLOC_RECURSES: bool = !cfg!(Py_3_14);
 /// `Handle.get_context()`.
 pub(crate) const HANDLE_GET_CONTEXT: bool = cfg!(Py_3_12);
 /// A timer that is due never (its time is not a number) fails the loop when it is idle, as computing the time to wait does.

@@ -11,7 +11,7 @@ use pyo3::ffi;
 
 use super::attached::Attached;
 use super::typeobj::StaticType;
-use super::{Layout, Object, Owned, Res};
+use super::{Layout, Owned, Res};
 
 const CAPACITY: usize = 256;
 
@@ -32,36 +32,17 @@ impl Freelist {
     /// A new, tracked object of the exact type `class`, zeroed.
     #[inline]
     pub(crate) fn allocate<T: Layout>(&self, class: &StaticType<T>) -> Res<Owned<T>> {
-        let made = self.allocate_untracked(class)?;
-        // SAFETY: an object that is not tracked yet; all zeroes is a state that it can be visited in.
-        unsafe { ffi::PyObject_GC_Track(made.as_ptr().cast()) };
-        Ok(made)
-    }
-
-    /// The same, not tracked.
-    #[inline]
-    pub(crate) fn allocate_untracked<T: Layout>(&self, class: &StaticType<T>) -> Res<Owned<T>> {
         let Some(last) = self.len.get().checked_sub(1) else {
-            return Self::allocate_memory(class);
+            // SAFETY: a ready type whose instances have the layout T; allocation zeroes and tracks them.
+            return unsafe { Owned::steal_or_raised(ffi::PyType_GenericAlloc(class.as_ptr(), 0)) };
         };
         self.len.set(last);
         // SAFETY: entries below `len` are memory of dead objects of this type, cleared and untracked.
         unsafe {
             let memory = self.items[last].get();
             ffi::PyObject_Init(memory, class.as_ptr());
+            ffi::PyObject_GC_Track(memory.cast());
             Ok(Owned::steal(memory))
-        }
-    }
-
-    fn allocate_memory<T: Layout>(class: &StaticType<T>) -> Res<Owned<T>> {
-        // SAFETY: a ready GC type whose instances begin with the layout T and are as long as it says; what is behind
-        // the head is zeroed before anyone sees it.
-        unsafe {
-            let made = Owned::<T>::steal_or_raised(ffi::PyObject_GC_New(class.as_ptr()))?;
-            let size = usize::try_from((*class.as_ptr()).tp_basicsize).unwrap_or(0);
-            let head = size_of::<Object>();
-            made.as_ptr().cast::<u8>().add(head).write_bytes(0, size - head);
-            Ok(made)
         }
     }
 

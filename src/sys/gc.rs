@@ -49,28 +49,6 @@ pub(crate) fn untrack<T: Layout>(object: &T) {
     unsafe { ffi::PyObject_GC_UnTrack(object.as_ptr().cast()) }
 }
 
-/// Begins tracking an object that is not tracked.
-pub(crate) fn track<T: Layout>(object: &T) {
-    if !is_tracked(object) {
-        // SAFETY: an object of a GC type, with all of its fields in order at any time.
-        unsafe { ffi::PyObject_GC_Track(object.as_ptr().cast()) }
-    }
-}
-
-/// Does the collector know the object?
-#[inline]
-pub(crate) fn is_tracked<T: Layout>(object: &T) -> bool {
-    // SAFETY: an object of a GC type.
-    unsafe { ffi::PyObject_GC_IsTracked(object.as_ptr()) != 0 }
-}
-
-/// Is there another reference than the caller's?
-#[inline]
-pub(crate) fn is_shared<T: Layout>(object: &T) -> bool {
-    // SAFETY: a live object.
-    unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
-}
-
 /// Has its finaliser run?
 pub(crate) fn is_finalized<T: Layout>(object: &T) -> bool {
     // SAFETY: an object of a GC type.

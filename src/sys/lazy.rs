@@ -3,10 +3,13 @@
 //! Never earlier: `import asyncio` imports our module half-way through, and whatever we import then would see an
 //! asyncio that is not complete.
 
+use std::ffi::CString;
+
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::{Layout, Object, Res, py};
+use super::{Layout, Object, Owned, Res, py};
 
 /// `module.name`, imported once.
 pub(crate) struct Lazy {
@@ -31,7 +34,15 @@ impl Lazy {
     /// The import runs before the lock is taken: it may come back here, or wait for another thread that does.
     #[cold]
     fn import(&self) -> Res<&Py<PyAny>> {
-        let value = py().import(self.module)?.getattr(self.name)?.unbind();
+        // Not by PyO3, whose first exception takes a lock that its second, at the recursion limit, waits for.
+        let name = |text: &str| CString::new(text).expect("a name without NUL");
+        let (module, attribute) = (name(self.module), name(self.name));
+        // SAFETY: NUL-terminated names; both functions return new references, or NULL with the exception set.
+        let value: Owned = unsafe {
+            let module = Owned::<Object>::steal_or_raised(ffi::PyImport_ImportModule(module.as_ptr()))?;
+            Owned::steal_or_raised(ffi::PyObject_GetAttrString(module.as_ptr(), attribute.as_ptr()))?
+        };
+        let value = to_py(&value).unbind();
         Ok(self.value.get_or_init(py(), || value))
     }
 }
@@ -44,7 +55,7 @@ impl Once {
         Once(PyOnceLock::new())
     }
 
-    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Res<super::Owned>) -> Res<&Object> {
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Res<Owned>) -> Res<&Object> {
         let value = if let Some(value) = self.0.get(py()) {
             value
         } else {

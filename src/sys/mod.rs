@@ -34,6 +34,7 @@ pub(crate) mod object;
 pub(crate) mod per_thread;
 pub(crate) mod slots;
 pub(crate) mod threads;
+pub(crate) mod trash;
 pub(crate) mod typeobj;
 
 pub(crate) use error::{Raised, Res};

@@ -57,6 +57,12 @@ impl<T: Layout> StaticType<T> {
         self.is_instance(object).then(|| unsafe { object.cast() })
     }
 
+    /// [`StaticType::downcast`] of what can be something else only if somebody has meddled: `TypeError` then.
+    #[inline]
+    pub(crate) fn require<'a>(&self, object: &'a Object) -> Res<&'a T> {
+        self.downcast(object).ok_or_else(|| unexpected(object))
+    }
+
     /// [`StaticType::downcast`] of what cannot be anything else.
     #[inline]
     pub(crate) fn expect<'a>(&self, object: &'a Object) -> &'a T {
@@ -300,6 +306,12 @@ pub(crate) fn type_type() -> &'static Object {
 pub(crate) fn is_type(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyType_Check(object.as_ptr()) != 0 }
+}
+
+#[cold]
+pub(crate) fn unexpected(object: &Object) -> super::Raised {
+    use super::error::{Builtin, raise_format};
+    raise_format(Builtin::TypeError.class(), c"an event loop's handle was changed: it has %R", &[object])
 }
 
 /// Is the class the type or a subclass of it?

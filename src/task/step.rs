@@ -30,7 +30,7 @@ impl Stepped {
 
 /// A step as work for a loop: of the target, a task; the argument is an exception to throw into its coroutine.
 static STEP: Job = Job {
-    run: |task, exception| step(TYPE.expect(task), exception.map(Layout::own)).map(drop),
+    run: |task, exception| step(TYPE.require(task)?, exception.map(Layout::own)).map(drop),
     callback: |task, exception| Ok((step_wrapper::new(task, exception)?, None)),
     takes_several: false,
     needs_context: true,

@@ -4,6 +4,7 @@ use crate::future::{self, Outcome, WaiterJob};
 use crate::sched::Job;
 use crate::sys::error::fetch;
 use crate::sys::intern::RESULT;
+use crate::sys::object::none;
 use crate::sys::slots::one;
 use crate::sys::typeobj::StaticMethod;
 use crate::sys::{Layout, Object, Owned, Res, call};
@@ -14,8 +15,8 @@ use super::{TYPE, TaskObject, as_exact_future, as_native_future};
 /// A task as the waiter of a future.
 pub(super) static WAKE_UP: WaiterJob = WaiterJob {
     job: Job {
-        run: |task, future| wake_up(TYPE.expect(task), future.expect("the future that is done")).map(drop),
-        callback: |task, future| Ok((callable(TYPE.expect(task))?, future.map(Layout::own))),
+        run: |task, future| wake_up(TYPE.require(task)?, future.unwrap_or(none())).map(drop),
+        callback: |task, future| Ok((callable(TYPE.require(task)?)?, future.map(Layout::own))),
         takes_several: false,
         needs_context: true,
     },

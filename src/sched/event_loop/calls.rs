@@ -149,6 +149,7 @@ pub(super) fn call_at(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned>
     if when.is_none() {
         return Err(raise(Builtin::TypeError.class(), c"when cannot be None"));
     }
+    check_closed(core)?;
     call_at_object(core, when, callback, rest, context)
 }
 
@@ -196,7 +197,6 @@ pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arg
     check_closed(core)?;
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core.as_object())?, work)?;
-    handle.show();
     if let Some(before) = core.files.add(&poller, fd, direction, handle.clone())? {
         handle::cancel(&before)?;
     }

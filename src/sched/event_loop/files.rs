@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use std::rc::Rc;
 
 use crate::io::{Event, Interest, Poller};
-use crate::sys::error::{Builtin, raise, raise_format, raise_os_error};
+use crate::sys::error::{Builtin, raise, raise_format, raise_os_error, raised_is};
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Lazy;
 use crate::sys::{Layout, Object, Owned, Res, call, containers};
@@ -172,6 +172,7 @@ impl Files {
         } else {
             match call::call1(FILENO.get()?, object) {
                 Ok(fd) => fd,
+                Err(raised) if !raised_is(Builtin::ValueError.class()) => return Err(raised),
                 Err(raised) => {
                     let known = self.registered_by(object).ok_or(raised)?;
                     crate::sys::error::clear();

@@ -18,7 +18,7 @@ use super::object::{LoopObject, TYPE, clear, dealloc, new, visit};
 use super::poll::wake_up;
 use super::ready::{Ready, as_handle};
 use super::recognise::set_attribute;
-use super::run::{is_cancelled, run_once, run_until_stopped, shown};
+use super::run::{is_cancelled, run_once, run_until_stopped};
 
 fn add_reader(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     add_file(core, Direction::Read, &ADD_READER, arguments)
@@ -189,8 +189,8 @@ fn ready_handles(core: &LoopObject) -> Res<Owned> {
 
 fn pop_ready(core: &LoopObject) -> Res<Owned> {
     match core.ready.pop() {
-        Some(Ready::Entry(entry)) => as_handle(core.as_object(), entry).map(shown),
-        Some(Ready::Handle(handle)) => Ok(shown(handle)),
+        Some(Ready::Entry(entry)) => as_handle(core.as_object(), entry).map(Owned::into_object),
+        Some(Ready::Handle(handle)) => Ok(handle.into_object()),
         Some(Ready::Foreign(object)) => Ok(object),
         None => Err(raise(Builtin::IndexError.class(), c"pop from an empty deque")),
     }

@@ -50,11 +50,7 @@ impl ReadyQueue {
     }
 
     pub(super) fn clear(&self) {
-        for ready in self.0.take() {
-            if let Ready::Handle(handle) = ready {
-                handle.release();
-            }
-        }
+        drop(self.0.take());
     }
 
     /// What is queued, as handles; entries become handles for good, so that who looks twice sees the same.
@@ -90,7 +86,7 @@ impl ReadyQueue {
         for ready in self.0.borrow().iter() {
             match ready {
                 Ready::Entry(entry) => entry.visit(visitor)?,
-                Ready::Handle(handle) => handle.visit_as_part(visitor)?,
+                Ready::Handle(handle) => visitor.address(handle.as_ptr())?,
                 Ready::Foreign(object) => visitor.address(object.as_ptr())?,
             }
         }

@@ -69,8 +69,11 @@ fn run(core: &LoopObject, ready: Ready) -> Res<()> {
     match ready {
         Ready::Entry(entry) if !core.debug_is_on.get() => run_entry(core, entry),
         Ready::Handle(handle) if !core.debug_is_on.get() => {
-            handle.release();
-            if handle.is_cancelled() { Ok(()) } else { handle::run(&handle) }
+            if handle.is_cancelled() {
+                Ok(())
+            } else {
+                handle::run(&handle)
+            }
         }
         ready => run_slowly(core, ready),
     }
@@ -94,8 +97,8 @@ fn report(core: &LoopObject, entry: Entry, raised: Raised) -> Res<()> {
 #[cold]
 fn run_slowly(core: &LoopObject, ready: Ready) -> Res<()> {
     let handle: Owned = match ready {
-        Ready::Entry(entry) => shown(as_handle(core.as_object(), entry)?),
-        Ready::Handle(handle) => shown(handle),
+        Ready::Entry(entry) => as_handle(core.as_object(), entry)?.into_object(),
+        Ready::Handle(handle) => handle.into_object(),
         Ready::Foreign(object) => object,
     };
     if is_cancelled(&handle)? {
@@ -105,12 +108,6 @@ fn run_slowly(core: &LoopObject, ready: Ready) -> Res<()> {
         return call::call_method(&RUN_IN_DEBUG_MODE, &[core.as_object(), &*handle], None).map(drop);
     }
     call::call_method(&PRIVATE_RUN, &[&*handle], None).map(drop)
-}
-
-/// The handle, for others to hold.
-pub(super) fn shown(handle: Owned<HandleObject>) -> Owned {
-    handle.show();
-    handle.into_object()
 }
 
 /// `handle._cancelled`, of any object.

@@ -122,9 +122,7 @@ impl TimerHeap {
         }
         while self.timers.borrow().peek().is_some_and(|timer| timer.handle.is_cancelled()) {
             self.cancelled.set(self.cancelled.get() - 1);
-            if let Some(handle) = self.pop() {
-                handle.release();
-            }
+            drop(self.pop());
         }
     }
 
@@ -137,14 +135,11 @@ impl TimerHeap {
         self.cancelled.set(0);
         for timer in swept {
             timer.handle.set_scheduled(false);
-            timer.handle.release();
         }
     }
 
     pub(super) fn clear(&self) {
-        for timer in self.timers.take() {
-            timer.handle.release();
-        }
+        drop(self.timers.take());
     }
 
     /// The handles in the order of the heap, as `loop._scheduled` shows them.
@@ -154,7 +149,7 @@ impl TimerHeap {
 
     pub(super) fn visit(&self, visitor: Visitor) -> Visited {
         for timer in self.timers.borrow().iter() {
-            timer.handle.visit_as_part(visitor)?;
+            visitor.address(timer.handle.as_ptr())?;
         }
         Visited::Continue(())
     }

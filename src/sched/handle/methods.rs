@@ -83,7 +83,7 @@ fn set_context(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
 /// `handle.cancel()`
 pub(crate) fn cancel(handle: &HandleObject) -> Res<()> {
     if handle.is_thread_safe() {
-        thread_safe::wait(handle);
+        thread_safe::wait(handle)?;
     }
     if handle.is_cancelled() {
         return Ok(());
@@ -108,11 +108,11 @@ pub(crate) fn cancel(handle: &HandleObject) -> Res<()> {
     Ok(())
 }
 
-fn cancelled(handle: &HandleObject) -> Owned {
+fn cancelled(handle: &HandleObject) -> Res<Owned> {
     if handle.is_thread_safe() {
-        thread_safe::wait(handle);
+        thread_safe::wait(handle)?;
     }
-    handle.cancelled.get_or_none()
+    Ok(handle.cancelled.get_or_none())
 }
 
 /// Makes the type for the kind, on asyncio's class.

@@ -10,13 +10,14 @@ use pyo3::ffi;
 use crate::asyncio::{self, EVENTS_GLOBALS};
 use crate::sys::error::{Builtin, guard, raise};
 use crate::sys::freelist::Freelist;
-use crate::sys::gc::{Visited, Visitor, is_shared, is_tracked, track, untrack};
+use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::instance::clear_weakrefs;
 use crate::sys::intern::{
     ARGS, CALLBACK, CANCELLED_FLAG, HANDLE_CLASS, LOCK, Name, PRIVATE_CONTEXT, PRIVATE_LOOP, PRIVATE_REPR,
     PRIVATE_SOURCE_TRACEBACK, SCHEDULED_FLAG, THREAD_SAFE_HANDLE_CLASS, TIMER_HANDLE_CLASS, WHEN,
 };
 use crate::sys::object::{boolean, none};
+use crate::sys::trash;
 use crate::sys::typeobj::{self, StaticType};
 use crate::sys::{Field, Layout, Object, Owned, Res, call, compat, containers, context};
 
@@ -149,7 +150,7 @@ static CALL_WITH_ONE: Job = Job {
     needs_context: true,
 };
 
-/// A handle for the work. The collector does not know it: whoever lets others hold it, calls [`HandleObject::show`].
+/// A handle for the work, not of a timer.
 pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) -> Res<Owned<HandleObject>> {
     let handle = allocate(kind)?;
     match work {
@@ -303,25 +304,6 @@ impl HandleObject {
         self.callback.set(none().own());
         self.arguments.set(none().own());
     }
-
-    /// Shows the handle to the collector.
-    pub(crate) fn show(&self) {
-        track(self);
-    }
-
-    /// The loop is about to let go of the handle: from now on the collector must see it, if anybody else holds it. As
-    /// long as only the loop does, the loop shows what is in it ([`HandleObject::visit_as_part`]).
-    #[inline]
-    pub(crate) fn release(&self) {
-        if is_shared(self) {
-            track(self);
-        }
-    }
-
-    /// Visits a handle in a container of a loop: what it refers to, if it is a part of the loop and nobody else's.
-    pub(crate) fn visit_as_part(&self, visitor: Visitor) -> Visited {
-        if is_shared(self) || is_tracked(self) { visitor.address(self.as_ptr()) } else { visit_fields(self, visitor) }
-    }
 }
 
 /// The object as a handle of ours.
@@ -336,7 +318,7 @@ fn allocate(kind: Kind) -> Res<Owned<HandleObject>> {
     if class.class.as_ptr().is_null() {
         make(kind)?;
     }
-    class.freelist.allocate_untracked(&class.class)
+    class.freelist.allocate(&class.class)
 }
 
 #[cold]
@@ -360,8 +342,9 @@ fn original(name: &Name, is_it: impl Fn(&Object) -> bool) -> Res<Owned> {
     typeobj::ancestors(&found).into_iter().find(|class| is_it(class)).ok_or_else(unknown)
 }
 
-/// Are the slots of `asyncio.Handle` where the struct has them? Whoever builds a Python that has others is told.
-fn has_slots_of_handle(class: &Object) -> bool {
+/// Is it `asyncio.Handle` itself, with its slots where the struct has them? Whoever builds a Python that has others is
+/// told.
+pub(crate) fn has_slots_of_handle(class: &Object) -> bool {
     let slots: [&Name; SLOTS] =
         [&ARGS, &CALLBACK, &CANCELLED_FLAG, &PRIVATE_CONTEXT, &PRIVATE_LOOP, &PRIVATE_REPR, &PRIVATE_SOURCE_TRACEBACK];
     let place = |index: usize| offset_of!(HandleObject, arguments) + index * size_of::<Field>();
@@ -379,10 +362,6 @@ fn has_own_slots(class: &Object, own_slots: &[&Name]) -> bool {
 
 pub(super) fn visit(handle: &HandleObject, visitor: Visitor) -> Visited {
     visitor.class_of(&handle.head)?;
-    visit_fields(handle, visitor)
-}
-
-fn visit_fields(handle: &HandleObject, visitor: Visitor) -> Visited {
     for field in base_fields(handle).into_iter().chain(own_fields(handle)) {
         visitor.field(field)?;
     }
@@ -420,6 +399,8 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             let handle = HandleObject::from_ptr(object);
             untrack(handle);
             clear_weakrefs(handle);
+            trash::clear(&handle.callback);
+            trash::clear(&handle.arguments);
             clear(handle);
             let class =
                 [&TIMER, &THREAD_SAFE].into_iter().find(|class| class.class.is_exact(&handle.head)).unwrap_or(&PLAIN);

@@ -61,7 +61,6 @@ pub(crate) fn report(handle: &HandleObject, raised: Raised) -> Res<()> {
     if is_exit(&exception) {
         return Err(restore(exception));
     }
-    handle.show();
     handling(&exception, || {
         let Some(event_loop) = handle.event_loop.get() else {
             return Ok(());

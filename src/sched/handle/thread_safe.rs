@@ -3,10 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::sys::Res;
 use crate::sys::attached::Attached;
-use crate::sys::threads::{Thread, detached};
+use crate::sys::threads::{Thread, check_signals, detached};
 
 use super::object::HandleObject;
 use super::run::run_now;
@@ -16,6 +17,8 @@ static RUNNING: Attached<RefCell<Vec<(*const HandleObject, Thread)>>> = Attached
 static WAITING: Attached<Cell<usize>> = Attached::new(Cell::new(0));
 static LOCK: Mutex<()> = Mutex::new(());
 static ENDED: Condvar = Condvar::new();
+/// A signal does not end the wait: it is looked for.
+const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(20);
 
 /// Takes the handle out of [`RUNNING`].
 struct Running(*const HandleObject);
@@ -44,13 +47,15 @@ pub(super) fn run(handle: &HandleObject) -> Res<()> {
 }
 
 /// Waits until no other thread runs the handle.
-pub(super) fn wait(handle: &HandleObject) {
+pub(super) fn wait(handle: &HandleObject) -> Res<()> {
     while is_run_elsewhere(handle) {
         WAITING.set(WAITING.get() + 1);
         let lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        detached(|| drop(ENDED.wait(lock).unwrap_or_else(PoisonError::into_inner)));
+        detached(|| drop(ENDED.wait_timeout(lock, LOOK_FOR_SIGNALS).unwrap_or_else(PoisonError::into_inner)));
         WAITING.set(WAITING.get() - 1);
+        check_signals()?;
     }
+    Ok(())
 }
 
 fn is_run_elsewhere(handle: &HandleObject) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! Asked at every call, so that a subclass that overrides `call_soon`, a mock on an instance or a patched class get
 //! what they would get from asyncio. The answer about a class is kept for as long as its version tag says that neither
-//! it nor a base has changed; about an instance, setting one of the names as an attribute is remembered for good.
+//! it nor a base has changed; about an instance, setting one of the names as an attribute is remembered for good. (What
+//! is put into `loop.__dict__` directly is not noticed.)
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -95,8 +96,7 @@ fn overrides_nothing(class: &Object) -> Res<bool> {
     if !typeobj::has_generic_getattr(class) {
         return Ok(false);
     }
-    // SAFETY: our own type, which is never let go.
-    let ours = unsafe { Object::from_ptr(TYPE.as_ptr().cast()) };
+    let ours = TYPE.as_object();
     for name in PASSED_OVER {
         let (found, native) = (call::getattr_optional(class, name)?, call::getattr(ours, name)?);
         let function = found.as_deref().and_then(typeobj::method_function);

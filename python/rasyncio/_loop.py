@@ -57,15 +57,18 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
 
     if TYPE_CHECKING:  # what asyncio's stubs do not tell of the base class
         _selector: Any
-        _check_closed: Callable[[], None]
-        _check_running: Callable[[], None]
-        _set_coroutine_origin_tracking: Callable[[bool], None]
-        _asyncgen_firstiter_hook: Callable[[Any], None]
-        _asyncgen_finalizer_hook: Callable[[Any], None]
-        _process_events: Callable[[Any], None]
+
+        def _check_closed(self) -> None: ...
+        def _check_running(self) -> None: ...
+        def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
+        def _asyncgen_firstiter_hook(self, agen: Any) -> None: ...
+        def _asyncgen_finalizer_hook(self, agen: Any) -> None: ...
+        def _process_events(self, event_list: Any) -> None: ...
+
         if sys.version_info >= (3, 13):
-            _run_forever_setup: Callable[[], None]
-            _run_forever_cleanup: Callable[[], None]
+
+            def _run_forever_setup(self) -> None: ...
+            def _run_forever_cleanup(self) -> None: ...
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         if selector is None:

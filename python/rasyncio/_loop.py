@@ -14,7 +14,7 @@ import selectors
 import sys
 import threading
 from asyncio import base_events, events
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ._asyncio import EventLoopCore, _adopt_event_loop_class

@@ -76,8 +76,8 @@ def description() -> str:
     return f"CPython {version()}, {platform.python_compiler()}, CONFIG_ARGS has {options}"
 
 
-def run_workload(implementation: str, name: str, warm_up: int, repetitions: int) -> None:
-    """Run a workload and measure nothing, without the cyclic garbage collector."""
+def run_workload(implementation: str, name: str, warm_up: int, repetitions: int, collect: bool = False) -> None:
+    """Run a workload and measure nothing, with or without the cyclic garbage collector."""
     loop_class = implementations.select(implementation)
     import asyncio
 
@@ -86,7 +86,8 @@ def run_workload(implementation: str, name: str, warm_up: int, repetitions: int)
     async def run(count: int) -> None:
         await workloads.WORKLOADS[name].run(count)
 
-    gc.disable()
+    if not collect:
+        gc.disable()
     with asyncio.Runner(loop_factory=loop_class) as runner:
         runner.run(run(warm_up))
         runner.run(run(repetitions))

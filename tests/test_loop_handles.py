@@ -442,6 +442,57 @@ def test_context_survives_a_cancel(eventloop: Any, way: str) -> None:
     assert context_of(handle) is context
 
 
+def test_contexts_of_handles_stay_apart(eventloop: Any, way: str) -> None:
+    """What a callback leaves in its context, keeps of it or sees of it, none of the next ones does."""
+    variable = contextvars.ContextVar("variable", default=0)
+    kept: list[Any] = []
+    seen: list[int] = []
+    whys: dict[str, Callable[[Any], object]] = {
+        "sets": lambda handle: variable.set(1),
+        "sets and keeps the token": lambda handle: kept.append(variable.set(1)),
+        "resets": lambda handle: variable.reset(variable.set(1)),
+        "resets and keeps the token": lambda handle: (kept.append(token := variable.set(1)), variable.reset(token)),
+        "looks": lambda handle: kept.append(context_of(handle)),
+        "looks from afar": lambda handle: kept.append(weakref.ref(context_of(handle))),
+        "does nothing": lambda handle: None,
+    }
+
+    def run_all() -> None:
+        for why in whys.values():
+            for _ in range(3):
+                cell: list[Any] = []
+
+                def work(why: Any = why, cell: Any = cell) -> None:
+                    seen.append(variable.get())
+                    why(cell[0])
+
+                cell.append(WAYS[way](eventloop, work))
+                cell[0]._run()
+
+    contextvars.Context().run(run_all)  # an empty one, other than that of pytest
+    assert seen == [0] * 3 * len(whys)
+    near = [thing for thing in kept if isinstance(thing, contextvars.Context)]
+    assert len(set(map(id, near))) == 3
+    assert not any(near)
+    far = [thing() for thing in kept if isinstance(thing, weakref.ref)]
+    alive = [context for context in far if context is not None]
+    assert len(set(map(id, alive))) == len(alive)
+
+
+def test_context_of_a_run_is_still_the_handles(eventloop: Any, way: str) -> None:
+    handle: Any = None
+    seen: list[Any] = []
+
+    def work() -> None:
+        seen.append(context_of(handle))
+
+    handle = contextvars.Context().run(WAYS[way], eventloop, work)
+    handle._run()
+    assert context_of(handle) is seen[0]
+    handle._run()
+    assert seen[1] is seen[0]
+
+
 # --- weak references, copies, cycles
 
 

@@ -524,3 +524,29 @@ def test_reference_counts_of_arguments(eventloop: Any, way: str) -> None:
     eventloop.close()
     gc.collect()
     assert (sys.getrefcount(thing), sys.getrefcount(argument)) == before
+
+
+def test_memory_of_a_burst_is_given_back(engine: Engine) -> None:
+    """What many handles took is kept for the next ones, but not for ever."""
+    count = 20_000
+
+    async def main() -> bool:
+        loop = asyncio.get_running_loop()
+        for way in (loop.call_soon, loop.call_soon_threadsafe):
+            for _ in range(count):
+                way(int)
+        for _ in range(count):
+            loop.call_later(0, int)
+        await asyncio.sleep(0.01)
+        for _ in range(100):
+            if sys.getallocatedblocks() < before + 5000:
+                return True
+            await asyncio.sleep(0.1)
+        return False
+
+    async def warm_up() -> None:
+        await asyncio.sleep(0.01)
+
+    engine.run(warm_up())
+    before = sys.getallocatedblocks()
+    assert engine.run(main())

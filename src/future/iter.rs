@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use pyo3::ffi;
 
 use crate::sys::error::{self, Builtin, guard, is_exception, is_exception_class, raise, restore};
-use crate::sys::freelist::Freelist;
+use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::iter::{Sent, raise_stop_iteration};
 use crate::sys::object::none;
@@ -31,7 +31,7 @@ struct IteratorObject {
 unsafe impl Layout for IteratorObject {}
 
 static TYPE: StaticType<IteratorObject> = StaticType::new();
-static FREELIST: Freelist = Freelist::new();
+static FREELIST: Freelist = Freelist::new(freelist::FEW);
 
 /// `future.__await__()`
 #[inline]

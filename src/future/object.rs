@@ -11,7 +11,7 @@ use crate::sched;
 use crate::state::thread;
 use crate::sys::error::{Builtin, guard, raise, raise_format};
 use crate::sys::field::ObjectOrStatic;
-use crate::sys::freelist::Freelist;
+use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::instance::{Instance, clear_weakrefs};
 use crate::sys::typeobj::StaticType;
@@ -69,7 +69,7 @@ pub(super) const LOG_TRACEBACK: u8 = 1;
 pub(super) const BLOCKING: u8 = 2;
 
 pub(crate) static TYPE: StaticType<FutureObject> = StaticType::new();
-static FREELIST: Freelist = Freelist::new();
+static FREELIST: Freelist = Freelist::new(freelist::FEW);
 
 // Where CPython 3.14's `.AsyncioDebug` section says that things are.
 const _: () = assert!(std::mem::offset_of!(FutureObject, awaited_by) == 96);

@@ -30,6 +30,13 @@ impl Moment {
         Moment(count)
     }
 
+    /// Has about a second passed since the other moment? (As roughly as below.)
+    #[inline]
+    pub(crate) fn is_about_a_second_after(self, other: Moment) -> bool {
+        const ABOUT_A_SECOND: u64 = if cfg!(target_arch = "x86_64") { 2_500_000_000 } else { 1_000_000_000 };
+        self.0.wrapping_sub(other.0) > ABOUT_A_SECOND
+    }
+
     /// Have about 40 µs passed since the other moment? (The counter's rate is near the processor's nominal one: with 1
     /// to 6 GHz it is 17 to 100 µs. A jump of the counter, back or forth, counts as yes.)
     #[inline]

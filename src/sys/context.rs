@@ -2,7 +2,8 @@
 
 use pyo3::ffi;
 
-use super::{Layout, Object, Owned, Raised, Res};
+use super::attached::Attached;
+use super::{Field, Layout, Object, Owned, Raised, Res};
 
 /// A copy of the current context.
 pub(crate) fn copy_current() -> Res<Owned> {
@@ -14,6 +15,23 @@ pub(crate) fn copy_current() -> Res<Owned> {
 pub(crate) fn new() -> Res<Owned> {
     // SAFETY: no precondition but attachment.
     unsafe { Owned::steal_or_raised(ffi::PyContext_New()) }
+}
+
+/// One empty context that nobody refers to, not even a token.
+static SPARE: Attached<Field> = Attached::new(Field::unset());
+
+/// An empty context, perhaps one that was handed to [`keep_if_empty`].
+#[inline]
+pub(crate) fn empty() -> Res<Owned> {
+    SPARE.take().map_or_else(new, Ok)
+}
+
+/// Keeps a context for [`empty`], if it cannot be told from a new one.
+#[inline]
+pub(crate) fn keep_if_empty(context: Owned) {
+    if context.is_only_reference() && is_empty(&context) {
+        SPARE.set(context);
+    }
 }
 
 /// Does the context give no variable a value?

@@ -15,6 +15,10 @@ use super::{Layout, Object, Owned};
 pub(crate) struct Field<T: Layout = Object>(Cell<*mut ffi::PyObject>, PhantomData<T>);
 
 impl<T: Layout> Field<T> {
+    pub(crate) const fn unset() -> Self {
+        Field(Cell::new(ptr::null_mut()), PhantomData)
+    }
+
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
         !self.0.get().is_null()
@@ -74,7 +78,7 @@ impl<T: Layout> Field<T> {
 
 impl<T: Layout> Default for Field<T> {
     fn default() -> Self {
-        Field(Cell::new(ptr::null_mut()), PhantomData)
+        Field::unset()
     }
 }
 

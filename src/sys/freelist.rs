@@ -3,8 +3,10 @@
 //! An object goes in when its deallocator has cleared it: all fields not set, no weak references, no attributes, not
 //! tracked, never finalised (the collector's mark of that cannot be taken back). It comes out as `tp_alloc` would have
 //! made it. Only objects of the exact type qualify; a subclass may have another size.
+//!
+//! Besides the allocator's time this saves collections: the collector counts what is allocated, not what is used again.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ptr;
 
 use pyo3::ffi;
@@ -13,33 +15,35 @@ use super::attached::Attached;
 use super::typeobj::StaticType;
 use super::{Layout, Owned, Res};
 
-const CAPACITY: usize = 256;
+/// How many objects are worth keeping in any case.
+pub(crate) const FEW: usize = 256;
 
-/// The memory of up to 256 objects of one type.
-pub(crate) struct Freelist {
-    items: Attached<[Cell<*mut ffi::PyObject>; CAPACITY]>,
-    len: Attached<Cell<usize>>,
+/// The memory of dead objects of one type.
+pub(crate) struct Freelist(Attached<List>);
+
+struct List {
+    /// No Python code runs while it is borrowed.
+    items: RefCell<Vec<*mut ffi::PyObject>>,
+    /// The least length since the last `trim`: so many were of no use.
+    lowest: Cell<usize>,
+    limit: usize,
 }
 
 impl Freelist {
-    pub(crate) const fn new() -> Self {
-        Freelist {
-            items: Attached::new([const { Cell::new(ptr::null_mut()) }; CAPACITY]),
-            len: Attached::new(Cell::new(0)),
-        }
+    /// Of up to `limit` objects. One with a limit of more than [`FEW`] has to be trimmed now and then.
+    pub(crate) const fn new(limit: usize) -> Self {
+        Freelist(Attached::new(List { items: RefCell::new(Vec::new()), lowest: Cell::new(0), limit }))
     }
 
     /// A new, tracked object of the exact type `class`, zeroed.
     #[inline]
     pub(crate) fn allocate<T: Layout>(&self, class: &StaticType<T>) -> Res<Owned<T>> {
-        let Some(last) = self.len.get().checked_sub(1) else {
+        let Some(memory) = self.pop() else {
             // SAFETY: a ready type whose instances have the layout T; allocation zeroes and tracks them.
             return unsafe { Owned::steal_or_raised(ffi::PyType_GenericAlloc(class.as_ptr(), 0)) };
         };
-        self.len.set(last);
-        // SAFETY: entries below `len` are memory of dead objects of this type, cleared and untracked.
+        // SAFETY: memory of a dead object of this type, cleared and untracked.
         unsafe {
-            let memory = self.items[last].get();
             ffi::PyObject_Init(memory, class.as_ptr());
             ffi::PyObject_GC_Track(memory.cast());
             Ok(Owned::steal(memory))
@@ -56,14 +60,48 @@ impl Freelist {
         // that the instance had to it.
         unsafe {
             let actual = ffi::Py_TYPE(object);
-            let len = self.len.get();
-            if len < CAPACITY && ptr::eq(actual, class.as_ptr()) && ffi::PyObject_GC_IsFinalized(object) == 0 {
-                self.items[len].set(object);
-                self.len.set(len + 1);
-            } else if let Some(free) = (*actual).tp_free {
-                free(object.cast());
+            let fits = ptr::eq(actual, class.as_ptr()) && ffi::PyObject_GC_IsFinalized(object) == 0;
+            if !(fits && self.push(object)) {
+                if let Some(free) = (*actual).tp_free {
+                    free(object.cast());
+                }
             }
             ffi::Py_DECREF(actual.cast());
         }
+    }
+
+    /// Frees what was of no use since it was called last, but for a few. Runs no Python code.
+    pub(crate) fn trim(&self) {
+        for _ in FEW..self.0.lowest.get() {
+            let Some(memory) = self.pop() else { break };
+            // SAFETY: memory of a dead object whose type is one of our static references, so still there.
+            unsafe {
+                if let Some(free) = (*ffi::Py_TYPE(memory)).tp_free {
+                    free(memory.cast());
+                }
+            }
+        }
+        let mut items = self.0.items.borrow_mut();
+        items.shrink_to(FEW);
+        self.0.lowest.set(items.len());
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<*mut ffi::PyObject> {
+        let mut items = self.0.items.borrow_mut();
+        let memory = items.pop()?;
+        self.0.lowest.set(self.0.lowest.get().min(items.len()));
+        Some(memory)
+    }
+
+    /// Keeps it, if there is room.
+    #[inline]
+    fn push(&self, memory: *mut ffi::PyObject) -> bool {
+        let mut items = self.0.items.borrow_mut();
+        let has_room = items.len() < self.0.limit;
+        if has_room {
+            items.push(memory);
+        }
+        has_room
     }
 }

@@ -41,6 +41,13 @@ pub(crate) unsafe trait Layout: Sized {
         }
     }
 
+    /// Does nobody else hold a reference?
+    #[inline]
+    fn is_only_reference(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::Py_REFCNT(self.as_ptr()) == 1 }
+    }
+
     /// Asks the processor to have the object's memory at hand soon.
     #[inline]
     fn prefetch(&self) {

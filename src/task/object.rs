@@ -8,7 +8,7 @@ use pyo3::ffi;
 
 use crate::future::{self, FutureObject};
 use crate::sys::error::guard;
-use crate::sys::freelist::Freelist;
+use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::intern::TASK;
 use crate::sys::list::{Linked, List, Node};
@@ -45,7 +45,7 @@ const MUST_CANCEL: u8 = 1;
 const LOG_DESTROY_PENDING: u8 = 2;
 
 pub(crate) static TYPE: StaticType<TaskObject> = StaticType::new();
-static FREELIST: Freelist = Freelist::new();
+static FREELIST: Freelist = Freelist::new(freelist::FEW);
 
 /// The tasks that `all_tasks()` knows. From 3.14 on a task leaves it when it is done, before that when it dies.
 pub(crate) static LIST: List<TaskObject> = List::new();

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use pyo3::ffi;
 
 use crate::sys::error::{Builtin, guard, raise};
-use crate::sys::freelist::Freelist;
+use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::slots::{call, getset, inquiry, traverse};
 use crate::sys::typeobj::{StaticType, TypeBuilder};
@@ -27,7 +27,7 @@ struct StepWrapper {
 unsafe impl Layout for StepWrapper {}
 
 static TYPE: StaticType<StepWrapper> = StaticType::new();
-static FREELIST: Freelist = Freelist::new();
+static FREELIST: Freelist = Freelist::new(freelist::FEW);
 
 pub(super) fn new(task: &Object, exception: Option<&Object>) -> Res<Owned> {
     let wrapper: Owned<StepWrapper> = FREELIST.allocate(&TYPE)?;

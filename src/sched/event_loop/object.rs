@@ -27,6 +27,8 @@ pub(crate) struct LoopObject {
     pub(super) files: Files,
     /// When the poller was asked last; not set at the beginning of a run.
     pub(super) last_poll: Cell<Option<Moment>>,
+    /// When memory that is of no use was freed last.
+    pub(super) last_tidy: Cell<Option<Moment>>,
     /// The loop's thread waits in the poller, and nobody has woken it up.
     pub(super) waiting: Cell<bool>,
     pub(super) closed: Cell<bool>,
@@ -98,6 +100,7 @@ pub(super) unsafe extern "C" fn new(
                     (&raw mut (*place).timers).write(TimerHeap::new());
                     (&raw mut (*place).files).write(Files::new());
                     (&raw mut (*place).last_poll).write(Cell::new(None));
+                    (&raw mut (*place).last_tidy).write(Cell::new(None));
                     made.debug.set(crate::sys::object::boolean(false).own());
                     made.thread_id.set(none().own());
                     made.current_handle.set(none().own());

@@ -9,6 +9,7 @@ use crate::sys::intern::{SELECT, WRITE_TO_SELF};
 use crate::sys::threads::{check_signals, detached};
 use crate::sys::{Layout, Res, call, compat, containers};
 
+use super::super::handle;
 use super::files::Direction;
 use super::object::LoopObject;
 use super::ready::Ready;
@@ -37,9 +38,20 @@ pub(super) fn poll(core: &LoopObject) -> Res<()> {
         core.last_poll.set(Some(now));
         return ask(core, Wait::No);
     }
+    tidy(core, now);
     ask(core, time_to_wait(core)?)?;
     core.last_poll.set(Some(Moment::now()));
     Ok(())
+}
+
+/// Frees memory that was of no use for a second. Runs no Python code.
+fn tidy(core: &LoopObject, now: Moment) {
+    if core.last_tidy.get().is_some_and(|last| !now.is_about_a_second_after(last)) {
+        return;
+    }
+    core.last_tidy.set(Some(now));
+    core.ready.shrink();
+    handle::trim_memory();
 }
 
 fn time_to_wait(core: &LoopObject) -> Res<Wait> {

@@ -49,6 +49,15 @@ impl ReadyQueue {
         next
     }
 
+    /// Gives back the memory of a queue that was long once.
+    pub(super) fn shrink(&self) {
+        const SHORT: usize = 1024;
+        let mut queue = self.0.borrow_mut();
+        if queue.is_empty() && queue.capacity() > SHORT {
+            queue.shrink_to(SHORT);
+        }
+    }
+
     pub(super) fn clear(&self) {
         drop(self.0.take());
     }

@@ -1,9 +1,11 @@
 //! Handles as Python code sees them.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_ulong};
 
 use pyo3::ffi;
 
+use crate::sys::attached::Attached;
 use crate::sys::intern::TIMER_HANDLE_CANCELLED;
 use crate::sys::object::{boolean, none};
 use crate::sys::slots::{getset, inquiry, noargs, not_deleted, traverse};
@@ -65,8 +67,12 @@ fn set_when(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
     handle.set_when(not_deleted(handle.as_object(), c"_when", value)?)
 }
 
+/// How often anybody has asked a handle for its context.
+pub(super) static CONTEXT_LOOKS: Attached<Cell<u64>> = Attached::new(Cell::new(0));
+
 /// `_context`; one that is not there is made when somebody asks.
-pub(super) fn get_context(handle: &HandleObject) -> Res<Owned> {
+fn get_context(handle: &HandleObject) -> Res<Owned> {
+    CONTEXT_LOOKS.set(CONTEXT_LOOKS.get() + 1);
     if let Some(context) = handle.context.get() {
         return Ok(context);
     }

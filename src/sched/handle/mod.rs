@@ -17,5 +17,5 @@ mod run;
 mod thread_safe;
 
 pub(super) use methods::cancel;
-pub(super) use object::{HandleObject, Kind, Work, downcast, has_slots_of_handle, new, new_timer};
+pub(super) use object::{HandleObject, Kind, Work, downcast, has_slots_of_handle, new, new_timer, trim_memory};
 pub(super) use run::{report, run};

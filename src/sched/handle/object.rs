@@ -90,9 +90,13 @@ pub(super) struct Class {
 
 impl Class {
     const fn new() -> Self {
-        Class { class: StaticType::new(), freelist: Freelist::new() }
+        Class { class: StaticType::new(), freelist: Freelist::new(KEPT) }
     }
 }
+
+/// How many dead handles of each kind are kept, until the loop has time to free those that it did not need. Another
+/// thread can hand in half as many before it has to give up the GIL.
+const KEPT: usize = 1 << 16;
 
 static PLAIN: Class = Class::new();
 static TIMER: Class = Class::new();
@@ -319,6 +323,13 @@ fn allocate(kind: Kind) -> Res<Owned<HandleObject>> {
         make(kind)?;
     }
     class.freelist.allocate(&class.class)
+}
+
+/// Frees memory of dead handles that was of no use since this was called last.
+pub(crate) fn trim_memory() {
+    for kind in [&PLAIN, &TIMER, &THREAD_SAFE] {
+        kind.freelist.trim();
+    }
 }
 
 #[cold]

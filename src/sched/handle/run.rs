@@ -8,7 +8,7 @@ use crate::sys::intern::{
 use crate::sys::lazy::Once;
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, compat, containers, context};
 
-use super::methods::{get_arguments, get_callback, get_context};
+use super::methods::{CONTEXT_LOOKS, get_arguments, get_callback};
 use super::object::HandleObject;
 use super::thread_safe;
 
@@ -39,9 +39,24 @@ fn call_in_context(handle: &HandleObject) -> Res<()> {
     match handle.context.get() {
         Some(its_context) if context::is_context(&its_context) => context::run(&its_context, work),
         Some(its_context) => run_in_foreign_context(handle, &its_context),
-        None if handle.needs_context() => context::run(&*get_context(handle)?, work),
+        None if handle.needs_context() => run_in_empty_context(handle, work),
         None => work(),
     }
+}
+
+/// The context is there for the run only, if nobody looks at it and nothing is left in it.
+#[inline]
+fn run_in_empty_context(handle: &HandleObject, work: impl FnOnce() -> Res<()>) -> Res<()> {
+    let empty = context::empty()?;
+    let looks = CONTEXT_LOOKS.get();
+    handle.context.set(empty.clone());
+    context::run(&empty, work)?;
+    // Who has looked may have kept a weak reference.
+    if looks == CONTEXT_LOOKS.get() && handle.context.holds(&*empty) {
+        handle.context.clear();
+        context::keep_if_empty(empty);
+    }
+    Ok(())
 }
 
 /// `context=` is not checked by anybody: whatever has a `run` will do, and the error of what has none is reported.

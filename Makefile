@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PYTHONS ?= $(PYTHON)
 ARGS ?=
+BENCH ?=
+QUICK ?=
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print(sys.version.split()[0] if sys.version_info >= (3, 11) else "")' 2>/dev/null)
 VENV := .venv
@@ -13,10 +15,15 @@ CPYTHON := $(CACHE)/cpython
 MADE := $(VENV)/.made-$(VERSION)
 TOOLS := $(VENV)/.tools-$(VERSION)
 INSTALLED := $(VENV)/.installed-$(VERSION)
+PEERS := $(VENV)/.peers-$(VERSION)
+BENCHED := build/bench
+GUARD := $(CACHE)/guard
+GUARD_PYTHON ?= $(PYTHON)
+FLOOR := benches/floor/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint build bench cpython cpython-all cpython-report uvloop-tests clean check-python check-cargo check-lint
+.PHONY: help demo test lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,16 +64,48 @@ check-lint: check-cargo
 
 lint: check-lint $(INSTALLED) $(TOOLS) ## rustfmt, clippy, ruff, mypy, and the stubs against the module
 	cargo fmt --check
+	cargo fmt --check --manifest-path $(FLOOR)
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets -- -D warnings
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --features counted-clock -- -D warnings
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --manifest-path $(FLOOR) \
+		--target-dir $(CACHE)/floor/clippy -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy benches examples
 	$(BIN)/python -m mypy.stubtest rasyncio
 
-bench: $(INSTALLED) $(TOOLS) ## the benchmarks against CPython's asyncio (ARGS=--loop ... for other loops)
-	$(BIN)/python -m pip install -q --group bench --group peers
-	$(BIN)/python benches/run.py $(ARGS)
+# What the benchmarks compare with. One that cannot be had is said, and shown as absent.
+$(PEERS): $(TOOLS)
+	$(BIN)/python benches/install_peers.py
+	@touch $@
+
+ALL_LOOPS := python,c,swap,ours,uvloop,rloop,zuvloop,blazio,floor
+
+bench: $(INSTALLED) $(PEERS) ## the benchmark: all implementations side by side (QUICK=1: a minute or two; BENCH=name: one workload)
+	$(if $(QUICK),$(BIN)/python benches/quick.py --rounds 1 --impl $(ALL_LOOPS) $(BENCH) $(ARGS),\
+		$(BIN)/python benches/run.py --impl python,c,rasyncio --loop all $(if $(BENCH),--bench $(BENCH)) $(ARGS))
+
+bench-network: $(INSTALLED) $(PEERS) ## servers and clients on all implementations
+	$(BIN)/python benches/network.py $(ARGS)
+
+bench-growth: $(INSTALLED) $(PEERS) ## how time and memory grow with the number of tasks, timers, connections
+	$(BIN)/python benches/growth.py $(ARGS)
+
+# A build of its own: its clock counts, and it has the functions' names.
+bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads on GUARD_PYTHON, fail if they have become more
+	rm -rf $(GUARD)/python && mkdir -p $(GUARD)/python
+	PYO3_PYTHON=$(shell command -v $(GUARD_PYTHON)) PYO3_BUILD_EXTENSION_MODULE=1 \
+		cargo build --release --locked -q --features counted-clock --target-dir $(GUARD)
+	cp -r python/rasyncio $(GUARD)/python
+	cp $(GUARD)/release/lib_asyncio.so $(GUARD)/python/rasyncio/_asyncio.so
+	PYTHONPATH=$(GUARD)/python $(BIN)/python benches/guard.py --python $(GUARD_PYTHON) $(ARGS)
+
+bench-report: $(INSTALLED) $(PEERS) ## all benchmarks, into benches/README.md with its charts (hours)
+	$(BIN)/python benches/run.py --impl python,c,rasyncio --loop all --json $(BENCHED) --update README.md benches/README.md $(ARGS)
+	$(BIN)/python benches/network.py --json $(BENCHED)/network.json --update benches/README.md
+	$(BIN)/python benches/growth.py --json $(BENCHED)/growth.json --update benches/README.md
+	$(BIN)/python benches/charts.py $(BENCHED)
 
 cpython: ## CPython's own asyncio tests on PYTHON, with the swap and without
 	$(MAKE) cpython-all PYTHONS='$(PYTHON)'

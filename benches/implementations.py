@@ -24,7 +24,9 @@ PEER_LOOPS = {
     "zuvloop": ("zuvloop", "EventLoop"),
     "blazio": ("blazio", "EventLoop"),
 }
-LOOPS = OWN_LOOPS | PEER_LOOPS
+# Not a loop for programs: it does nothing but drive the coroutines of a few workloads (see floor/).
+FLOOR_LOOP = {"floor": ("floor", "Loop")}
+LOOPS = OWN_LOOPS | PEER_LOOPS | FLOOR_LOOP
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,13 @@ class Implementation:
         """Whether the loop is neither asyncio's nor ours."""
         return self.loop in PEER_LOOPS
 
+    @property
+    def may_fail(self) -> bool:
+        """Whether it may be absent or unable to run a workload."""
+        return self.peer or self.loop in FLOOR_LOOP
+
     def __str__(self) -> str:
-        if self.peer:
+        if self.may_fail:
             return self.loop
         if self.module == "rasyncio":
             return "rasyncio" if self.loop == "ours" else "swap only"
@@ -50,6 +57,7 @@ class Implementation:
 BASELINE = Implementation("c", "stock")
 SWAP_ONLY = Implementation("rasyncio", "stock")
 OURS = Implementation("rasyncio", "ours")
+FLOOR = Implementation("c", "floor")
 # The names for command lines.
 IMPLEMENTATIONS = {
     "c": BASELINE,
@@ -57,6 +65,7 @@ IMPLEMENTATIONS = {
     "ours": OURS,
     "python": Implementation("python", "stock"),
     **{loop: Implementation("c", loop) for loop in PEER_LOOPS},
+    "floor": FLOOR,
 }
 
 
@@ -76,12 +85,14 @@ def select(name: str) -> Any:
         sys.modules["_asyncio"] = None  # type: ignore[assignment]  # makes `import _asyncio` fail
     import asyncio
 
-    loop_module, loop_class = LOOPS[implementation.loop]
-    factory = getattr(importlib.import_module(loop_module), loop_class)
+    module_name, loop_class = LOOPS[implementation.loop]
+    loop_module = importlib.import_module(module_name)
+    factory = getattr(loop_module, loop_class)
+    task_class = loop_module.Task if implementation == FLOOR else asyncio.Task
 
     async def verify() -> None:
         found = module_in_use(), type(asyncio.current_task()), type(asyncio.get_running_loop())
-        if found != (implementation.module, asyncio.Task, factory):
+        if found != (implementation.module, task_class, factory):
             raise RuntimeError(f"asked for {implementation.module!r} on {factory}, but asyncio runs on {found}")
 
     with asyncio.Runner(loop_factory=factory) as runner:

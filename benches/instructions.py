@@ -1,56 +1,23 @@
-"""Machine instructions per operation, counted by valgrind's callgrind: a comparison without noise.
+"""Machine instructions per operation, counted by valgrind's callgrind: a comparison with little noise.
 
-Each workload runs twice in a process of its own, with N and with 2 N operations after the same warm-up; the difference
-divided by N is what one operation costs, start and end of the interpreter being the same in both. The hash seed is
-fixed (valgrind fixes the address space) and the cyclic garbage collector is off, since a collection more or less would
-be counted as well. Instructions are not time: cache misses and mispredicted branches do not show. A loop that polls
-when some microseconds have passed does so far more often under valgrind, where everything is slow.
+How it is counted is told in callgrind.py. Instructions are not time: cache misses and mispredicted branches do not
+show. A loop that polls when some microseconds have passed does so far more often under valgrind, where everything is
+slow.
 
     python benches/instructions.py [--python PATH...] [--impl c,swap,ours] [--bench NAME...] [--keep DIR]
 """
 
 import argparse
-import os
-import re
-import subprocess
 import tempfile
 from pathlib import Path
 
+import callgrind
 import probes
 import report
 from implementations import IMPLEMENTATIONS
 from workloads import WORKLOADS
 
-WARM_UP = 300  # operations: enough for the interpreter to specialise the code, and for freelists to fill
 OPERATIONS = 1000
-TIMEOUT = 900.0
-
-
-def count(python: str, call: str, output: Path) -> int:
-    """Instructions of one whole process."""
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", *probes.command(python, call)]
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT, env=environment)
-    found = re.search(r"Collected : (\d+)", done.stderr)
-    if done.returncode or not found:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    return int(found[1])
-
-
-def per_operation(python: str, implementation: str, name: str, operations: int, keep: Path) -> float:
-    """Instructions of one operation of a workload."""
-    keep.mkdir(parents=True, exist_ok=True)
-    each = WORKLOADS[name].operations
-    repetitions, warm_up = max(1, operations // each), max(1, WARM_UP // each)
-    once, twice = (
-        count(
-            python,
-            f"run_workload({implementation!r}, {name!r}, {warm_up}, {factor * repetitions})",
-            keep / f"{name}-{implementation}-{factor}.callgrind",
-        )
-        for factor in (1, 2)
-    )
-    return (twice - once) / (repetitions * each)
 
 
 def measure(python: str, arguments: argparse.Namespace, keep: Path) -> report.Report:
@@ -61,7 +28,8 @@ def measure(python: str, arguments: argparse.Namespace, keep: Path) -> report.Re
     with report.progress() as bar:
         for name in bar.track([name for name in probes.ask(python, "workload_names()") if name in arguments.bench]):
             counts = [
-                per_operation(python, each, name, arguments.operations, keep / version) for each in arguments.impl
+                callgrind.per_operation(python, each, [name], arguments.operations, keep / version)[name].total()
+                for each in arguments.impl
             ]
             ratios = [f"{counts[0] / count:.3f}" for count in counts[1:]]
             rows.append([report.label(name), *(f"{count:.0f}" for count in counts), *ratios])

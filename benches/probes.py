@@ -43,8 +43,10 @@ def ask(python: str, call: str) -> Any:
 
 
 def why_absent(python: str, implementation: str) -> str:
-    """Why another interpreter has not got a peer's loop; nothing if it has."""
-    return ask(python, f"error_of({implementation!r})") if implementations.IMPLEMENTATIONS[implementation].peer else ""
+    """Why another interpreter has not got a loop that may be absent; nothing if it has."""
+    if not implementations.IMPLEMENTATIONS[implementation].may_fail:
+        return ""
+    return str(ask(python, f"error_of({implementation!r})"))
 
 
 def version() -> str:

@@ -1,43 +1,56 @@
-"""A quick look while working on the code: which workloads became faster or slower, in about half a minute.
+"""A quick look: all workloads of some groups, on all implementations, in a minute or two.
 
 Short processes of the implementations in turn, each of which runs all the workloads. The figure is the lowest CPU time
-of all timings, so other programs on the machine do little harm. For figures to show to anyone there is run.py.
+of a few timings, so other programs on the machine do little harm. For figures to show to anyone there is run.py.
 
-    python benches/quick.py [--python PATH] [--impl c,ours] [--rounds N] [WORKLOAD...]
+    python benches/quick.py [--python PATH] [--impl c,ours] [--group micro...] [--rounds N] [WORKLOAD...]
 """
 
 import argparse
+import math
 import sys
 
 import probes
 import report
-from workloads import WORKLOADS
+from implementations import IMPLEMENTATIONS
+from workloads import GROUPS, WORKLOADS
 
 
 def main() -> None:
     """Measure in turn, compare all with the first implementation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {' '.join(WORKLOADS)} (default: all)")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {' '.join(WORKLOADS)}")
     parser.add_argument("--python", default=sys.executable, metavar="PATH")
     report.add_implementations(parser, default="c,ours")
+    parser.add_argument("--group", nargs="+", choices=GROUPS, default=["micro"], help="if no workload is named")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each (default: %(default)s)")
     arguments = parser.parse_args()
     if unknown := set(arguments.workloads) - set(WORKLOADS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    workloads = arguments.workloads or [name for name, entry in WORKLOADS.items() if entry.group in arguments.group]
+    reasons = {name: probes.why_absent(arguments.python, name) for name in arguments.impl}
+    notes = [f"absent: {IMPLEMENTATIONS[name]}, {reason}" for name, reason in reasons.items() if reason]
+    present = [name for name, reason in reasons.items() if not reason]
     repetitions: dict[str, int] = {}  # as many for all as the first one needs
     best: dict[str, dict[str, float]] = {}
-    for _ in range(arguments.rounds):
-        for name in arguments.impl:
-            call = f"quick_figures({name!r}, {arguments.workloads!r}, {repetitions!r})"
-            for workload, (count, ns) in probes.ask(arguments.python, call).items():
-                repetitions.setdefault(workload, count)
-                row = best.setdefault(workload, {})
-                row[name] = min(ns, row.get(name, ns))
-    first, *others = arguments.impl
-    print(f"{'CPU ns':16}{first:>9}" + "".join(f"{name:>9}{f'{first}/{name}':>11}" for name in others))
-    for workload, row in best.items():
-        cells = "".join(f"{row[name]:9.0f}{row[first] / row[name]:11.2f}" for name in others)
-        print(f"{workload:16}{row[first]:9.0f}{cells}")
+    with report.progress() as progress:
+        for _ in range(arguments.rounds):
+            for name in progress.track(present, description="measuring"):
+                found = probes.ask(arguments.python, f"quick_figures({name!r}, {workloads!r}, {repetitions!r})")
+                for workload, (count, ns) in found.items():
+                    repetitions.setdefault(workload, count)
+                    row = best.setdefault(workload, {})
+                    row[name] = min(ns, row.get(name, ns))
+    first, *others = present
+    rows = [
+        [workload, *(f"{row[name]:.0f}" for name in present[:2])]
+        + ["fails" if math.isnan(row[name]) else f"{row[first] / row[name]:.2f}" for name in others]
+        for workload, row in best.items()
+    ]
+    header = ["CPU ns", *(str(IMPLEMENTATIONS[name]) for name in present[:2])]
+    header += [f"{IMPLEMENTATIONS[first]} / {IMPLEMENTATIONS[name]}" for name in others]
+    title = f"CPython {probes.ask(arguments.python, 'version()')}, the lowest of a few timings"
+    report.show([report.Report(title, header, rows, notes)])
 
 
 if __name__ == "__main__":

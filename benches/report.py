@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,8 @@ class Report:
         """The report as markdown."""
         lines = [f"#### {self.title}", ""]
         lines += ["| " + " | ".join(row) + " |" for row in (self.header, self._rulers(), *self.rows)]
-        lines += [""] + [f"* {note}" for note in self.notes]
+        if self.notes:
+            lines += ["", *(f"* {note}" for note in self.notes)]
         return "\n".join(lines) + "\n"
 
     def show(self, console: Console) -> None:
@@ -86,7 +87,7 @@ def add_clock(parser: argparse.ArgumentParser) -> None:
         "--clock",
         choices=CLOCKS,
         default="wall",
-        help="cpu: CPU time, for a machine that others use too (nothing measured here waits for anything)",
+        help="cpu: CPU time, for a machine that others use too; what a workload waits does not count then",
     )
 
 
@@ -101,20 +102,29 @@ def label(workload: str) -> str:
     return f"{workload}: {WORKLOADS[workload].operation}"
 
 
-def output(sections: Mapping[str, Sequence[Report]], arguments: argparse.Namespace) -> None:
-    """Print the reports, and put them into files if that was asked for: into each the sections that it has."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+def output(
+    sections: Mapping[str, Sequence[Report]], arguments: argparse.Namespace, hidden: Container[str] = ()
+) -> None:
+    """Print the reports, and put them into files if that was asked for: into each the sections that it has.
+
+    Hidden sections are for files only.
+    """
     markdown = {section: "\n".join(each.markdown() for each in reports) for section, reports in sections.items()}
     if arguments.markdown:
-        print("\n".join(markdown.values()))
+        print("\n".join(text for section, text in markdown.items() if section not in hidden))
     else:
-        for reports in sections.values():
-            for each in reports:
-                each.show(console)
+        show([each for section, reports in sections.items() if section not in hidden for each in reports])
     for path in arguments.update:
         found = [section for section, text in markdown.items() if replace_section(path, section, text)]
         if not found:
             raise SystemExit(f"{path} has no {' or '.join(f'<!-- {section}:start -->' for section in sections)}")
+
+
+def show(reports: Sequence[Report]) -> None:
+    """Print the reports as tables."""
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    for each in reports:
+        each.show(console)
 
 
 def replace_section(path: Path, section: str, text: str) -> bool:

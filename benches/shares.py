@@ -74,7 +74,8 @@ def measure(python: str, names: list[str], seconds: float) -> report.Report:
 def main() -> None:
     """The command line."""
     parser: argparse.ArgumentParser = report.argument_parser(__doc__)
-    parser.add_argument("--bench", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NAME")
+    micro = [name for name, entry in WORKLOADS.items() if entry.group == "micro"]
+    parser.add_argument("--bench", nargs="+", choices=WORKLOADS, default=micro, metavar="NAME")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of CPU time, each (default: %(default)s)")
     arguments = parser.parse_args()
     reports = [measure(python, arguments.bench, arguments.seconds) for python in arguments.python]

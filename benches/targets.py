@@ -33,8 +33,8 @@ TARGETS = {
 }
 
 
-def tabulate(title: str, reached: Mapping[str, Mapping[str, float]]) -> report.Report:
-    """The table: of the targets, those that were measured; by column and workload."""
+def tabulate(title: str, reached: Mapping[str, Mapping[str, float]]) -> report.Report | None:
+    """The table: of the targets, those that were measured, if any; by column and workload."""
     targets = {column: targets for column, targets in TARGETS.items() if reached.get(column)}
     rows, met, missed = [], 0, 0
     for workload in dict.fromkeys(name for column in targets for name in reached[column]):
@@ -49,6 +49,8 @@ def tabulate(title: str, reached: Mapping[str, Mapping[str, float]]) -> report.R
             row += [f"{target:g}", f"{figure:.2f}" if enough else f"{figure:.2f}, missed"]
         if any(row[1:]):
             rows.append(row)
+    if not rows:
+        return None
     header = ["workload"]
     for column in targets:
         header += [f"{column}: target", "reached"]

@@ -1,15 +1,11 @@
-"""The workloads: small asyncio programs, written on the public API only, the same code for every implementation.
-
-Each is a coroutine function of one argument, how often to repeat. ``operations`` says how many operations one
-repetition does: the unit in which every report of this directory counts.
-"""
+"""Single operations: what one await, one hand-over, one task of a group costs."""
 
 import asyncio
 import itertools
-import sys
 import threading
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
+
+from workloads import Run, enter
 
 GROUP = 100  # tasks in one gather or TaskGroup
 TASKS = 1000  # that sleep(0) side by side
@@ -23,37 +19,17 @@ WIDE_BRANCHES = 4
 WIDE_TASKS = sum(WIDE_BRANCHES**level for level in range(1, TREE_LEVELS + 1))
 LONG = 10.0  # seconds of a timeout that never comes
 
-Run = Callable[[int], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One workload: what it runs, and what one operation of it is."""
-
-    run: Run
-    operation: str
-    operations: int = 1
-    since: tuple[int, int] = (3, 11)
-
-
-WORKLOADS: dict[str, Workload] = {}
-
 
 def workload(
     name: str, *, operation: str, operations: int = 1, since: tuple[int, int] = (3, 11)
 ) -> Callable[[Run], Run]:
-    """Enter a coroutine function in WORKLOADS."""
+    """Enter what follows in WORKLOADS."""
 
-    def enter(run: Run) -> Run:
-        WORKLOADS[name] = Workload(run, operation, operations, since)
+    def decorate(run: Run) -> Run:
+        enter(name, run, group="micro", operation=operation, operations=operations, since=since)
         return run
 
-    return enter
-
-
-def available() -> dict[str, Workload]:
-    """The workloads that this Python can run."""
-    return {name: entry for name, entry in WORKLOADS.items() if sys.version_info[:2] >= entry.since}
+    return decorate
 
 
 async def noop() -> None:

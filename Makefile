@@ -97,7 +97,7 @@ bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads o
 	rm -rf $(GUARD)/python && mkdir -p $(GUARD)/python
 	PYO3_PYTHON=$(shell command -v $(GUARD_PYTHON)) PYO3_BUILD_EXTENSION_MODULE=1 \
 		cargo build --release --locked -q --features counted-clock --target-dir $(GUARD)
-	cp -r python/rasyncio $(GUARD)/python
+	cp -r python/rasyncio $(GUARD)/python && rm -f $(GUARD)/python/rasyncio/*.so
 	cp $(GUARD)/release/lib_asyncio.so $(GUARD)/python/rasyncio/_asyncio.so
 	PYTHONPATH=$(GUARD)/python $(BIN)/python benches/guard.py --python $(GUARD_PYTHON) $(ARGS)
 

@@ -89,9 +89,11 @@ def tables(
         if names:
             title = f"CPython {version}: {GROUPS[group]}"
             long.append(tabulate(title, names, columns, results, ratios))
-            short.append(summarize(title, names, results, ratios))
+            if group != "tree":  # sixteen of a kind
+                short.append(summarize(title, names, results, ratios))
     long[-1] = replace(long[-1], notes=[*notes, *failures(results)])
-    short[-1] = replace(short[-1], notes=notes)
+    if short:
+        short[-1] = replace(short[-1], notes=notes)
     return long, short
 
 

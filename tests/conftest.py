@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,15 @@ def loop(impl: Impl) -> Iterator[asyncio.AbstractEventLoop]:
 def mock() -> MockLoop:
     """A loop of four methods that runs only when it is told to."""
     return MockLoop()
+
+
+@pytest.fixture
+def no_gc() -> Iterator[None]:
+    """Only reference counts free things, and collections that the test asks for."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(params=ENGINES)

@@ -8,7 +8,7 @@ import gc
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,15 +39,6 @@ async def fails(error: BaseException) -> None:
 def quiet(task: asyncio.Task[Any]) -> asyncio.Task[Any]:
     task._log_destroy_pending = False
     return task
-
-
-@pytest.fixture
-def no_gc() -> Iterator[None]:
-    """Only reference counts free things."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 # --- by reference count

@@ -10,7 +10,7 @@ import socket
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,15 +25,6 @@ class Thing:
 
     def __call__(self, *args: object) -> None:
         """Do nothing."""
-
-
-@pytest.fixture
-def _no_gc() -> Iterator[None]:
-    """Only reference counts free things."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 async def value(result: object = None, times: int = 1) -> object:
@@ -59,7 +50,7 @@ def way(request: pytest.FixtureRequest) -> str:
 # --- by reference count
 
 
-@pytest.mark.usefixtures("_no_gc")
+@pytest.mark.usefixtures("no_gc")
 class TestByReferenceCount:
     def test_what_has_run_is_freed(self, eventloop: Any, way: str) -> None:
         if way == "call_later":

@@ -80,7 +80,7 @@ $(PEERS): $(TOOLS)
 	$(BIN)/python benches/install_peers.py
 	@touch $@
 
-ALL_LOOPS := python,c,swap,ours,uvloop,rloop,zuvloop,blazio,floor
+ALL_LOOPS := c,ours,swap,python,uvloop,rloop,zuvloop,blazio,floor
 
 bench: $(INSTALLED) $(PEERS) ## the benchmark: all implementations side by side (QUICK=1: a minute or two; BENCH=name: one workload)
 	$(if $(QUICK),$(BIN)/python benches/quick.py --rounds 1 --impl $(ALL_LOOPS) $(BENCH) $(ARGS),\

@@ -33,12 +33,13 @@ def command(python: str, call: str) -> list[str]:
     return [python, "-c", f"{code}print(json.dumps(probes.{call}))"]
 
 
-def ask(python: str, call: str) -> Any:
-    """Call one of this module's functions in another interpreter."""
+def ask(python: str, call: str, *, quiet: bool = False) -> Any:
+    """Call one of this module's functions in another interpreter. What it has to complain is shown, unless `quiet`."""
     done = subprocess.run(command(python, call), check=False, capture_output=True, text=True, timeout=ASK_TIMEOUT)
     if done.returncode:
         raise SystemExit(f"probes.{call} failed in {python}:\n{done.stderr}")
-    sys.stderr.write(done.stderr)
+    if not quiet:
+        sys.stderr.write(done.stderr)
     return json.loads(done.stdout)
 
 

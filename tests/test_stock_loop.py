@@ -120,6 +120,53 @@ def test_attributes_replaced_as_a_whole() -> None:
     assert run_with(other_dict) == (0, 3, 0)
 
 
+def test_attributes_dict_is_not_made() -> None:
+    """Python code that uses the attributes of an object is slower once somebody has asked for the object's dict."""
+
+    def has_dict(loop: Any) -> bool:
+        return any(type(each) is dict and each.get("_ready") is loop._ready for each in gc.get_objects())
+
+    async def main() -> list[bool]:
+        loop = asyncio.get_running_loop()
+        await steps()
+        before = has_dict(loop)
+        vars(loop)
+        return [before, has_dict(loop)]
+
+    assert asyncio.run(main()) == [False, True]
+
+
+def touch_dict(loop: Any) -> None:
+    vars(loop)
+
+
+def more_attributes_than_are_shared(loop: Any) -> None:
+    for number in range(40):
+        setattr(loop, f"more_{number}", number)
+
+
+def name_that_is_not_interned(loop: Any) -> None:
+    vars(loop)["".join(["call", "_soon"])] = loop.call_soon
+    del loop.call_soon
+
+
+@pytest.mark.parametrize("prepare", [touch_dict, more_attributes_than_are_shared, name_that_is_not_interned])
+def test_method_replaced_wherever_the_attributes_are(prepare: Callable[[Any], None]) -> None:
+    class Loop(asyncio.SelectorEventLoop):
+        """Its instances share names with no other loop's."""
+
+    loops = [Loop(), Loop()]
+    prepare(loops[0])
+    for loop in loops * 2:
+        with on_instance(loop, "call_soon") as count:
+            loop.run_until_complete(steps())
+        under = count.calls
+        loop.run_until_complete(steps())
+        assert (under >= 4, count.calls - under) == (True, 0)
+    for loop in loops:
+        loop.close()
+
+
 def test_ready_queue_replaced() -> None:
     @contextmanager
     def other_queue(loop: Any) -> Iterator[Count]:

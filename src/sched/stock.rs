@@ -3,8 +3,8 @@
 //! Then `loop.call_soon(callback, *args, context=context)` has one outcome, known beforehand: a handle at the end of
 //! `loop._ready`. The questions below are asked on every call, so that a subclass, a mock, a monkeypatch of a class or
 //! of an instance, and debug mode all get what they would get from CPython. Answers about classes are kept for as long
-//! as the class's version tag says that it has not changed; answers about an instance, for as long as a watcher of its
-//! dict has seen no change ([`dict_watch`]).
+//! as the class's version tag says that it has not changed; an instance is asked each time, without making the dict of
+//! its attributes ([`Values`]).
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -15,12 +15,13 @@ use pyo3::ffi;
 use super::handle;
 use crate::asyncio::{BASE_EVENTS_GLOBALS, EVENTS_GLOBALS};
 use crate::sys::attached::Attached;
+use crate::sys::instance_values::{NOWHERE, Values};
 use crate::sys::intern::{
     CALL_SOON, CHECK_CLOSED, CLOSED, DEBUG, GET_DEBUG, HANDLE_CLASS, HANDLE_INIT, IS_RUNNING, Name, PRIVATE_CALL_SOON,
     PRIVATE_RUN, READY, THREAD_ID,
 };
 use crate::sys::object::{boolean, none};
-use crate::sys::{Layout, Object, Owned, Res, call, containers, context, deque, dict_watch, error, typeobj};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, context, deque, error, typeobj};
 
 /// What is known of the loop class seen last, and of `asyncio.events.Handle`.
 struct Facts {
@@ -54,78 +55,126 @@ static FACTS: Attached<Facts> = Attached::new(Facts {
     tells_running: Cell::new(false),
 });
 
-/// What the attributes of the loop looked at last say. Good as long as they have not changed.
-struct Attributes {
-    /// `call_soon` would append to `_ready`, an exact deque.
-    appends: Cell<bool>,
-    debug: Cell<Option<bool>>,
-    running: Cell<Option<bool>>,
+/// What is asked of a loop's own attributes.
+#[derive(Clone, Copy)]
+enum Attribute {
+    Ready,
+    Debug,
+    Closed,
+    ThreadId,
+    CallSoon,
+    PrivateCallSoon,
+    CheckClosed,
+    GetDebug,
+    IsRunning,
 }
 
-static ATTRIBUTES: Attached<Attributes> =
-    Attached::new(Attributes { appends: Cell::new(false), debug: Cell::new(None), running: Cell::new(None) });
+/// Their names, in that order.
+static NAMES: [&Name; 9] =
+    [&READY, &DEBUG, &CLOSED, &THREAD_ID, &CALL_SOON, &PRIVATE_CALL_SOON, &CHECK_CLOSED, &GET_DEBUG, &IS_RUNNING];
+
+/// Where the instances of the class in `FACTS` keep them.
+struct Places {
+    /// How many names the class's instances had.
+    count: Cell<usize>,
+    of: [Cell<usize>; NAMES.len()],
+}
+
+static PLACES: Attached<Places> =
+    Attached::new(Places { count: Cell::new(NOWHERE), of: [const { Cell::new(NOWHERE) }; NAMES.len()] });
+
+/// The attributes of a loop, of the class in `FACTS`. They are looked up while no Python code can run.
+enum Attributes<'a> {
+    Values(Values<'a>),
+    Dict(Owned),
+}
+
+impl<'a> Attributes<'a> {
+    #[inline]
+    fn of(event_loop: &'a Object) -> Option<Self> {
+        let Some(values) = Values::of(event_loop) else {
+            return typeobj::instance_dict(event_loop).map(Attributes::Dict);
+        };
+        if values.count() != PLACES.count.get() {
+            for (place, name) in PLACES.of.iter().zip(NAMES) {
+                place.set(values.place(name));
+            }
+            PLACES.count.set(values.count());
+        }
+        Some(Attributes::Values(values))
+    }
+
+    #[inline]
+    fn peek(&self, attribute: Attribute) -> *mut ffi::PyObject {
+        match self {
+            Attributes::Values(values) => values.peek(PLACES.of[attribute as usize].get()),
+            Attributes::Dict(dict) => containers::dict_peek(dict, NAMES[attribute as usize]),
+        }
+    }
+
+    #[inline]
+    fn lacks(&self, attribute: Attribute) -> bool {
+        self.peek(attribute).is_null()
+    }
+
+    /// The attribute, if it is `True` or `False`.
+    #[inline]
+    fn flag(&self, attribute: Attribute) -> Option<bool> {
+        let value = self.peek(attribute);
+        let is = |truth: bool| ptr::eq(value, boolean(truth).as_ptr());
+        if is(false) { Some(false) } else { is(true).then_some(true) }
+    }
+
+    /// Does `call_soon` neither refuse, nor check, nor do anything of this loop's own?
+    #[inline]
+    fn append_at_once(&self) -> bool {
+        self.flag(Attribute::Debug) == Some(false)
+            && self.flag(Attribute::Closed) == Some(false)
+            && self.lacks(Attribute::CallSoon)
+            && self.lacks(Attribute::PrivateCallSoon)
+            && self.lacks(Attribute::CheckClosed)
+            && self.lacks(Attribute::GetDebug)
+    }
+
+    /// `_ready`, if it is an exact deque.
+    #[inline]
+    fn ready(&self) -> Option<Owned> {
+        // SAFETY: a live attribute of a live loop, made owned before anything else runs.
+        let ready = unsafe { Object::from_nullable(self.peek(Attribute::Ready)) }?;
+        deque::is_deque(ready).then(|| ready.own())
+    }
+}
 
 /// The queue that `call_soon` would append to.
 #[inline]
 pub(crate) fn ready_queue(event_loop: &Object, entry_context: &Object) -> Option<Owned> {
-    let attributes = look_up(event_loop)?;
-    let appends = FACTS.schedules.get() && ATTRIBUTES.appends.get() && handle_class_unchanged();
-    if appends && context::is_context(entry_context) {
-        containers::dict_get_named(&attributes, &READY).filter(|ready| deque::is_deque(ready))
-    } else {
-        None
+    look_up_class(event_loop);
+    if !FACTS.schedules.get() || !handle_class_unchanged() || !context::is_context(entry_context) {
+        return None;
     }
+    Attributes::of(event_loop).filter(Attributes::append_at_once)?.ready()
 }
 
 /// What `get_debug()` would return.
 #[inline]
 pub(crate) fn debug_flag(event_loop: &Object) -> Option<bool> {
-    look_up(event_loop)?;
-    if FACTS.tells_debug.get() { ATTRIBUTES.debug.get() } else { None }
+    look_up_class(event_loop);
+    if !FACTS.tells_debug.get() {
+        return None;
+    }
+    Attributes::of(event_loop).filter(|own| own.lacks(Attribute::GetDebug))?.flag(Attribute::Debug)
 }
 
 /// What `is_running()` would return.
 #[inline]
 pub(crate) fn running_flag(event_loop: &Object) -> Option<bool> {
-    look_up(event_loop)?;
-    if FACTS.tells_running.get() { ATTRIBUTES.running.get() } else { None }
-}
-
-/// Brings `FACTS` and `ATTRIBUTES` up to date for the loop, and returns its attributes' dict; `None` if it is no stock
-/// loop at all.
-#[inline]
-fn look_up(event_loop: &Object) -> Option<Owned> {
     look_up_class(event_loop);
-    if !FACTS.tells_debug.get() {
+    if !FACTS.tells_running.get() {
         return None;
     }
-    let dict = typeobj::instance_dict(event_loop)?;
-    if !dict_watch::is_unchanged(&dict) {
-        read_attributes(&dict);
-    }
-    Some(dict)
-}
-
-fn read_attributes(dict: &Object) {
-    let peek = |name: &Name| containers::dict_peek(dict, name);
-    let lacks = |name: &Name| peek(name).is_null();
-    let flag = |name: &Name| {
-        let value = peek(name);
-        let is = |truth: bool| ptr::eq(value, boolean(truth).as_ptr());
-        if is(false) { Some(false) } else { is(true).then_some(true) }
-    };
-    ATTRIBUTES.debug.set(if lacks(&GET_DEBUG) { flag(&DEBUG) } else { None });
-    let thread_id = peek(&THREAD_ID);
-    let tells_running = lacks(&IS_RUNNING) && !thread_id.is_null();
-    ATTRIBUTES.running.set(tells_running.then(|| !ptr::eq(thread_id, none().as_ptr())));
-    let plain = ATTRIBUTES.debug.get() == Some(false)
-        && flag(&CLOSED) == Some(false)
-        && lacks(&CALL_SOON)
-        && lacks(&PRIVATE_CALL_SOON)
-        && lacks(&CHECK_CLOSED);
-    let ready = containers::dict_get_named(dict, &READY);
-    ATTRIBUTES.appends.set(plain && ready.is_some_and(|ready| deque::is_deque(&ready)));
-    dict_watch::remember(dict);
+    let attributes = Attributes::of(event_loop).filter(|own| own.lacks(Attribute::IsRunning))?;
+    let thread_id = attributes.peek(Attribute::ThreadId);
+    (!thread_id.is_null()).then(|| !ptr::eq(thread_id, none().as_ptr()))
 }
 
 /// Brings `FACTS` up to date for the loop's class.
@@ -154,6 +203,7 @@ fn find_facts(event_loop: &Object) {
         drop(error::fetch(raised));
         FACTS.forget();
     }
+    PLACES.count.set(NOWHERE);
     // The look-ups above have given a class that had none a version tag.
     FACTS.class.set(class.as_ptr().cast());
     FACTS.class_version.set(typeobj::version(class.as_ptr().cast()));

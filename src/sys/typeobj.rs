@@ -297,7 +297,6 @@ pub(crate) fn version(class: *mut ffi::PyTypeObject) -> u32 {
 }
 
 /// `type`
-#[cfg(Py_3_12)]
 pub(crate) fn type_type() -> &'static Object {
     // SAFETY: the type of types is static.
     unsafe { Object::from_ptr((&raw mut ffi::PyType_Type).cast()) }

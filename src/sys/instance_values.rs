@@ -1,0 +1,230 @@
+//! The attributes of an instance, read where the interpreter keeps them: beside the object, in the order of the names
+//! that the instances of its class share.
+//!
+//! The public way to them would be the object's `__dict__`. But asking for it has a price that Python code pays from
+//! then on, at each access to the object's attributes: the interpreter then gives up its shortcuts for them (3.11,
+//! 3.12), or makes no new ones (3.14, 3.15). Nothing is written here. The layouts are those of CPython 3.11 to 3.15; a
+//! trial on an object of our own shows first whether this interpreter has them, and else there are no values to be had.
+
+use std::cell::Cell;
+use std::ffi::c_ulong;
+use std::marker::PhantomData;
+use std::ptr;
+
+use pyo3::ffi;
+
+use super::attached::Attached;
+use super::error::fetch;
+use super::intern::{ADD, Name, VALUE};
+use super::object::{boolean, none};
+use super::{Layout, Object, Res, call, containers, typeobj};
+
+/// The names of the attributes that instances of one class have (`PyDictKeysObject`). A name that is in it stays, at
+/// its place.
+#[repr(C)]
+struct SharedNames {
+    references: isize,
+    log2_size: u8,
+    log2_index_bytes: u8,
+    kind: u8,
+    version: u32,
+    usable: isize,
+    count: usize,
+    index: [u8; 0],
+}
+
+/// One of them (`PyDictUnicodeEntry`).
+#[repr(C)]
+struct Entry {
+    name: *mut ffi::PyObject,
+    _unused: *mut ffi::PyObject,
+}
+
+/// `SharedNames.kind`: the names are strings, and the values are elsewhere.
+const SHARED: u8 = 2;
+
+/// An instance's values. To be used at once: they are the instance's until Python code runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Values<'a> {
+    names: *const SharedNames,
+    first: *const *mut ffi::PyObject,
+    instance: PhantomData<&'a Object>,
+}
+
+/// A place that no name has.
+pub(crate) const NOWHERE: usize = usize::MAX;
+
+impl<'a> Values<'a> {
+    /// The values of the instance, unless they are in a dict of their own.
+    #[inline]
+    pub(crate) fn of(instance: &'a Object) -> Option<Self> {
+        match LAYOUT.get() {
+            Layouts::Known => Self::read(instance),
+            Layouts::Unknown => None,
+            Layouts::Untried => try_layouts().and_then(|()| Self::read(instance)),
+        }
+    }
+
+    #[inline]
+    fn read(instance: &'a Object) -> Option<Self> {
+        let class = instance.type_ptr();
+        // SAFETY: a live object and its type, which has the layout of heap types if its flags say so.
+        unsafe {
+            const FLAGS: c_ulong = layout::FLAGS | ffi::Py_TPFLAGS_HEAPTYPE;
+            if (*class).tp_flags & FLAGS != FLAGS {
+                return None;
+            }
+            let names = (*class.cast::<ffi::PyHeapTypeObject>()).ht_cached_keys.cast::<SharedNames>();
+            let first = layout::values(instance.as_ptr())?;
+            let shared = !names.is_null() && (*names).kind == SHARED;
+            shared.then_some(Values { names, first, instance: PhantomData })
+        }
+    }
+
+    /// How many names there are. As long as the number is the same, so are the names of the class.
+    #[inline]
+    pub(crate) fn count(self) -> usize {
+        // SAFETY: the names belong to the class of a live instance.
+        unsafe { (*self.names).count }
+    }
+
+    /// The place of the name, or `NOWHERE`.
+    pub(crate) fn place(self, name: &Name) -> usize {
+        (0..self.count())
+            .find(|&place| {
+                // SAFETY: as many entries as the count says follow the index; a name is a live string.
+                unsafe {
+                    let index = (&raw const (*self.names).index).cast::<Entry>();
+                    let entries = index.byte_add(1 << (*self.names).log2_index_bytes);
+                    Object::from_nullable((*entries.add(place)).name)
+                        .is_some_and(|key| name.is(key) || name.equals(key))
+                }
+            })
+            .unwrap_or(NOWHERE)
+    }
+
+    /// The address of the value at the place, or NULL if the instance has none there.
+    #[inline]
+    pub(crate) fn peek(self, place: usize) -> *mut ffi::PyObject {
+        if place < self.count() {
+            // SAFETY: an instance has room for as many values as its class can have names.
+            unsafe { *self.first.add(place) }
+        } else {
+            ptr::null_mut()
+        }
+    }
+}
+
+/// Values are in the object itself (`PyDictValues`).
+#[cfg(Py_3_13)]
+mod layout {
+    use std::ffi::c_ulong;
+
+    use pyo3::ffi;
+
+    /// `Py_TPFLAGS_INLINE_VALUES`, which pyo3-ffi does not declare, and `Py_TPFLAGS_MANAGED_DICT`.
+    pub(super) const FLAGS: c_ulong = 1 << 2 | ffi::Py_TPFLAGS_MANAGED_DICT;
+
+    #[repr(C)]
+    struct InlineValues {
+        capacity: u8,
+        size: u8,
+        embedded: u8,
+        valid: u8,
+        values: [*mut ffi::PyObject; 0],
+    }
+
+    /// # Safety
+    /// A live instance of a class with these flags.
+    #[inline]
+    pub(super) unsafe fn values(instance: *mut ffi::PyObject) -> Option<*const *mut ffi::PyObject> {
+        // SAFETY: the flags say that the values follow the object proper.
+        unsafe {
+            let size = (*ffi::Py_TYPE(instance)).tp_basicsize;
+            let inline = instance.cast::<InlineValues>().byte_offset(size);
+            ((*inline).valid != 0).then_some((&raw const (*inline).values).cast())
+        }
+    }
+}
+
+/// One word before the object is its dict, or the address of its values less one.
+#[cfg(all(Py_3_12, not(Py_3_13)))]
+mod layout {
+    use std::ffi::c_ulong;
+
+    use pyo3::ffi;
+
+    pub(super) const FLAGS: c_ulong = ffi::Py_TPFLAGS_MANAGED_DICT;
+
+    /// # Safety
+    /// A live instance of a class with these flags.
+    #[inline]
+    pub(super) unsafe fn values(instance: *mut ffi::PyObject) -> Option<*const *mut ffi::PyObject> {
+        // SAFETY: the flag says that the word is there. Addresses are even; an odd one is one less than the values'.
+        unsafe {
+            let word = *instance.cast::<*const u8>().sub(3);
+            (word.addr() % 2 == 1).then_some(word.add(1).cast())
+        }
+    }
+}
+
+/// One word before the object is the address of its values, or NULL.
+#[cfg(not(Py_3_12))]
+mod layout {
+    use std::ffi::c_ulong;
+
+    use pyo3::ffi;
+
+    /// `Py_TPFLAGS_MANAGED_DICT`, which pyo3-ffi declares for later versions only.
+    pub(super) const FLAGS: c_ulong = 1 << 4;
+
+    /// # Safety
+    /// A live instance of a class with these flags.
+    #[inline]
+    pub(super) unsafe fn values(instance: *mut ffi::PyObject) -> Option<*const *mut ffi::PyObject> {
+        // SAFETY: the flag says that the word is there.
+        let word = unsafe { *instance.cast::<*const *mut ffi::PyObject>().sub(4) };
+        (!word.is_null()).then_some(word)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Layouts {
+    Untried,
+    Known,
+    /// Or they are being tried.
+    Unknown,
+}
+
+static LAYOUT: Attached<Cell<Layouts>> = Attached::new(Cell::new(Layouts::Untried));
+
+#[cold]
+fn try_layouts() -> Option<()> {
+    // The trial runs Python code, which may come back here.
+    LAYOUT.set(Layouts::Unknown);
+    match values_are_where_expected() {
+        Ok(true) => LAYOUT.set(Layouts::Known),
+        Ok(false) => {}
+        Err(raised) => drop(fetch(raised)),
+    }
+    matches!(LAYOUT.get(), Layouts::Known).then_some(())
+}
+
+fn values_are_where_expected() -> Res<bool> {
+    let no_bases = containers::tuple(&[])?;
+    let class = call::call(typeobj::type_type(), &[VALUE.object(), &no_bases, &*containers::new_dict()?])?;
+    let first = call::call0(&class)?;
+    let second = call::call0(&class)?;
+    call::setattr(&first, &VALUE, none())?;
+    call::setattr(&first, &ADD, boolean(true))?;
+    call::setattr(&second, &ADD, boolean(false))?;
+    let holds = |instance: &Object, expected: [*mut ffi::PyObject; 2]| {
+        Values::read(instance).is_some_and(|values| {
+            values.count() == 2
+                && [values.place(&VALUE), values.place(&ADD)] == [0, 1]
+                && [values.peek(0), values.peek(1)] == expected
+        })
+    };
+    Ok(holds(&first, [none().as_ptr(), boolean(true).as_ptr()])
+        && holds(&second, [ptr::null_mut(), boolean(false).as_ptr()]))
+}

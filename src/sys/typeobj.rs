@@ -192,7 +192,11 @@ impl<T: Layout + 'static> TypeBuilder<T> {
         // NULL.
         let class: Owned =
             unsafe { Owned::steal_or_raised(ffi::PyType_FromModuleAndSpec(module, &raw mut spec, base))? };
-        self.class.0.store(class.into_ptr().cast(), Ordering::Relaxed);
+        // Making it may have run the collector, and so another thread that came here: whoever was first has won, or
+        // its objects would not be known as what they are.
+        if self.class.as_ptr().is_null() {
+            self.class.0.store(class.into_ptr().cast(), Ordering::Relaxed);
+        }
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use super::attached::Attached;
 use super::{Field, Owned, compat};
 
-/// How many of our deallocators may be inside of each other.
+/// How many of our deallocators may be inside of each other, those of all threads together.
 const DEEPEST: usize = 50;
 
 static DEPTH: Attached<Cell<usize>> = Attached::new(Cell::new(0));
@@ -23,19 +23,16 @@ pub(crate) fn clear(field: &Field) {
         LATER.borrow_mut().push(object);
         return;
     }
-    DEPTH.set(DEPTH.get() + 1);
-    drop(object);
-    DEPTH.set(DEPTH.get() - 1);
-    if DEPTH.get() == 0 {
-        drop_what_is_left();
+    drop_one_deeper(object);
+    while DEPTH.get() == 0 {
+        let Some(object) = LATER.borrow_mut().pop() else { return };
+        drop_one_deeper(object);
     }
 }
 
-fn drop_what_is_left() {
-    loop {
-        let Some(object) = LATER.borrow_mut().pop() else { return };
-        DEPTH.set(1);
-        drop(object);
-        DEPTH.set(0);
-    }
+/// Other threads may come and go meanwhile, so the depth is never set to what it was before.
+fn drop_one_deeper(object: Owned) {
+    DEPTH.set(DEPTH.get() + 1);
+    drop(object);
+    DEPTH.set(DEPTH.get() - 1);
 }

@@ -12,7 +12,7 @@ use crate::state::thread;
 use crate::sys::error::{Builtin, guard, raise, raise_format};
 use crate::sys::field::ObjectOrStatic;
 use crate::sys::freelist::{self, Freelist};
-use crate::sys::gc::{Visited, Visitor, untrack};
+use crate::sys::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
 use crate::sys::instance::{Instance, clear_weakrefs};
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Flags, Layout, Object, Owned, Raised, Res, compat};
@@ -240,7 +240,7 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         // bring it back to life; then it is not ours to free.
         unsafe {
             let future = FutureObject::from_ptr(object);
-            if needs_finalizer(future) && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
+            if needs_finalizer(future) && is_revived_by_finalizer(future) {
                 return;
             }
             untrack(future);

@@ -4,26 +4,28 @@ use std::ptr;
 
 use pyo3::ffi;
 
+#[cfg(not(Py_3_13))]
+use super::error;
 use super::intern::Name;
 use super::{Layout, Object, Owned, Raised, Res, enter};
 
 #[inline]
 pub(crate) fn call0(callable: &Object) -> Res<Owned> {
     // SAFETY: a live callable; the result is a new reference or NULL with the exception set.
-    unsafe { Owned::steal_or_raised(enter::call_no_args(callable.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyObject_CallNoArgs(callable.as_ptr())) }
 }
 
 #[inline]
 pub(crate) fn call1(callable: &Object, argument: &Object) -> Res<Owned> {
     // SAFETY: live objects; the result is a new reference or NULL with the exception set.
-    unsafe { Owned::steal_or_raised(enter::call_one_arg(callable.as_ptr(), argument.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyObject_CallOneArg(callable.as_ptr(), argument.as_ptr())) }
 }
 
 /// Positional arguments only.
 pub(crate) fn call(callable: &Object, arguments: &[&Object]) -> Res<Owned> {
     // SAFETY: `&Object` is a plain pointer to an object, so the slice is the array that vectorcall wants.
     unsafe {
-        Owned::steal_or_raised(enter::vectorcall(
+        Owned::steal_or_raised(enter::PyObject_Vectorcall(
             callable.as_ptr(),
             arguments.as_ptr().cast(),
             arguments.len(),
@@ -35,14 +37,14 @@ pub(crate) fn call(callable: &Object, arguments: &[&Object]) -> Res<Owned> {
 /// `callable(*arguments)`, with a tuple, or whatever else there is in its place (`TypeError` then).
 pub(crate) fn call_tuple(callable: &Object, arguments: &Object) -> Res<Owned> {
     // SAFETY: live objects; the function checks that it is a tuple.
-    unsafe { Owned::steal_or_raised(enter::call_object(callable.as_ptr(), arguments.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyObject_CallObject(callable.as_ptr(), arguments.as_ptr())) }
 }
 
 /// The last arguments are keywords, named by the tuple `keywords`.
 pub(crate) fn call_with_keywords(callable: &Object, arguments: &[&Object], keywords: &Object) -> Res<Owned> {
     // SAFETY: as for `call`; `keywords` is a tuple of as many strings as there are arguments behind the positional.
     unsafe {
-        Owned::steal_or_raised(enter::vectorcall(
+        Owned::steal_or_raised(enter::PyObject_Vectorcall(
             callable.as_ptr(),
             arguments.as_ptr().cast(),
             arguments.len() - containers_len(keywords),
@@ -56,7 +58,7 @@ pub(crate) fn call_method(name: &Name, arguments: &[&Object], keywords: Option<&
     let positional = arguments.len() - keywords.map_or(0, containers_len);
     // SAFETY: as for `call_with_keywords`.
     unsafe {
-        Owned::steal_or_raised(enter::vectorcall_method(
+        Owned::steal_or_raised(enter::PyObject_VectorcallMethod(
             name.object().as_ptr(),
             arguments.as_ptr().cast(),
             positional,
@@ -73,26 +75,35 @@ fn containers_len(tuple: &Object) -> usize {
 #[inline]
 pub(crate) fn getattr(object: &Object, name: &Name) -> Res<Owned> {
     // SAFETY: live objects; the result is a new reference or NULL with the exception set.
-    unsafe { Owned::steal_or_raised(ffi::PyObject_GetAttr(object.as_ptr(), name.object().as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyObject_GetAttr(object.as_ptr(), name.object().as_ptr())) }
 }
 
 /// `None` if there is no such attribute (`AttributeError`); other exceptions are errors.
 pub(crate) fn getattr_optional(object: &Object, name: &Name) -> Res<Option<Owned>> {
-    let mut value = ptr::null_mut();
-    // SAFETY: live objects and a place for the new reference.
-    let found =
-        unsafe { ffi::compat::PyObject_GetOptionalAttr(object.as_ptr(), name.object().as_ptr(), &raw mut value) };
-    match found {
-        -1 => Err(Raised),
-        0 => Ok(None),
-        // SAFETY: 1 says that `value` holds a new reference.
-        _ => Ok(Some(unsafe { Owned::steal(value) })),
+    #[cfg(Py_3_13)]
+    {
+        let mut value = ptr::null_mut();
+        // SAFETY: live objects and a place for the new reference.
+        match unsafe { enter::PyObject_GetOptionalAttr(object.as_ptr(), name.object().as_ptr(), &raw mut value) } {
+            -1 => Err(Raised),
+            0 => Ok(None),
+            // SAFETY: 1 says that `value` holds a new reference.
+            _ => Ok(Some(unsafe { Owned::steal(value) })),
+        }
+    }
+    #[cfg(not(Py_3_13))]
+    match getattr(object, name) {
+        Err(Raised) if error::raised_is(error::Builtin::AttributeError.class()) => {
+            error::clear();
+            Ok(None)
+        }
+        found => found.map(Some),
     }
 }
 
 pub(crate) fn setattr(object: &Object, name: &Name, value: &Object) -> Res<()> {
     // SAFETY: live objects.
-    match unsafe { ffi::PyObject_SetAttr(object.as_ptr(), name.object().as_ptr(), value.as_ptr()) } {
+    match unsafe { enter::PyObject_SetAttr(object.as_ptr(), name.object().as_ptr(), value.as_ptr()) } {
         0 => Ok(()),
         _ => Err(Raised),
     }
@@ -102,7 +113,7 @@ pub(crate) fn setattr(object: &Object, name: &Name, value: &Object) -> Res<()> {
 #[inline]
 pub(crate) fn is_true(object: &Object) -> Res<bool> {
     // SAFETY: a live object.
-    match unsafe { ffi::PyObject_IsTrue(object.as_ptr()) } {
+    match unsafe { enter::PyObject_IsTrue(object.as_ptr()) } {
         -1 => Err(Raised),
         truth => Ok(truth != 0),
     }
@@ -111,7 +122,7 @@ pub(crate) fn is_true(object: &Object) -> Res<bool> {
 /// `isinstance(object, class)`, with `__instancecheck__`.
 pub(crate) fn is_instance(object: &Object, class: &Object) -> Res<bool> {
     // SAFETY: live objects.
-    match unsafe { ffi::PyObject_IsInstance(object.as_ptr(), class.as_ptr()) } {
+    match unsafe { enter::PyObject_IsInstance(object.as_ptr(), class.as_ptr()) } {
         -1 => Err(Raised),
         truth => Ok(truth != 0),
     }
@@ -120,7 +131,7 @@ pub(crate) fn is_instance(object: &Object, class: &Object) -> Res<bool> {
 /// `left is right or left == right`
 pub(crate) fn equal(left: &Object, right: &Object) -> Res<bool> {
     // SAFETY: live objects.
-    match unsafe { ffi::PyObject_RichCompareBool(left.as_ptr(), right.as_ptr(), ffi::Py_EQ) } {
+    match unsafe { enter::PyObject_RichCompareBool(left.as_ptr(), right.as_ptr(), ffi::Py_EQ) } {
         -1 => Err(Raised),
         truth => Ok(truth != 0),
     }
@@ -129,11 +140,11 @@ pub(crate) fn equal(left: &Object, right: &Object) -> Res<bool> {
 /// `str(object)`
 pub(crate) fn str(object: &Object) -> Res<Owned> {
     // SAFETY: a live object; the result is a new reference or NULL with the exception set.
-    unsafe { Owned::steal_or_raised(ffi::PyObject_Str(object.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyObject_Str(object.as_ptr())) }
 }
 
 /// `repr(object)`
 pub(crate) fn repr(object: &Object) -> Res<Owned> {
     // SAFETY: a live object; the result is a new reference or NULL with the exception set.
-    unsafe { Owned::steal_or_raised(ffi::PyObject_Repr(object.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyObject_Repr(object.as_ptr())) }
 }

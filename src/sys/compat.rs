@@ -89,12 +89,12 @@ pub(crate) unsafe fn get_raised_exception() -> *mut ffi::PyObject {
         if class.is_null() {
             return std::ptr::null_mut();
         }
-        ffi::PyErr_NormalizeException(&raw mut class, &raw mut value, &raw mut traceback);
+        super::enter::PyErr_NormalizeException(&raw mut class, &raw mut value, &raw mut traceback);
         if !traceback.is_null() {
             ffi::PyException_SetTraceback(value, traceback);
-            ffi::Py_DECREF(traceback);
+            super::enter::Py_DECREF(traceback);
         }
-        ffi::Py_XDECREF(class);
+        ffi::Py_DECREF(class);
         value
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use pyo3::ffi;
 
 use super::intern::Name;
-use super::{Layout, Object, Owned, Raised, Res};
+use super::{Layout, Object, Owned, Raised, Res, enter};
 
 fn check(status: i32) -> Res<()> {
     if status < 0 { Err(Raised) } else { Ok(()) }
@@ -15,7 +15,7 @@ pub(crate) fn tuple(items: &[&Object]) -> Res<Owned> {
     let size = ffi::Py_ssize_t::try_from(items.len()).expect("a few items");
     // SAFETY: a new tuple whose every item is set before anyone sees it; SET_ITEM steals the reference.
     unsafe {
-        let tuple: Owned = Owned::steal_or_raised(ffi::PyTuple_New(size))?;
+        let tuple: Owned = Owned::steal_or_raised(enter::PyTuple_New(size))?;
         for (i, item) in (0..).zip(items) {
             ffi::PyTuple_SET_ITEM(tuple.as_ptr(), i, item.own().into_ptr());
         }
@@ -34,7 +34,7 @@ pub(crate) fn tuple_item(tuple: &Object, index: usize) -> Res<Owned> {
 
 pub(crate) fn new_list() -> Res<Owned> {
     // SAFETY: no precondition but attachment.
-    unsafe { Owned::steal_or_raised(ffi::PyList_New(0)) }
+    unsafe { Owned::steal_or_raised(enter::PyList_New(0)) }
 }
 
 pub(crate) fn list_len(list: &Object) -> usize {
@@ -62,26 +62,26 @@ pub(crate) fn list_append(list: &Object, item: &Object) -> Res<()> {
 pub(crate) fn list_extend(list: &Object, iterable: &Object) -> Res<()> {
     // SAFETY: a slice assignment at the end of a live list.
     check(unsafe {
-        ffi::PyList_SetSlice(
+        enter::PyList_SetSlice(
             list.as_ptr(),
             ffi::PY_SSIZE_T_MAX,
             ffi::PY_SSIZE_T_MAX,
             // PySequence_List makes a list of any iterable, so that iterating is over before the slice changes.
-            Owned::<Object>::steal_or_raised(ffi::PySequence_List(iterable.as_ptr()))?.as_ptr(),
+            Owned::<Object>::steal_or_raised(enter::PySequence_List(iterable.as_ptr()))?.as_ptr(),
         )
     })
 }
 
 pub(crate) fn new_dict() -> Res<Owned> {
     // SAFETY: no precondition but attachment.
-    unsafe { Owned::steal_or_raised(ffi::PyDict_New()) }
+    unsafe { Owned::steal_or_raised(enter::PyDict_New()) }
 }
 
 /// `dict.get(key)`; hashing and comparing may run Python code.
 pub(crate) fn dict_get(dict: &Object, key: &Object) -> Res<Option<Owned>> {
     // SAFETY: a live dict; the borrowed result is made owned before anything else runs.
     unsafe {
-        let value = ffi::PyDict_GetItemWithError(dict.as_ptr(), key.as_ptr());
+        let value = enter::PyDict_GetItemWithError(dict.as_ptr(), key.as_ptr());
         match Object::from_nullable(value) {
             Some(value) => Ok(Some(value.own())),
             None if ffi::PyErr_Occurred().is_null() => Ok(None),
@@ -103,9 +103,9 @@ pub(crate) fn dict_get_named(dict: &Object, name: &Name) -> Option<Owned> {
 pub(crate) fn dict_peek(dict: &Object, key: &Name) -> *mut ffi::PyObject {
     // SAFETY: a live dict and an interned string as key.
     unsafe {
-        let value = ffi::PyDict_GetItemWithError(dict.as_ptr(), key.object().as_ptr());
+        let value = enter::PyDict_GetItemWithError(dict.as_ptr(), key.object().as_ptr());
         if value.is_null() && !ffi::PyErr_Occurred().is_null() {
-            ffi::PyErr_Clear();
+            enter::PyErr_Clear();
         }
         value
     }
@@ -113,38 +113,38 @@ pub(crate) fn dict_peek(dict: &Object, key: &Name) -> *mut ffi::PyObject {
 
 pub(crate) fn dict_set(dict: &Object, key: &Object, value: &Object) -> Res<()> {
     // SAFETY: a live dict; it makes its own references.
-    check(unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
+    check(unsafe { enter::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
 }
 
 pub(crate) fn dict_delete(dict: &Object, key: &Object) -> Res<()> {
     // SAFETY: a live dict.
-    check(unsafe { ffi::PyDict_DelItem(dict.as_ptr(), key.as_ptr()) })
+    check(unsafe { enter::PyDict_DelItem(dict.as_ptr(), key.as_ptr()) })
 }
 
 /// An empty `set`, or one of the items of `iterable`.
 pub(crate) fn new_set(iterable: Option<&Object>) -> Res<Owned> {
     // SAFETY: NULL or a live iterable.
-    unsafe { Owned::steal_or_raised(ffi::PySet_New(iterable.map_or(std::ptr::null_mut(), Layout::as_ptr))) }
+    unsafe { Owned::steal_or_raised(enter::PySet_New(iterable.map_or(std::ptr::null_mut(), Layout::as_ptr))) }
 }
 
 pub(crate) fn new_frozenset(iterable: &Object) -> Res<Owned> {
     // SAFETY: a live iterable.
-    unsafe { Owned::steal_or_raised(ffi::PyFrozenSet_New(iterable.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyFrozenSet_New(iterable.as_ptr())) }
 }
 
 pub(crate) fn set_add(set: &Object, item: &Object) -> Res<()> {
     // SAFETY: a live set; it makes its own reference.
-    check(unsafe { ffi::PySet_Add(set.as_ptr(), item.as_ptr()) })
+    check(unsafe { enter::PySet_Add(set.as_ptr(), item.as_ptr()) })
 }
 
 pub(crate) fn set_discard(set: &Object, item: &Object) -> Res<()> {
     // SAFETY: a live set.
-    check(unsafe { ffi::PySet_Discard(set.as_ptr(), item.as_ptr()) })
+    check(unsafe { enter::PySet_Discard(set.as_ptr(), item.as_ptr()) })
 }
 
 pub(crate) fn set_contains(set: &Object, item: &Object) -> Res<bool> {
     // SAFETY: a live set.
-    match unsafe { ffi::PySet_Contains(set.as_ptr(), item.as_ptr()) } {
+    match unsafe { enter::PySet_Contains(set.as_ptr(), item.as_ptr()) } {
         -1 => Err(Raised),
         found => Ok(found != 0),
     }
@@ -163,7 +163,7 @@ pub(crate) fn string(text: &CStr) -> Res<Owned> {
 /// A string in `PyUnicode_FromFormat`'s language, for one object (`%S`, `%R`, `%U`).
 pub(crate) fn format1(format: &CStr, object: &Object) -> Res<Owned> {
     // SAFETY: the format has one conversion, of an object.
-    unsafe { Owned::steal_or_raised(ffi::PyUnicode_FromFormat(format.as_ptr(), object.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyUnicode_FromFormat(format.as_ptr(), object.as_ptr())) }
 }
 
 /// The exact type `str`?
@@ -186,7 +186,7 @@ pub(crate) fn int(value: i64) -> Res<Owned> {
 /// An error unless the object is an integer that fits a C `int`.
 pub(crate) fn check_c_int(object: &Object) -> Res<()> {
     // SAFETY: a live object.
-    let value = unsafe { ffi::PyLong_AsLong(object.as_ptr()) };
+    let value = unsafe { enter::PyLong_AsLong(object.as_ptr()) };
     if value == -1 && super::error::occurred() {
         return Err(Raised);
     }
@@ -205,7 +205,7 @@ pub(crate) fn float(value: f64) -> Res<Owned> {
 /// `float(object)`, for numbers only. May run Python code.
 pub(crate) fn float_value(object: &Object) -> Res<f64> {
     // SAFETY: a live object.
-    let value = unsafe { ffi::PyFloat_AsDouble(object.as_ptr()) };
+    let value = unsafe { enter::PyFloat_AsDouble(object.as_ptr()) };
     #[allow(clippy::float_cmp)] // the very value that tells of an error
     if value == -1.0 && super::error::occurred() { Err(Raised) } else { Ok(value) }
 }
@@ -219,19 +219,19 @@ pub(crate) fn is_exact_float(object: &Object) -> bool {
 /// `left + right`
 pub(crate) fn add(left: &Object, right: &Object) -> Res<Owned> {
     // SAFETY: two live objects.
-    unsafe { Owned::steal_or_raised(ffi::PyNumber_Add(left.as_ptr(), right.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyNumber_Add(left.as_ptr(), right.as_ptr())) }
 }
 
 /// `tuple(list)`
 pub(crate) fn tuple_of(list: &Object) -> Res<Owned> {
     // SAFETY: the callers pass lists.
-    unsafe { Owned::steal_or_raised(ffi::PyList_AsTuple(list.as_ptr())) }
+    unsafe { Owned::steal_or_raised(enter::PyList_AsTuple(list.as_ptr())) }
 }
 
 /// An integer; `OverflowError` if it does not fit.
 pub(crate) fn int_value(object: &Object) -> Res<i64> {
     // SAFETY: a live object.
-    let value = unsafe { ffi::PyLong_AsLongLong(object.as_ptr()) };
+    let value = unsafe { enter::PyLong_AsLongLong(object.as_ptr()) };
     if value == -1 && super::error::occurred() { Err(Raised) } else { Ok(value) }
 }
 
@@ -239,7 +239,7 @@ pub(crate) fn int_value(object: &Object) -> Res<i64> {
 pub(crate) fn int_clamped(object: &Object) -> Res<i64> {
     let mut overflow = 0;
     // SAFETY: a live object, and a place for the sign of what does not fit.
-    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &raw mut overflow) };
+    let value = unsafe { enter::PyLong_AsLongLongAndOverflow(object.as_ptr(), &raw mut overflow) };
     match overflow {
         0 if value == -1 && super::error::occurred() => Err(Raised),
         0 => Ok(value),

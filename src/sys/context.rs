@@ -3,18 +3,18 @@
 use pyo3::ffi;
 
 use super::attached::Attached;
-use super::{Field, Layout, Object, Owned, Raised, Res};
+use super::{Field, Layout, Object, Owned, Raised, Res, enter as interpreter};
 
 /// A copy of the current context.
 pub(crate) fn copy_current() -> Res<Owned> {
     // SAFETY: no precondition but attachment.
-    unsafe { Owned::steal_or_raised(ffi::PyContext_CopyCurrent()) }
+    unsafe { Owned::steal_or_raised(interpreter::PyContext_CopyCurrent()) }
 }
 
 /// An empty context.
 pub(crate) fn new() -> Res<Owned> {
     // SAFETY: no precondition but attachment.
-    unsafe { Owned::steal_or_raised(ffi::PyContext_New()) }
+    unsafe { Owned::steal_or_raised(interpreter::PyContext_New()) }
 }
 
 /// One empty context that nobody refers to, not even a token.

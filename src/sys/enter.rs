@@ -1,31 +1,18 @@
-//! The calls by which Python code is entered: a callable is called, a coroutine gets a value.
+//! The functions of the C API that may run Python code, and so wait for the GIL.
 //!
 //! Up to 3.13 the interpreter ends daemon threads at shutdown by `pthread_exit`, wherever they wait for the GIL, and that
 //! unwinds their stacks. Unwinding into Rust code would end the process (gh-87135 made such threads hang in 3.14). So the
 //! frame that made the call hangs instead: the thread has nothing left to do, and the process is about to end.
+//!
+//! Whatever calls one of these functions calls it through this module: `ffi`'s own are declared as never unwinding. For
+//! the compiler the two declarations must not be one, or it would believe the other; so the names here begin with the
+//! character that tells LLVM to take a symbol's name as it is, which makes them other names of the same symbols.
 
-use std::ffi::c_int;
+#![allow(non_snake_case)]
 
-use pyo3::ffi::PyObject;
+use std::ffi::{c_char, c_int, c_longlong};
 
-unsafe extern "C-unwind" {
-    fn PyObject_CallNoArgs(callable: *mut PyObject) -> *mut PyObject;
-    fn PyObject_CallOneArg(callable: *mut PyObject, argument: *mut PyObject) -> *mut PyObject;
-    fn PyObject_CallObject(callable: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject;
-    fn PyObject_Vectorcall(
-        callable: *mut PyObject,
-        arguments: *const *mut PyObject,
-        count: usize,
-        keywords: *mut PyObject,
-    ) -> *mut PyObject;
-    fn PyObject_VectorcallMethod(
-        name: *mut PyObject,
-        arguments: *const *mut PyObject,
-        count: usize,
-        keywords: *mut PyObject,
-    ) -> *mut PyObject;
-    fn PyIter_Send(coroutine: *mut PyObject, value: *mut PyObject, result: *mut *mut PyObject) -> c_int;
-}
+use pyo3::ffi::{Py_ssize_t, PyObject, PyTypeObject};
 
 struct Hang;
 
@@ -46,50 +33,183 @@ fn entered<T>(call: impl FnOnce() -> T) -> T {
     result
 }
 
+macro_rules! functions {
+    ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*) => {
+        mod raw {
+            use super::*;
+
+            unsafe extern "C-unwind" {
+                $($(#[$attribute])* #[link_name = concat!("\u{1}", stringify!($name))] pub(super) fn $name($($argument: $type),*) $(-> $result)?;)*
+            }
+        }
+        $(
+            /// # Safety
+            /// As for the function of that name in the C API.
+            $(#[$attribute])*
+            #[inline]
+            pub(super) unsafe fn $name($($argument: $type),*) $(-> $result)? {
+                // SAFETY: the caller's contract.
+                entered(|| unsafe { raw::$name($($argument),*) })
+            }
+        )*
+    };
+}
+
+functions! {
+    // Calls.
+    fn PyObject_CallNoArgs(callable: *mut PyObject) -> *mut PyObject;
+    fn PyObject_CallOneArg(callable: *mut PyObject, argument: *mut PyObject) -> *mut PyObject;
+    fn PyObject_CallObject(callable: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject;
+    fn PyObject_Vectorcall(
+        callable: *mut PyObject,
+        arguments: *const *mut PyObject,
+        count: usize,
+        keywords: *mut PyObject,
+    ) -> *mut PyObject;
+    fn PyObject_VectorcallMethod(
+        name: *mut PyObject,
+        arguments: *const *mut PyObject,
+        count: usize,
+        keywords: *mut PyObject,
+    ) -> *mut PyObject;
+    fn PyIter_Send(coroutine: *mut PyObject, value: *mut PyObject, result: *mut *mut PyObject) -> c_int;
+
+    // What special methods do.
+    fn PyObject_GetAttr(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject;
+    fn PyObject_GetAttrString(object: *mut PyObject, name: *const c_char) -> *mut PyObject;
+    #[cfg(Py_3_13)]
+    fn PyObject_GetOptionalAttr(object: *mut PyObject, name: *mut PyObject, result: *mut *mut PyObject) -> c_int;
+    fn PyObject_SetAttr(object: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> c_int;
+    fn PyObject_SetAttrString(object: *mut PyObject, name: *const c_char, value: *mut PyObject) -> c_int;
+    fn PyObject_GenericSetAttr(object: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> c_int;
+    fn PyObject_GenericGetDict(object: *mut PyObject, unused: *mut std::ffi::c_void) -> *mut PyObject;
+    fn PyObject_IsTrue(object: *mut PyObject) -> c_int;
+    fn PyObject_IsInstance(object: *mut PyObject, class: *mut PyObject) -> c_int;
+    fn PyObject_RichCompareBool(left: *mut PyObject, right: *mut PyObject, operator: c_int) -> c_int;
+    fn PyObject_Str(object: *mut PyObject) -> *mut PyObject;
+    fn PyObject_Repr(object: *mut PyObject) -> *mut PyObject;
+    fn PyNumber_Add(left: *mut PyObject, right: *mut PyObject) -> *mut PyObject;
+    fn PyFloat_AsDouble(object: *mut PyObject) -> f64;
+    fn PyLong_AsLong(object: *mut PyObject) -> std::ffi::c_long;
+    fn PyLong_AsLongLong(object: *mut PyObject) -> c_longlong;
+    fn PyLong_AsLongLongAndOverflow(object: *mut PyObject, overflow: *mut c_int) -> c_longlong;
+    fn PyImport_ImportModule(name: *const c_char) -> *mut PyObject;
+
+    // Containers: hashing, comparing, iterating, and letting go of what was there before.
+    fn PyDict_GetItemWithError(dict: *mut PyObject, key: *mut PyObject) -> *mut PyObject;
+    fn PyDict_SetItem(dict: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> c_int;
+    fn PyDict_DelItem(dict: *mut PyObject, key: *mut PyObject) -> c_int;
+    fn PySet_New(iterable: *mut PyObject) -> *mut PyObject;
+    fn PyFrozenSet_New(iterable: *mut PyObject) -> *mut PyObject;
+    fn PySet_Add(set: *mut PyObject, item: *mut PyObject) -> c_int;
+    fn PySet_Discard(set: *mut PyObject, item: *mut PyObject) -> c_int;
+    fn PySet_Contains(set: *mut PyObject, item: *mut PyObject) -> c_int;
+    fn PySequence_List(iterable: *mut PyObject) -> *mut PyObject;
+    fn PyList_SetSlice(list: *mut PyObject, low: Py_ssize_t, high: Py_ssize_t, items: *mut PyObject) -> c_int;
+
+    // Allocations of what the collector tracks: up to 3.11 it runs right there.
+    fn PyType_GenericAlloc(class: *mut PyTypeObject, items: Py_ssize_t) -> *mut PyObject;
+    fn PyTuple_New(size: Py_ssize_t) -> *mut PyObject;
+    fn PyList_New(size: Py_ssize_t) -> *mut PyObject;
+    fn PyList_AsTuple(list: *mut PyObject) -> *mut PyObject;
+    fn PyDict_New() -> *mut PyObject;
+    fn PyContext_New() -> *mut PyObject;
+    fn PyContext_CopyCurrent() -> *mut PyObject;
+    fn PyCFunction_NewEx(
+        method: *mut pyo3::ffi::PyMethodDef,
+        object: *mut PyObject,
+        module: *mut PyObject,
+    ) -> *mut PyObject;
+
+    // Exceptions: making them, and letting go of them.
+    fn PyErr_SetString(class: *mut PyObject, text: *const c_char);
+    fn PyErr_SetObject(class: *mut PyObject, value: *mut PyObject);
+    fn PyErr_Clear();
+    fn PyErr_WriteUnraisable(culprit: *mut PyObject);
+    fn PyErr_WarnEx(category: *mut PyObject, text: *const c_char, stack_level: Py_ssize_t) -> c_int;
+    fn PyErr_CheckSignals() -> c_int;
+    #[cfg(not(Py_3_12))]
+    fn PyErr_NormalizeException(
+        class: *mut *mut PyObject,
+        value: *mut *mut PyObject,
+        traceback: *mut *mut PyObject,
+    );
+
+    // The end of objects.
+    #[cfg(all(not(Py_3_14), not(py_sys_config = "Py_REF_DEBUG")))]
+    fn _Py_Dealloc(object: *mut PyObject);
+    #[cfg(all(not(Py_3_14), py_sys_config = "Py_REF_DEBUG"))]
+    fn Py_DecRef(object: *mut PyObject);
+    fn PyObject_CallFinalizerFromDealloc(object: *mut PyObject) -> c_int;
+    fn PyObject_ClearWeakRefs(object: *mut PyObject);
+    #[cfg(Py_3_13)]
+    fn PyObject_ClearManagedDict(object: *mut PyObject);
+}
+
+/// The same of functions with any number of arguments; ours have two at most.
+mod variadic {
+    use super::{PyObject, c_char};
+
+    unsafe extern "C-unwind" {
+        #[link_name = "\u{1}PyErr_Format"]
+        pub(super) fn PyErr_Format(class: *mut PyObject, format: *const c_char, ...) -> *mut PyObject;
+        #[link_name = "\u{1}PyUnicode_FromFormat"]
+        pub(super) fn PyUnicode_FromFormat(format: *const c_char, ...) -> *mut PyObject;
+    }
+}
+
 /// # Safety
-/// As for the function of that name in the C API; likewise all below.
-#[inline]
-pub(super) unsafe fn call_no_args(callable: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller's contract.
-    entered(|| unsafe { PyObject_CallNoArgs(callable) })
+/// As for the function of that name in the C API; the format has at most two conversions, of objects.
+pub(super) unsafe fn PyErr_Format(class: *mut PyObject, format: *const c_char, objects: [*mut PyObject; 2]) {
+    // SAFETY: the caller's contract; C ignores arguments that the format does not ask for.
+    entered(|| unsafe { variadic::PyErr_Format(class, format, objects[0], objects[1]) });
 }
 
-#[inline]
-pub(super) unsafe fn call_one_arg(callable: *mut PyObject, argument: *mut PyObject) -> *mut PyObject {
+/// # Safety
+/// As for the function of that name in the C API; the format has one conversion, of an object.
+pub(super) unsafe fn PyUnicode_FromFormat(format: *const c_char, object: *mut PyObject) -> *mut PyObject {
     // SAFETY: the caller's contract.
-    entered(|| unsafe { PyObject_CallOneArg(callable, argument) })
+    entered(|| unsafe { variadic::PyUnicode_FromFormat(format, object) })
 }
 
+/// Gives up a reference.
+///
+/// # Safety
+/// The reference is the caller's.
 #[inline]
-pub(super) unsafe fn call_object(callable: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller's contract.
-    entered(|| unsafe { PyObject_CallObject(callable, arguments) })
+pub(super) unsafe fn Py_DECREF(object: *mut PyObject) {
+    // SAFETY: the caller's contract. An object whose count is one has only this reference, and is not immortal.
+    unsafe {
+        // What comes after the last one can be anything, so not by `ffi`. From 3.14 on nothing unwinds.
+        #[cfg(not(Py_3_14))]
+        if pyo3::ffi::Py_REFCNT(object) == 1 {
+            return let_go_of_last(object);
+        }
+        pyo3::ffi::Py_DECREF(object);
+    }
 }
 
+/// As `Py_DECREF` does it: a function of the interpreter's in between would deepen the recursion through chains.
+#[cfg(all(not(Py_3_14), not(py_sys_config = "Py_REF_DEBUG")))]
 #[inline]
-pub(super) unsafe fn vectorcall(
-    callable: *mut PyObject,
-    arguments: *const *mut PyObject,
-    count: usize,
-    keywords: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: the caller's contract.
-    entered(|| unsafe { PyObject_Vectorcall(callable, arguments, count, keywords) })
+unsafe fn let_go_of_last(object: *mut PyObject) {
+    // SAFETY: the caller gives up the only reference.
+    unsafe {
+        #[cfg(Py_3_12)]
+        {
+            (*object).ob_refcnt.ob_refcnt = 0;
+        }
+        #[cfg(not(Py_3_12))]
+        {
+            (*object).ob_refcnt = 0;
+        }
+        _Py_Dealloc(object);
+    }
 }
 
-#[inline]
-pub(super) unsafe fn vectorcall_method(
-    name: *mut PyObject,
-    arguments: *const *mut PyObject,
-    count: usize,
-    keywords: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: the caller's contract.
-    entered(|| unsafe { PyObject_VectorcallMethod(name, arguments, count, keywords) })
-}
-
-#[inline]
-pub(super) unsafe fn send(coroutine: *mut PyObject, value: *mut PyObject, result: *mut *mut PyObject) -> c_int {
-    // SAFETY: the caller's contract.
-    entered(|| unsafe { PyIter_Send(coroutine, value, result) })
+/// The interpreter counts all references there are.
+#[cfg(all(not(Py_3_14), py_sys_config = "Py_REF_DEBUG"))]
+unsafe fn let_go_of_last(object: *mut PyObject) {
+    // SAFETY: the caller gives up the only reference.
+    unsafe { Py_DecRef(object) }
 }

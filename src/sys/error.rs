@@ -8,7 +8,7 @@ use std::ptr;
 use pyo3::PyErr;
 use pyo3::ffi;
 
-use super::{Layout, Object, Owned, py};
+use super::{Layout, Object, Owned, enter, py};
 
 /// The thread's error indicator is set.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Builtin {
 #[cold]
 pub(crate) fn raise(class: &Object, text: &CStr) -> Raised {
     // SAFETY: a live class and a NUL-terminated text.
-    unsafe { ffi::PyErr_SetString(class.as_ptr(), text.as_ptr()) };
+    unsafe { enter::PyErr_SetString(class.as_ptr(), text.as_ptr()) };
     Raised
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn raise_text(class: &Object, text: &str) -> Raised {
     unsafe {
         let message = Owned::<Object>::steal_or_raised(ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), size));
         if let Ok(message) = message {
-            ffi::PyErr_SetObject(class.as_ptr(), message.as_ptr());
+            enter::PyErr_SetObject(class.as_ptr(), message.as_ptr());
         }
     }
     Raised
@@ -85,9 +85,9 @@ pub(crate) fn raise_text(class: &Object, text: &str) -> Raised {
 #[cold]
 pub(crate) fn raise_format(class: &Object, format: &CStr, objects: &[&Object]) -> Raised {
     debug_assert_eq!(format.to_string_lossy().matches('%').count(), objects.len());
-    let argument = |i: usize| objects.get(i).map_or(ptr::null_mut(), |o| o.as_ptr());
-    // SAFETY: the format has as many object conversions as there are objects; C ignores the surplus arguments.
-    unsafe { ffi::PyErr_Format(class.as_ptr(), format.as_ptr(), argument(0), argument(1)) };
+    let arguments = [0, 1].map(|i: usize| objects.get(i).map_or(ptr::null_mut(), |o| o.as_ptr()));
+    // SAFETY: the format has as many object conversions as there are objects.
+    unsafe { enter::PyErr_Format(class.as_ptr(), format.as_ptr(), arguments) };
     Raised
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn raise_os_error(errno: std::ffi::c_int) -> Raised {
 /// `__context__`.
 pub(crate) fn raise_object(exception: &Object) -> Raised {
     // SAFETY: a live exception object; its type is alive with it.
-    unsafe { ffi::PyErr_SetObject(exception.type_ptr().cast(), exception.as_ptr()) };
+    unsafe { enter::PyErr_SetObject(exception.type_ptr().cast(), exception.as_ptr()) };
     Raised
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn restore(exception: Owned) -> Raised {
 
 pub(crate) fn clear() {
     // SAFETY: no precondition but attachment.
-    unsafe { ffi::PyErr_Clear() };
+    unsafe { enter::PyErr_Clear() };
 }
 
 /// Runs `work` with no exception raised and raises `first` after it; if `work` raised one too, that one is raised
@@ -213,13 +213,13 @@ pub(crate) fn chain<T>(first: Raised, work: impl FnOnce() -> Res<T>) -> Raised {
 /// Reports the raised exception through `sys.unraisablehook` and clears it.
 pub(crate) fn write_unraisable(_: Raised, culprit: &Object) {
     // SAFETY: the indicator is set (the caller had a `Raised`).
-    unsafe { ffi::PyErr_WriteUnraisable(culprit.as_ptr()) };
+    unsafe { enter::PyErr_WriteUnraisable(culprit.as_ptr()) };
 }
 
 /// Emits a warning of a builtin category; an error if the filters turn it into one.
 pub(crate) fn warn_deprecated(text: &CStr) -> Res<()> {
     // SAFETY: a builtin category and a NUL-terminated text.
-    match unsafe { ffi::PyErr_WarnEx(ffi::PyExc_DeprecationWarning, text.as_ptr(), 1) } {
+    match unsafe { enter::PyErr_WarnEx(ffi::PyExc_DeprecationWarning, text.as_ptr(), 1) } {
         0 => Ok(()),
         _ => Err(Raised),
     }

@@ -13,7 +13,7 @@ use pyo3::ffi;
 
 use super::attached::Attached;
 use super::typeobj::StaticType;
-use super::{Layout, Owned, Res};
+use super::{Layout, Owned, Res, enter};
 
 /// How many objects are worth keeping in any case.
 pub(crate) const FEW: usize = 256;
@@ -40,7 +40,7 @@ impl Freelist {
     pub(crate) fn allocate<T: Layout>(&self, class: &StaticType<T>) -> Res<Owned<T>> {
         let Some(memory) = self.pop() else {
             // SAFETY: a ready type whose instances have the layout T; allocation zeroes and tracks them.
-            return unsafe { Owned::steal_or_raised(ffi::PyType_GenericAlloc(class.as_ptr(), 0)) };
+            return unsafe { Owned::steal_or_raised(enter::PyType_GenericAlloc(class.as_ptr(), 0)) };
         };
         // SAFETY: memory of a dead object of this type, cleared and untracked.
         unsafe {
@@ -66,7 +66,7 @@ impl Freelist {
                     free(object.cast());
                 }
             }
-            ffi::Py_DECREF(actual.cast());
+            enter::Py_DECREF(actual.cast());
         }
     }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use pyo3::ffi;
 
-use super::{Field, Layout, Object};
+use super::{Field, Layout, Object, enter};
 
 /// Stops with what the visitor answered, if that is not zero.
 pub(crate) type Visited = ControlFlow<c_int>;
@@ -59,4 +59,11 @@ pub(crate) fn is_finalized<T: Layout>(object: &T) -> bool {
 pub(crate) fn is_alive<T: Layout>(object: &T) -> bool {
     // SAFETY: memory of an object.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) > 0 }
+}
+
+/// Runs the finaliser of an object whose deallocator has been called, if it has not run yet; true if it has brought the
+/// object back to life: then the deallocator must leave it alone.
+pub(crate) fn is_revived_by_finalizer<T: Layout>(object: &T) -> bool {
+    // SAFETY: an object of a type with a finaliser, with the reference count at zero (the deallocators' own check).
+    unsafe { enter::PyObject_CallFinalizerFromDealloc(object.as_ptr()) < 0 }
 }

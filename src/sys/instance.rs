@@ -4,8 +4,8 @@ use std::ffi::c_ulong;
 
 use pyo3::ffi;
 
-use super::Layout;
 use super::gc::{Visited, Visitor};
+use super::{Layout, enter};
 
 #[cfg(not(Py_3_13))]
 mod place {
@@ -58,16 +58,15 @@ mod place {
     use std::ops::ControlFlow;
 
     use super::{Layout, Visited, Visitor, c_ulong, ffi};
-    use crate::sys::Object;
+    use crate::sys::{Object, enter};
 
-    // Exported by CPython from 3.13 on; pyo3-ffi does not declare them.
+    // Exported by CPython from 3.13 on; pyo3-ffi does not declare it.
     unsafe extern "C" {
         fn PyObject_VisitManagedDict(
             object: *mut ffi::PyObject,
             visit: ffi::visitproc,
             argument: *mut std::ffi::c_void,
         ) -> std::ffi::c_int;
-        fn PyObject_ClearManagedDict(object: *mut ffi::PyObject);
     }
 
     /// Nothing: the interpreter keeps both in front of the object.
@@ -95,7 +94,7 @@ mod place {
         #[inline]
         pub(crate) fn clear(&self, owner: &Object) {
             // SAFETY: an object whose type has a managed dict.
-            unsafe { PyObject_ClearManagedDict(owner.as_ptr()) };
+            unsafe { enter::PyObject_ClearManagedDict(owner.as_ptr()) };
         }
     }
 }
@@ -111,7 +110,7 @@ pub(crate) fn clear_weakrefs<T: Layout>(object: &T) {
         let offset = (*object.as_object().type_ptr()).tp_weaklistoffset;
         let list = object.as_ptr().cast::<*mut ffi::PyObject>().byte_offset(offset);
         if offset != 0 && !(*list).is_null() {
-            ffi::PyObject_ClearWeakRefs(object.as_ptr());
+            enter::PyObject_ClearWeakRefs(object.as_ptr());
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn send_none(coroutine: &Object) -> Res<Sent> {
 
     let mut result = ptr::null_mut();
     // SAFETY: live objects and a place for the new reference.
-    let outcome = unsafe { enter::send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) };
+    let outcome = unsafe { enter::PyIter_Send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) };
     match outcome {
         // SAFETY: both outcomes say that `result` is a new reference.
         NEXT => Ok(Sent::Yielded(unsafe { Owned::steal(result) })),

@@ -5,11 +5,10 @@
 
 use std::ffi::CString;
 
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::{Layout, Object, Owned, Res, py};
+use super::{Layout, Object, Owned, Res, enter, py};
 
 /// `module.name`, imported once.
 pub(crate) struct Lazy {
@@ -39,8 +38,8 @@ impl Lazy {
         let (module, attribute) = (name(self.module), name(self.name));
         // SAFETY: NUL-terminated names; both functions return new references, or NULL with the exception set.
         let value: Owned = unsafe {
-            let module = Owned::<Object>::steal_or_raised(ffi::PyImport_ImportModule(module.as_ptr()))?;
-            Owned::steal_or_raised(ffi::PyObject_GetAttrString(module.as_ptr(), attribute.as_ptr()))?
+            let module = Owned::<Object>::steal_or_raised(enter::PyImport_ImportModule(module.as_ptr()))?;
+            Owned::steal_or_raised(enter::PyObject_GetAttrString(module.as_ptr(), attribute.as_ptr()))?
         };
         let value = to_py(&value).unbind();
         Ok(self.value.get_or_init(py(), || value))

@@ -7,7 +7,7 @@ use std::ptr::{self, NonNull};
 
 use pyo3::ffi;
 
-use super::{Raised, Res};
+use super::{Raised, Res, enter};
 
 /// Any Python object. `&Object` is a borrowed reference to it.
 #[repr(transparent)]
@@ -187,6 +187,6 @@ impl<T: Layout> Drop for Owned<T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: we own this reference and give it up exactly once. The thread is attached (contract of `sys`).
-        unsafe { ffi::Py_DECREF(self.as_ptr()) }
+        unsafe { enter::Py_DECREF(self.as_ptr()) }
     }
 }

@@ -2,7 +2,7 @@
 
 use pyo3::ffi;
 
-use super::{Raised, Res};
+use super::{Raised, Res, enter};
 
 /// Tells one running thread from another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(crate) fn detached<T>(wait: impl FnOnce() -> T) -> T {
 /// Runs the Python handlers of signals that have arrived (in the main thread); they may raise.
 pub(crate) fn check_signals() -> Res<()> {
     // SAFETY: no precondition but attachment.
-    match unsafe { ffi::PyErr_CheckSignals() } {
+    match unsafe { enter::PyErr_CheckSignals() } {
         0 => Ok(()),
         _ => Err(Raised),
     }

@@ -9,7 +9,7 @@ use pyo3::ffi;
 
 use super::intern::Name;
 use super::slots::Method;
-use super::{Layout, Object, Owned, Res};
+use super::{Layout, Object, Owned, Res, enter};
 
 /// A type of ours for objects of layout `T`; made once, by the module's initialisation, and kept for good.
 pub(crate) struct StaticType<T: Layout>(AtomicPtr<ffi::PyTypeObject>, PhantomData<fn() -> T>);
@@ -275,7 +275,7 @@ pub(crate) fn adopt_methods<T: Layout>(base: &StaticType<T>, class: &Object) -> 
         let mut method = (*base.as_ptr()).tp_methods;
         while !method.is_null() && !(*method).ml_name.is_null() {
             let descriptor: Owned = Owned::steal_or_raised(ffi::PyDescr_NewMethod(class.as_ptr().cast(), method))?;
-            if ffi::PyObject_SetAttrString(class.as_ptr(), (*method).ml_name, descriptor.as_ptr()) != 0 {
+            if enter::PyObject_SetAttrString(class.as_ptr(), (*method).ml_name, descriptor.as_ptr()) != 0 {
                 return Err(super::Raised);
             }
             method = method.add(1);
@@ -330,11 +330,30 @@ pub(crate) fn has_generic_getattr(class: &Object) -> bool {
     getattr.is_some_and(|f| ptr::fn_addr_eq(f, ffi::PyObject_GenericGetAttr as ffi::getattrofunc))
 }
 
+/// What `tp_setattro` does by default.
+pub(crate) fn set_generic_attribute(object: &Object, name: &Object, value: Option<&Object>) -> Res<()> {
+    let value = value.map_or(ptr::null_mut(), Layout::as_ptr);
+    // SAFETY: live objects, or NULL as the value.
+    match unsafe { enter::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value) } {
+        0 => Ok(()),
+        _ => Err(super::Raised),
+    }
+}
+
+/// A new instance of the class, in zeroed memory: what `tp_new` has to begin with.
+///
+/// # Safety
+/// The class is a live type whose instances have the layout `T`; the caller makes of the zeroes what `T` wants.
+pub(crate) unsafe fn allocate_zeroed<T: Layout>(class: *mut ffi::PyTypeObject) -> Res<Owned<T>> {
+    // SAFETY: the caller's contract.
+    unsafe { Owned::steal_or_raised(enter::PyType_GenericAlloc(class, 0)) }
+}
+
 /// The instance's `__dict__`, if it has one.
 #[inline]
 pub(crate) fn instance_dict(object: &Object) -> Option<Owned> {
     // SAFETY: a live object; a new reference, or NULL with `AttributeError` set.
-    let dict = unsafe { Owned::steal_or_raised(ffi::PyObject_GenericGetDict(object.as_ptr(), ptr::null_mut())) };
+    let dict = unsafe { Owned::steal_or_raised(enter::PyObject_GenericGetDict(object.as_ptr(), ptr::null_mut())) };
     if dict.is_err() {
         super::error::clear();
     }
@@ -395,7 +414,7 @@ impl StaticMethod {
     fn function(&'static self, object: &Object, module_name: *mut ffi::PyObject) -> Res<Owned> {
         let definition = ptr::from_ref(&self.0).cast_mut();
         // SAFETY: a static definition, which the function only reads; it makes its own references to the objects.
-        unsafe { Owned::steal_or_raised(ffi::PyCFunction_NewEx(definition, object.as_ptr(), module_name)) }
+        unsafe { Owned::steal_or_raised(enter::PyCFunction_NewEx(definition, object.as_ptr(), module_name)) }
     }
 }
 

@@ -9,7 +9,7 @@ use pyo3::ffi;
 use crate::future::{self, FutureObject};
 use crate::sys::error::guard;
 use crate::sys::freelist::{self, Freelist};
-use crate::sys::gc::{Visited, Visitor, untrack};
+use crate::sys::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
 use crate::sys::intern::TASK;
 use crate::sys::list::{Linked, List, Node};
 use crate::sys::typeobj::StaticType;
@@ -143,7 +143,7 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         // unlinked after it, and before anything else can run Python code.
         unsafe {
             let task = TaskObject::from_ptr(object);
-            if needs_finalizer(task) && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
+            if needs_finalizer(task) && is_revived_by_finalizer(task) {
                 return;
             }
             LIST.unlink(task);

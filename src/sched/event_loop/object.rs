@@ -10,8 +10,8 @@ use crate::sys::clock::Moment;
 use crate::sys::error::guard;
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::object::none;
-use crate::sys::typeobj::StaticType;
-use crate::sys::{Field, Layout, Object, Owned, Raised, Res};
+use crate::sys::typeobj::{self, StaticType};
+use crate::sys::{Field, Layout, Object, Raised, Res};
 
 use super::super::handle::HandleObject;
 use super::files::Files;
@@ -93,7 +93,7 @@ pub(super) unsafe extern "C" fn new(
         // SAFETY: a subclass of our type, or the type itself: its instances have the layout. The memory is zeroed, and
         // nothing has run since it was allocated.
         unsafe {
-            match Owned::<LoopObject>::steal_or_raised(ffi::PyType_GenericAlloc(class, 0)) {
+            match typeobj::allocate_zeroed::<LoopObject>(class) {
                 Ok(made) => {
                     let place = made.as_ptr().cast::<LoopObject>();
                     (&raw mut (*place).ready).write(ReadyQueue::new());

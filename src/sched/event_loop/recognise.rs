@@ -16,6 +16,7 @@ use crate::sys::error::{self, guard};
 use crate::sys::intern::{
     ADD_CALLBACK, CALL_AT, CALL_LATER, CALL_SOON, GET_DEBUG, IS_RUNNING, Name, RUN_ONCE, TIME, TIMER_HANDLE_CANCELLED,
 };
+use crate::sys::slots::IntoStatus;
 use crate::sys::{Layout, Object, Res, call, typeobj};
 
 use super::object::{LoopObject, TYPE};
@@ -119,12 +120,11 @@ pub(super) unsafe extern "C" fn set_attribute(
 ) -> c_int {
     guard(-1, || {
         // SAFETY: CPython calls the slot with a live instance of the type, a string, and an object or NULL.
-        unsafe {
-            let (core, key) = (LoopObject::from_ptr(object), Object::from_ptr(name));
-            if PASSED_OVER.iter().any(|passed| passed.equals(key)) {
-                core.shadowed.set(true);
-            }
-            ffi::PyObject_GenericSetAttr(object, name, value)
+        let (core, name, value) =
+            unsafe { (LoopObject::from_ptr(object), Object::from_ptr(name), Object::from_nullable(value)) };
+        if PASSED_OVER.iter().any(|passed| passed.equals(name)) {
+            core.shadowed.set(true);
         }
+        typeobj::set_generic_attribute(core.as_object(), name, value).into_status()
     })
 }

@@ -8,6 +8,8 @@ import gc
 import weakref
 from typing import Any
 
+import pytest
+
 from impls import run_fresh
 from loops import Engine, turn
 
@@ -127,4 +129,71 @@ def test_handle_class_that_was_replaced_on_the_stock_loop() -> None:
         asyncio.run(asyncio.sleep(0))
     print(Handle.runs > 0)
     """
-    assert run_fresh("ours", code) == "True\n"
+    assert run_fresh("loop ours", code) == "True\n"
+
+
+def test_chains_freed_in_two_threads_at_once() -> None:
+    """Each counts how deep it is, in a counter that they share; nothing may be left over in it."""
+
+    def body() -> None:
+        import threading
+        import weakref
+
+        class Callback:
+            def __init__(self, *steps):
+                self.steps = steps
+
+            def __del__(self):
+                for step in self.steps:
+                    step()
+
+        def handle_of(callback):
+            handle = loop.call_soon(callback)
+            loop._ready.clear()
+            return handle
+
+        loop = new_loop()  # noqa: F821
+        deep, shallow, freed = threading.Event(), threading.Event(), threading.Event()
+        chain = handle_of(Callback(deep.set, shallow.wait))
+        for _ in range(60):
+            chain = handle_of(chain)
+        chains = [chain]
+        del chain
+        thread = threading.Thread(target=lambda: (chains.clear(), freed.set()))
+        thread.start()
+        deep.wait()
+        del_here = handle_of(Callback(shallow.set, freed.wait))
+        del del_here
+        thread.join()
+
+        last = Callback()
+        reference = weakref.ref(last)
+        handle = handle_of(last)
+        del last, handle
+        print(reference() is None)
+        loop.close()
+
+    assert run_fresh("loop ours", body) == "True\n"
+
+
+@pytest.mark.parametrize("kind", ["call_later(0, ", "call_soon_threadsafe("])
+def test_a_handle_class_is_made_once(kind: str) -> None:
+    """Up to 3.11 making it runs the collector, and so other threads, or code that needs the class itself."""
+    code = f"""
+    import gc
+    def collecting(phase, info):
+        if not made:
+            made.append(None)
+            made[0] = loop.{kind}print, "inner")
+    loop, made = new_loop(), []
+    gc.callbacks.append(collecting)
+    gc.set_threshold(1)
+    outer = loop.{kind}print, "outer")
+    gc.collect()
+    print(type(made[0]) is type(outer))
+    loop.call_later(0.01, loop.stop)
+    loop.run_forever()
+    loop.close()
+    """
+    said = run_fresh("loop ours", code).splitlines()
+    assert said[0] == "True" and sorted(said[1:]) == ["inner", "outer"]

@@ -183,6 +183,8 @@ fn functions() -> Vec<Method> {
     if compat::AWAITED_BY {
         functions.extend(AWAITED_BY_FUNCTIONS);
     }
+    #[cfg(feature = "panic-on-purpose")]
+    functions.push(one!(Object, c"_panic_at", panic_at, c"_panic_at($module, place, /)\n--\n\nPanic there, once."));
     functions
 }
 
@@ -305,6 +307,11 @@ const AWAITED_BY_FUNCTIONS: [Method; 2] = [
                 c"future_discard_from_awaited_by($module, fut, waiter, /)\n--\n\nTake back what future_add_to_awaited_by(fut, waiter) noted."
             ),
 ];
+
+#[cfg(feature = "panic-on-purpose")]
+fn panic_at(_module: &Object, place: &Object) -> bool {
+    crate::sys::panics::arm(&containers::text_of(place))
+}
 
 /// Adds the functions. Called once, by the module's initialisation.
 pub(crate) fn init(module: &Object) -> Res<()> {

@@ -45,7 +45,9 @@ fn _asyncio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     // Not by `add`, which would make an `__all__`.
     module.setattr("__rasyncio_version__", env!("CARGO_PKG_VERSION"))?;
-    init(sys::lazy::from_bound(module.as_any())).map_err(|sys::Raised| PyErr::fetch(module.py()))?;
+    sys::error::caught("init", || init(sys::lazy::from_bound(module.as_any())))
+        .and_then(|outcome| outcome)
+        .map_err(|sys::Raised| PyErr::fetch(module.py()))?;
     FIRST.get_or_init(module.py(), || (interpreter, module.clone().unbind()));
     Ok(())
 }

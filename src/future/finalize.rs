@@ -60,11 +60,9 @@ fn report(future: &FutureObject, message: &Object, exception: Option<&Object>, k
 
 /// A finaliser may run while an exception is being raised, which must survive it.
 fn keeping_raised(culprit: &Object, work: impl FnOnce() -> Res<()>) {
-    let raised = error::fetch_if_set();
-    if let Err(failed) = work() {
-        write_unraisable(failed, culprit);
-    }
-    if let Some(raised) = raised {
-        let _ = error::restore(raised);
-    }
+    error::keeping_raised(|| {
+        if let Err(failed) = work() {
+            write_unraisable(failed, culprit);
+        }
+    });
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use pyo3::ffi;
 
-use crate::sys::error::{self, Builtin, guard, is_exception, is_exception_class, raise, restore};
+use crate::sys::error::{self, Builtin, guard, guard_dealloc, is_exception, is_exception_class, raise, restore};
 use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::iter::{Sent, raise_stop_iteration};
@@ -69,7 +69,7 @@ unsafe extern "C" fn am_send(
     _value: *mut ffi::PyObject,
     place: *mut *mut ffi::PyObject,
 ) -> ffi::PySendResult {
-    guard(ffi::PySendResult::PYGEN_ERROR, || {
+    guard("IteratorObject::am_send", ffi::PySendResult::PYGEN_ERROR, || {
         // SAFETY: CPython calls the slot with a live instance and a place for the result.
         let (iterator, place) = unsafe { (IteratorObject::from_ptr(slf), &mut *place) };
         *place = std::ptr::null_mut();
@@ -177,7 +177,7 @@ fn visit(iterator: &IteratorObject, visitor: Visitor) -> Visited {
 }
 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    guard((), || {
+    let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type, once.
         unsafe {
             let iterator = IteratorObject::from_ptr(object);
@@ -185,7 +185,9 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             iterator.future.clear();
             FREELIST.free(object, &TYPE);
         }
-    });
+    };
+    // SAFETY: the deallocator's own object.
+    unsafe { guard_dealloc("IteratorObject::dealloc", object, body) }
 }
 
 /// Makes the type. Called once, by the module's initialisation.

@@ -9,7 +9,7 @@ use pyo3::ffi;
 use crate::asyncio;
 use crate::sched;
 use crate::state::thread;
-use crate::sys::error::{Builtin, guard, raise, raise_format};
+use crate::sys::error::{Builtin, guard_dealloc, raise, raise_format};
 use crate::sys::field::ObjectOrStatic;
 use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
@@ -235,7 +235,7 @@ fn needs_finalizer(future: &FutureObject) -> bool {
 }
 
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    guard((), || {
+    let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
         // bring it back to life; then it is not ours to free.
         unsafe {
@@ -247,7 +247,9 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             take_apart(future);
             FREELIST.free(object, &TYPE);
         }
-    });
+    };
+    // SAFETY: the deallocator's own object.
+    unsafe { guard_dealloc("FutureObject::dealloc", object, body) }
 }
 
 /// The part of the deallocation that futures and tasks share; leaves the object as it was allocated.

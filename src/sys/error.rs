@@ -8,7 +8,7 @@ use std::ptr;
 use pyo3::PyErr;
 use pyo3::ffi;
 
-use super::{Layout, Object, Owned, enter, py};
+use super::{Layout, Object, Owned, enter, panics, py};
 
 /// The thread's error indicator is set.
 #[derive(Debug)]
@@ -227,35 +227,90 @@ pub(crate) fn warn_deprecated(text: &CStr) -> Res<()> {
 
 /// Makes `exception` the one being handled (`sys.exception()`) while `work` runs, as in an `except` block.
 pub(crate) fn handling<T>(exception: &Object, work: impl FnOnce() -> T) -> T {
-    // SAFETY: `GetHandled` returns a strong reference or NULL, `SetHandled` takes its own and accepts NULL.
-    unsafe {
-        let outer = ffi::PyErr_GetHandledException();
-        ffi::PyErr_SetHandledException(exception.as_ptr());
-        let result = work();
-        ffi::PyErr_SetHandledException(outer);
-        ffi::Py_XDECREF(outer);
-        result
+    struct Handled(Option<Owned>);
+    impl Drop for Handled {
+        fn drop(&mut self) {
+            let outer = self.0.as_ref().map_or(ptr::null_mut(), |outer| outer.as_ptr());
+            // SAFETY: what there was before, or NULL for nothing; the function takes its own reference.
+            unsafe { ffi::PyErr_SetHandledException(outer) };
+        }
     }
+    // SAFETY: a new reference, or NULL for nothing.
+    let _outer = Handled(unsafe { Owned::steal_or_raised(ffi::PyErr_GetHandledException()) }.ok());
+    // SAFETY: an exception; the function takes its own reference.
+    unsafe { ffi::PyErr_SetHandledException(exception.as_ptr()) };
+    work()
 }
 
-/// Runs a slot's body; a panic becomes `SystemError` and `on_panic`.
+/// Runs a slot's body; a panic becomes `SystemError` and `on_panic`. The place is for panics on purpose.
 #[inline]
-pub(crate) fn guard<R>(on_panic: R, body: impl FnOnce() -> R) -> R {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(result) => result,
-        Err(payload) => {
-            report_panic(payload.as_ref());
-            on_panic
-        }
+pub(crate) fn guard<R>(place: &'static str, on_panic: R, body: impl FnOnce() -> R) -> R {
+    caught(place, body).unwrap_or(on_panic)
+}
+
+/// Runs work; a panic becomes `SystemError`.
+#[inline]
+pub(crate) fn caught<R>(place: &'static str, work: impl FnOnce() -> R) -> Res<R> {
+    let work = || {
+        panics::here(place);
+        work()
+    };
+    // What a panic leaves behind is in cells, whole at any time; borrows of them end as it passes.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| raise_panic(payload.as_ref()))
+}
+
+/// Runs the body of a slot that cannot raise: a panic goes to `sys.unraisablehook`, and what is being raised meanwhile
+/// stays so. Tells whether there was none.
+#[inline]
+pub(crate) fn guard_unraisable(place: &'static str, body: impl FnOnce()) -> bool {
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        panics::here(place);
+        body();
+    }));
+    caught.map_err(|payload| report_panic(payload.as_ref())).is_ok()
+}
+
+/// The same for a deallocator. An object that it could not take apart is kept for good, as it is.
+///
+/// # Safety
+/// The object is the deallocator's.
+#[inline]
+pub(crate) unsafe fn guard_dealloc(place: &'static str, object: *mut ffi::PyObject, body: impl FnOnce()) {
+    if !guard_unraisable(place, body) {
+        // SAFETY: panics come before the memory is given up (freeing does not panic), so there still is an object.
+        unsafe { ffi::Py_INCREF(object) };
     }
 }
 
 #[cold]
 fn report_panic(payload: &(dyn Any + Send)) {
+    keeping_raised(|| write_unraisable(raise_panic(payload), super::object::none()));
+}
+
+#[cold]
+fn raise_panic(payload: &(dyn Any + Send)) -> Raised {
     let text = payload
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    let _ = raise_text(Builtin::SystemError.class(), &format!("rasyncio: internal error: {text}"));
+    let raise = || raise_text(Builtin::SystemError.class(), &format!("rasyncio: internal error: {text}"));
+    match fetch_if_set() {
+        None => raise(),
+        Some(before) => chain(restore(before), || Err::<(), _>(raise())),
+    }
+}
+
+/// Runs work that may come while an exception is being raised, which then is so again, even if the work panics.
+pub(crate) fn keeping_raised(work: impl FnOnce()) {
+    struct InFlight(Option<Owned>);
+    impl Drop for InFlight {
+        fn drop(&mut self) {
+            if let Some(exception) = self.0.take() {
+                let _ = restore(exception);
+            }
+        }
+    }
+    let _in_flight = InFlight(fetch_if_set());
+    work();
 }

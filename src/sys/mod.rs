@@ -31,6 +31,7 @@ pub(crate) mod iter;
 pub(crate) mod lazy;
 pub(crate) mod list;
 pub(crate) mod object;
+pub(crate) mod panics;
 pub(crate) mod per_thread;
 pub(crate) mod slots;
 pub(crate) mod threads;

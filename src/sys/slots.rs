@@ -55,12 +55,6 @@ pub(crate) trait IntoStatus {
     fn into_status(self) -> c_int;
 }
 
-impl IntoStatus for () {
-    fn into_status(self) -> c_int {
-        0
-    }
-}
-
 impl IntoStatus for Res<()> {
     fn into_status(self) -> c_int {
         if self.is_ok() { 0 } else { -1 }
@@ -91,11 +85,15 @@ impl Method {
 macro_rules! unary {
     ($layout:ty, $function:path) => {{
         unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
-                // SAFETY: CPython calls the slot with a live instance of the type.
-                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
-                $crate::sys::slots::IntoReturn::into_return($function(slf))
-            })
+            $crate::sys::error::guard(
+                concat!(stringify!($layout), "::", stringify!($function)),
+                std::ptr::null_mut(),
+                || {
+                    // SAFETY: CPython calls the slot with a live instance of the type.
+                    let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                    $crate::sys::slots::IntoReturn::into_return($function(slf))
+                },
+            )
         }
         trampoline as unsafe extern "C" fn(_) -> _ as *mut std::ffi::c_void
     }};
@@ -105,11 +103,12 @@ macro_rules! unary {
 macro_rules! inquiry {
     ($layout:ty, $function:path) => {{
         unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) -> std::ffi::c_int {
-            $crate::sys::error::guard(0, || {
+            $crate::sys::error::guard_unraisable(concat!(stringify!($layout), "::", stringify!($function)), || {
                 // SAFETY: CPython calls the slot with a live instance of the type.
                 let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
-                $crate::sys::slots::IntoStatus::into_status($function(slf))
-            })
+                $function(slf);
+            });
+            0
         }
         trampoline as unsafe extern "C" fn(_) -> _ as *mut std::ffi::c_void
     }};
@@ -119,7 +118,7 @@ macro_rules! inquiry {
 macro_rules! finalizer {
     ($layout:ty, $function:path) => {{
         unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) {
-            $crate::sys::error::guard((), || {
+            $crate::sys::error::guard_unraisable(concat!(stringify!($layout), "::", stringify!($function)), || {
                 // SAFETY: CPython calls the slot with a live instance of the type.
                 let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
                 $function(slf);
@@ -129,7 +128,8 @@ macro_rules! finalizer {
     }};
 }
 
-/// `tp_traverse`: `fn(&T, Visitor) -> Visited`.
+/// `tp_traverse`: `fn(&T, Visitor) -> Visited`, which must have nothing in it that panics: half a visit would make the
+/// collector take live objects for garbage, so that a panic ends the process.
 macro_rules! traverse {
     ($layout:ty, $function:path) => {{
         unsafe extern "C" fn trampoline(
@@ -156,7 +156,7 @@ macro_rules! init {
             arguments: *mut pyo3::ffi::PyObject,
             keywords: *mut pyo3::ffi::PyObject,
         ) -> std::ffi::c_int {
-            $crate::sys::error::guard(-1, || {
+            $crate::sys::error::guard(concat!(stringify!($layout), "::", stringify!($function)), -1, || {
                 // SAFETY: CPython calls the slot with a live instance of the type.
                 let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
                 // SAFETY: a tuple and a dict or NULL, which the caller keeps alive.
@@ -177,19 +177,23 @@ macro_rules! construct {
             count_and_flag: usize,
             keywords: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
-                let make = || -> $crate::sys::Res<$crate::sys::Owned> {
-                    // SAFETY: pure arithmetic on the vectorcall convention's count.
-                    let positional = unsafe { pyo3::ffi::PyVectorcall_NARGS(count_and_flag) };
-                    let positional = usize::try_from(positional).unwrap_or(0);
-                    // SAFETY: the arguments of a vectorcall.
-                    let parsed = unsafe { $signature.parse(arguments, positional, keywords)? };
-                    let made: $crate::sys::Owned<$layout> = $allocate()?;
-                    $function(&made, parsed)?;
-                    Ok(made.into_object())
-                };
-                $crate::sys::slots::IntoReturn::into_return(make())
-            })
+            $crate::sys::error::guard(
+                concat!(stringify!($layout), "::", stringify!($function), " of a call"),
+                std::ptr::null_mut(),
+                || {
+                    let make = || -> $crate::sys::Res<$crate::sys::Owned> {
+                        // SAFETY: pure arithmetic on the vectorcall convention's count.
+                        let positional = unsafe { pyo3::ffi::PyVectorcall_NARGS(count_and_flag) };
+                        let positional = usize::try_from(positional).unwrap_or(0);
+                        // SAFETY: the arguments of a vectorcall.
+                        let parsed = unsafe { $signature.parse(arguments, positional, keywords)? };
+                        let made: $crate::sys::Owned<$layout> = $allocate()?;
+                        $function(&made, parsed)?;
+                        Ok(made.into_object())
+                    };
+                    $crate::sys::slots::IntoReturn::into_return(make())
+                },
+            )
         }
         trampoline
     }};
@@ -203,18 +207,22 @@ macro_rules! call {
             arguments: *mut pyo3::ffi::PyObject,
             keywords: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
-                // SAFETY: CPython calls the slot with a live instance, a tuple, and a dict or NULL.
-                let (slf, positional, keywords) = unsafe {
-                    (
-                        <$layout as $crate::sys::Layout>::from_ptr(slf),
-                        pyo3::ffi::PyTuple_Size(arguments),
-                        if keywords.is_null() { 0 } else { pyo3::ffi::PyDict_Size(keywords) },
-                    )
-                };
-                let count = |n| usize::try_from(n).unwrap_or(0);
-                $crate::sys::slots::IntoReturn::into_return($function(slf, count(positional), count(keywords)))
-            })
+            $crate::sys::error::guard(
+                concat!(stringify!($layout), "::", stringify!($function)),
+                std::ptr::null_mut(),
+                || {
+                    // SAFETY: CPython calls the slot with a live instance, a tuple, and a dict or NULL.
+                    let (slf, positional, keywords) = unsafe {
+                        (
+                            <$layout as $crate::sys::Layout>::from_ptr(slf),
+                            pyo3::ffi::PyTuple_Size(arguments),
+                            if keywords.is_null() { 0 } else { pyo3::ffi::PyDict_Size(keywords) },
+                        )
+                    };
+                    let count = |n| usize::try_from(n).unwrap_or(0);
+                    $crate::sys::slots::IntoReturn::into_return($function(slf, count(positional), count(keywords)))
+                },
+            )
         }
         trampoline as unsafe extern "C" fn(_, _, _) -> _ as *mut std::ffi::c_void
     }};
@@ -227,11 +235,15 @@ macro_rules! noargs {
             slf: *mut pyo3::ffi::PyObject,
             _: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
-                // SAFETY: the method descriptor has checked `self`.
-                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
-                $crate::sys::slots::IntoReturn::into_return($function(slf))
-            })
+            $crate::sys::error::guard(
+                concat!(stringify!($layout), "::", stringify!($function)),
+                std::ptr::null_mut(),
+                || {
+                    // SAFETY: the method descriptor has checked `self`.
+                    let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                    $crate::sys::slots::IntoReturn::into_return($function(slf))
+                },
+            )
         }
         $crate::sys::slots::Method {
             name: $name,
@@ -251,20 +263,24 @@ macro_rules! no_arguments {
             positional: pyo3::ffi::Py_ssize_t,
             keywords: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
-                // SAFETY: the method descriptor has checked `self`; NULL or a tuple of keywords.
-                let (slf, given) = unsafe {
-                    (
-                        <$layout as $crate::sys::Layout>::from_ptr(slf),
-                        positional != 0 || (!keywords.is_null() && pyo3::ffi::PyTuple_GET_SIZE(keywords) != 0),
-                    )
-                };
-                $crate::sys::slots::IntoReturn::into_return(if given {
-                    Err($crate::sys::slots::no_arguments_taken($name))
-                } else {
-                    Ok($function(slf))
-                })
-            })
+            $crate::sys::error::guard(
+                concat!(stringify!($layout), "::", stringify!($function)),
+                std::ptr::null_mut(),
+                || {
+                    // SAFETY: the method descriptor has checked `self`; NULL or a tuple of keywords.
+                    let (slf, given) = unsafe {
+                        (
+                            <$layout as $crate::sys::Layout>::from_ptr(slf),
+                            positional != 0 || (!keywords.is_null() && pyo3::ffi::PyTuple_GET_SIZE(keywords) != 0),
+                        )
+                    };
+                    $crate::sys::slots::IntoReturn::into_return(if given {
+                        Err($crate::sys::slots::no_arguments_taken($name))
+                    } else {
+                        Ok($function(slf))
+                    })
+                },
+            )
         }
         $crate::sys::slots::Method {
             name: $name,
@@ -282,7 +298,7 @@ macro_rules! one {
             slf: *mut pyo3::ffi::PyObject,
             argument: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
+            $crate::sys::error::guard(concat!(stringify!($layout), "::", stringify!($function)), std::ptr::null_mut(), || {
                 // SAFETY: the method descriptor has checked `self`; the caller holds the argument.
                 let (slf, argument) = unsafe {
                     (
@@ -311,16 +327,20 @@ macro_rules! keywords {
             positional: pyo3::ffi::Py_ssize_t,
             keywords: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
-                // SAFETY: the method descriptor has checked `self`; the caller holds the arguments.
-                let (slf, parsed) = unsafe {
-                    (
-                        <$layout as $crate::sys::Layout>::from_ptr(slf),
-                        $signature.parse(arguments, usize::try_from(positional).unwrap_or(0), keywords),
-                    )
-                };
-                $crate::sys::slots::IntoReturn::into_return(parsed.and_then(|parsed| Ok($function(slf, parsed))))
-            })
+            $crate::sys::error::guard(
+                concat!(stringify!($layout), "::", stringify!($function)),
+                std::ptr::null_mut(),
+                || {
+                    // SAFETY: the method descriptor has checked `self`; the caller holds the arguments.
+                    let (slf, parsed) = unsafe {
+                        (
+                            <$layout as $crate::sys::Layout>::from_ptr(slf),
+                            $signature.parse(arguments, usize::try_from(positional).unwrap_or(0), keywords),
+                        )
+                    };
+                    $crate::sys::slots::IntoReturn::into_return(parsed.and_then(|parsed| Ok($function(slf, parsed))))
+                },
+            )
         }
         $crate::sys::slots::Method {
             name: $name,
@@ -340,20 +360,24 @@ macro_rules! variadic {
             positional: pyo3::ffi::Py_ssize_t,
             keywords: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
-                // SAFETY: the method descriptor has checked `self`; the caller holds the arguments.
-                let (slf, arguments) = unsafe {
-                    (
-                        <$layout as $crate::sys::Layout>::from_ptr(slf),
-                        $crate::sys::args::Arguments::new(
-                            arguments,
-                            usize::try_from(positional).unwrap_or(0),
-                            keywords,
-                        ),
-                    )
-                };
-                $crate::sys::slots::IntoReturn::into_return($function(slf, arguments))
-            })
+            $crate::sys::error::guard(
+                concat!(stringify!($layout), "::", stringify!($function)),
+                std::ptr::null_mut(),
+                || {
+                    // SAFETY: the method descriptor has checked `self`; the caller holds the arguments.
+                    let (slf, arguments) = unsafe {
+                        (
+                            <$layout as $crate::sys::Layout>::from_ptr(slf),
+                            $crate::sys::args::Arguments::new(
+                                arguments,
+                                usize::try_from(positional).unwrap_or(0),
+                                keywords,
+                            ),
+                        )
+                    };
+                    $crate::sys::slots::IntoReturn::into_return($function(slf, arguments))
+                },
+            )
         }
         $crate::sys::slots::Method {
             name: $name,
@@ -372,7 +396,7 @@ macro_rules! positional {
             arguments: *mut *mut pyo3::ffi::PyObject,
             count: pyo3::ffi::Py_ssize_t,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
+            $crate::sys::error::guard(concat!(stringify!($layout), "::", stringify!($function)), std::ptr::null_mut(), || {
                 let count = usize::try_from(count).unwrap_or(0);
                 // SAFETY: the method descriptor has checked `self`; the caller holds the array of live objects (which
                 // may be NULL if there are none), and a borrowed reference is a plain pointer.
@@ -406,7 +430,7 @@ macro_rules! getset {
             value: *mut pyo3::ffi::PyObject,
             _: *mut std::ffi::c_void,
         ) -> std::ffi::c_int {
-            $crate::sys::error::guard(-1, || {
+            $crate::sys::error::guard(concat!(stringify!($layout), "::", stringify!($set)), -1, || {
                 // SAFETY: the descriptor has checked `self`; the value is a live object, or NULL for a deletion.
                 let (slf, value) = unsafe {
                     (
@@ -424,7 +448,7 @@ macro_rules! getset {
             slf: *mut pyo3::ffi::PyObject,
             _: *mut std::ffi::c_void,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(std::ptr::null_mut(), || {
+            $crate::sys::error::guard(concat!(stringify!($layout), "::", stringify!($get)), std::ptr::null_mut(), || {
                 // SAFETY: the descriptor has checked `self`.
                 let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
                 $crate::sys::slots::IntoReturn::into_return($get(slf))

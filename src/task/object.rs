@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use pyo3::ffi;
 
 use crate::future::{self, FutureObject};
-use crate::sys::error::guard;
+use crate::sys::error::guard_dealloc;
 use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
 use crate::sys::intern::TASK;
@@ -137,7 +137,7 @@ fn needs_finalizer(task: &TaskObject) -> bool {
 }
 
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    guard((), || {
+    let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
         // bring it back to life; then it is not ours to free. It may also have registered it anew, so the task is
         // unlinked after it, and before anything else can run Python code.
@@ -153,5 +153,7 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             task.cancels_requested.set(0);
             FREELIST.free(object, &TYPE);
         }
-    });
+    };
+    // SAFETY: the deallocator's own object.
+    unsafe { guard_dealloc("TaskObject::dealloc", object, body) }
 }

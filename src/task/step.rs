@@ -7,7 +7,7 @@ use crate::state::thread;
 use crate::sys::error::{self, Builtin, fetch, is_exit, raise, raise_format, restore};
 use crate::sys::iter::{Sent, send_none, throw};
 use crate::sys::object::none;
-use crate::sys::{Layout, Object, Owned, Raised, Res, compat};
+use crate::sys::{Layout, Object, Owned, Raised, Res, compat, panics};
 
 use super::{LIST, TYPE, TaskObject, step_wrapper, suspend};
 
@@ -60,9 +60,18 @@ pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<Stepped> 
     }
 }
 
-/// A step without the current task's bookkeeping.
+/// A step without the current task's bookkeeping. An error of our own ends the task as one of its coroutine would.
 #[inline]
 pub(super) fn advance(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
+    match error::caught("step", || drive(task, event_loop, exception)) {
+        Ok(outcome) => outcome,
+        Err(panicked) if task.future().is_pending() => failed(task, panicked),
+        Err(panicked) => Err(panicked),
+    }
+}
+
+#[inline]
+fn drive(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
     if !task.future().is_pending() {
         return Err(already_done(task, exception.as_deref()));
     }
@@ -75,7 +84,10 @@ pub(super) fn advance(task: &TaskObject, event_loop: &Object, exception: Option<
     };
     match sent {
         Ok(Sent::Yielded(awaited)) => suspend::suspend(task, event_loop, &awaited).map(|()| Stepped::Normally),
-        Ok(Sent::Returned(value)) => returned(task, value),
+        Ok(Sent::Returned(value)) => {
+            panics::here("end of a coroutine");
+            returned(task, value)
+        }
         Err(raised) => failed(task, raised),
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use pyo3::ffi;
 
-use crate::sys::error::{Builtin, guard, raise};
+use crate::sys::error::{Builtin, guard_dealloc, raise};
 use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::slots::{call, getset, inquiry, traverse};
@@ -45,7 +45,7 @@ fn run(wrapper: &StepWrapper, positional: usize, keywords: usize) -> Res<Owned> 
         return Err(raise(type_error, c"function takes no positional arguments"));
     }
     let task = wrapper.task.get().ok_or_else(uninitialized)?;
-    step(TASK_TYPE.expect(&task), wrapper.exception.get()).map(Stepped::into_object)
+    step(TASK_TYPE.require(&task)?, wrapper.exception.get()).map(Stepped::into_object)
 }
 
 fn get_self(wrapper: &StepWrapper) -> Owned {
@@ -65,7 +65,7 @@ fn clear(wrapper: &StepWrapper) {
 }
 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    guard((), || {
+    let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type, once.
         unsafe {
             let wrapper = StepWrapper::from_ptr(object);
@@ -73,7 +73,9 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             clear(wrapper);
             FREELIST.free(object, &TYPE);
         }
-    });
+    };
+    // SAFETY: the deallocator's own object.
+    unsafe { guard_dealloc("StepWrapper::dealloc", object, body) }
 }
 
 /// Makes the type. Called once, by the module's initialisation.

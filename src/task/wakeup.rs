@@ -7,7 +7,7 @@ use crate::sys::intern::RESULT;
 use crate::sys::object::none;
 use crate::sys::slots::one;
 use crate::sys::typeobj::StaticMethod;
-use crate::sys::{Layout, Object, Owned, Res, call};
+use crate::sys::{Layout, Object, Owned, Res, call, panics};
 
 use super::step::{Stepped, step};
 use super::{TYPE, TaskObject, as_exact_future, as_native_future};
@@ -27,6 +27,7 @@ pub(super) static WAKE_UP: WaiterJob = WaiterJob {
 /// the iterator that it is suspended in.
 #[inline]
 fn wake_up(task: &TaskObject, awaited: &Object) -> Res<Stepped> {
+    panics::here("wake-up");
     if let Some(future) = as_native_future(awaited) {
         future::discard_from_awaited_by(future, task.as_object())?;
     }

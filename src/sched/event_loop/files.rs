@@ -8,7 +8,7 @@ use crate::io::{Event, Interest, Poller};
 use crate::sys::error::{Builtin, raise, raise_format, raise_os_error, raised_is};
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Lazy;
-use crate::sys::{Layout, Object, Owned, Res, call, containers};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, panics};
 
 use super::super::handle::HandleObject;
 
@@ -85,6 +85,7 @@ impl Files {
     fn set(&self, fd: c_int, file: File) {
         let index = usize::try_from(fd).expect("not negative");
         let mut files = self.files.borrow_mut();
+        panics::here("files");
         if index >= files.len() {
             files.resize_with(index + 1, File::default);
         }
@@ -204,7 +205,9 @@ impl Files {
     }
 
     pub(super) fn visit(&self, visitor: Visitor) -> Visited {
-        for file in self.files.borrow().iter() {
+        // Never borrowed otherwise while the collector runs.
+        let Ok(files) = self.files.try_borrow() else { return Visited::Continue(()) };
+        for file in files.iter() {
             for handle in [&file.reader, &file.writer].into_iter().flatten() {
                 visitor.address(handle.as_ptr())?;
             }

@@ -7,7 +7,7 @@ use std::ptr;
 use pyo3::ffi;
 
 use crate::sys::clock::Moment;
-use crate::sys::error::guard;
+use crate::sys::error::{guard, guard_dealloc};
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::object::none;
 use crate::sys::typeobj::{self, StaticType};
@@ -89,7 +89,7 @@ pub(super) unsafe extern "C" fn new(
     _: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    guard(ptr::null_mut(), || {
+    guard("LoopObject::new", ptr::null_mut(), || {
         // SAFETY: a subclass of our type, or the type itself: its instances have the layout. The memory is zeroed, and
         // nothing has run since it was allocated.
         unsafe {
@@ -136,7 +136,7 @@ pub(super) fn clear(core: &LoopObject) {
 }
 
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    guard((), || {
+    let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once (a subclass's own
         // deallocator has run its finaliser and cleared its attributes before). The fields behind the head were
         // written by `new`; clearing has emptied them, so that dropping them runs no Python code.
@@ -157,7 +157,9 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             }
             ffi::Py_DECREF(class.cast());
         }
-    });
+    };
+    // SAFETY: the deallocator's own object.
+    unsafe { guard_dealloc("LoopObject::dealloc", object, body) }
 }
 
 /// The loop, which must not be closed.

@@ -7,7 +7,7 @@ use crate::sys::clock::Moment;
 use crate::sys::error::{Builtin, raise, raise_os_error};
 use crate::sys::intern::{SELECT, WRITE_TO_SELF};
 use crate::sys::threads::{check_signals, detached};
-use crate::sys::{Layout, Res, call, compat, containers};
+use crate::sys::{Layout, Res, call, compat, containers, panics};
 
 use super::super::handle;
 use super::files::Direction;
@@ -99,7 +99,10 @@ fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
         Wait::ForEver => None,
     };
     let mut events = Vec::new();
-    let woken = detached(|| poller.wait(milliseconds, |event| events.push(event)));
+    let woken = detached(|| {
+        panics::here("poller");
+        poller.wait(milliseconds, |event| events.push(event))
+    });
     core.waiting.set(false);
     match woken {
         Ok(Woken::Normally) => {}

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::sys::gc::{Visited, Visitor};
-use crate::sys::{Layout, Object, Owned, Res};
+use crate::sys::{Layout, Object, Owned, Res, panics};
 
 use super::super::Entry;
 use super::super::handle::{self, HandleObject, Kind, Work};
@@ -33,7 +33,9 @@ impl ReadyQueue {
 
     #[inline]
     pub(super) fn push(&self, ready: Ready) {
-        self.0.borrow_mut().push_back(ready);
+        let mut queue = self.0.borrow_mut();
+        panics::here("ready queue");
+        queue.push_back(ready);
     }
 
     /// Takes the next, and has the one behind it fetched from memory meanwhile: it may have been made long ago.
@@ -92,7 +94,9 @@ impl ReadyQueue {
     }
 
     pub(super) fn visit(&self, visitor: Visitor) -> Visited {
-        for ready in self.0.borrow().iter() {
+        // Never borrowed otherwise while the collector runs.
+        let Ok(queue) = self.0.try_borrow() else { return Visited::Continue(()) };
+        for ready in queue.iter() {
             match ready {
                 Ready::Entry(entry) => entry.visit(visitor)?,
                 Ready::Handle(handle) => visitor.address(handle.as_ptr())?,

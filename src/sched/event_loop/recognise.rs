@@ -118,7 +118,7 @@ pub(super) unsafe extern "C" fn set_attribute(
     name: *mut ffi::PyObject,
     value: *mut ffi::PyObject,
 ) -> c_int {
-    guard(-1, || {
+    guard("LoopObject::set_attribute", -1, || {
         // SAFETY: CPython calls the slot with a live instance of the type, a string, and an object or NULL.
         let (core, name, value) =
             unsafe { (LoopObject::from_ptr(object), Object::from_ptr(name), Object::from_nullable(value)) };

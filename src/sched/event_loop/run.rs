@@ -1,7 +1,7 @@
 //! Running: iterations, until somebody calls `stop()`.
 
 use crate::sys::intern::{CANCELLED_FLAG, PRIVATE_RUN, RUN_IN_DEBUG_MODE, RUN_ONCE};
-use crate::sys::{Layout, Object, Owned, Raised, Res, call, clock, compat, context};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, clock, compat, context, panics};
 
 use super::super::Entry;
 use super::super::handle::{self, HandleObject};
@@ -81,7 +81,10 @@ fn run(core: &LoopObject, ready: Ready) -> Res<()> {
 
 #[inline]
 fn run_entry(core: &LoopObject, entry: Entry) -> Res<()> {
-    match context::run(&entry.context, || (entry.job.run)(&entry.target, entry.argument.as_deref())) {
+    match context::run(&entry.context, || {
+        panics::here("run of an entry");
+        (entry.job.run)(&entry.target, entry.argument.as_deref())
+    }) {
         Ok(()) => Ok(()),
         Err(raised) => report(core, entry, raised),
     }

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::sys::gc::{Visited, Visitor};
-use crate::sys::{Layout, Owned};
+use crate::sys::{Layout, Owned, panics};
 
 use super::super::handle::HandleObject;
 
@@ -95,6 +95,7 @@ impl TimerHeap {
     fn pop(&self) -> Option<Owned<HandleObject>> {
         let timer = {
             let mut timers = self.timers.borrow_mut();
+            panics::here("timer heap");
             let timer = timers.pop()?;
             if let Some(next) = timers.peek() {
                 next.handle.prefetch(); // it was made long ago
@@ -148,7 +149,9 @@ impl TimerHeap {
     }
 
     pub(super) fn visit(&self, visitor: Visitor) -> Visited {
-        for timer in self.timers.borrow().iter() {
+        // Never borrowed otherwise while the collector runs.
+        let Ok(timers) = self.timers.try_borrow() else { return Visited::Continue(()) };
+        for timer in timers.iter() {
             visitor.address(timer.handle.as_ptr())?;
         }
         Visited::Continue(())

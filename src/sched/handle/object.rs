@@ -8,7 +8,7 @@ use std::ptr;
 use pyo3::ffi;
 
 use crate::asyncio::{self, EVENTS_GLOBALS};
-use crate::sys::error::{Builtin, guard, raise};
+use crate::sys::error::{Builtin, guard_dealloc, raise};
 use crate::sys::freelist::Freelist;
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::instance::clear_weakrefs;
@@ -404,7 +404,7 @@ pub(super) fn clear(handle: &HandleObject) {
 }
 
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    guard((), || {
+    let body = || {
         // SAFETY: CPython calls the slot with a dead instance of one of the types, once.
         unsafe {
             let handle = HandleObject::from_ptr(object);
@@ -417,7 +417,9 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
                 [&TIMER, &THREAD_SAFE].into_iter().find(|class| class.class.is_exact(&handle.head)).unwrap_or(&PLAIN);
             class.freelist.free(object, &class.class);
         }
-    });
+    };
+    // SAFETY: the deallocator's own object.
+    unsafe { guard_dealloc("HandleObject::dealloc", object, body) }
 }
 
 const _: () = assert!(compat::MANAGED_WEAKREFS == (size_of::<HandleObject>() == 16 + SLOTS * 8));

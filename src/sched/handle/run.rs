@@ -6,7 +6,7 @@ use crate::sys::intern::{
     CALL_EXCEPTION_HANDLER, DEBUG_KEYWORD, EXCEPTION, GET_DEBUG, HANDLE, MESSAGE, RUN, SOURCE_TRACEBACK,
 };
 use crate::sys::lazy::Once;
-use crate::sys::{Layout, Object, Owned, Raised, Res, call, compat, containers, context};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, compat, containers, context, panics};
 
 use super::methods::{CONTEXT_LOOKS, get_arguments, get_callback};
 use super::object::HandleObject;
@@ -31,6 +31,7 @@ fn call_in_context(handle: &HandleObject) -> Res<()> {
     let (Some(callback), arguments) = (handle.callback.get(), handle.arguments.get()) else {
         return Ok(()); // the collector has taken it apart
     };
+    panics::here("run of a handle");
     let work = || match (handle.job().get(), &arguments) {
         (Some(job), _) => (job.run)(&callback, arguments.as_deref()),
         (None, Some(arguments)) => call::call_tuple(&callback, arguments).map(drop),
@@ -77,6 +78,7 @@ pub(crate) fn report(handle: &HandleObject, raised: Raised) -> Res<()> {
         return Err(restore(exception));
     }
     handling(&exception, || {
+        panics::here("report of a handle");
         let Some(event_loop) = handle.event_loop.get() else {
             return Ok(());
         };

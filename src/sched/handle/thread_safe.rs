@@ -5,9 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::sys::Res;
 use crate::sys::attached::Attached;
 use crate::sys::threads::{Thread, check_signals, detached};
+use crate::sys::{Res, panics};
 
 use super::object::HandleObject;
 use super::run::run_now;
@@ -46,16 +46,31 @@ pub(super) fn run(handle: &HandleObject) -> Res<()> {
     run_now(handle)
 }
 
+/// Counted in [`WAITING`].
+struct Waiting;
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.set(WAITING.get() - 1);
+    }
+}
+
 /// Waits until no other thread runs the handle.
 pub(super) fn wait(handle: &HandleObject) -> Res<()> {
     while is_run_elsewhere(handle) {
-        WAITING.set(WAITING.get() + 1);
-        let lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        detached(|| drop(ENDED.wait_timeout(lock, LOOK_FOR_SIGNALS).unwrap_or_else(PoisonError::into_inner)));
-        WAITING.set(WAITING.get() - 1);
+        wait_a_little();
         check_signals()?;
     }
     Ok(())
+}
+
+fn wait_a_little() {
+    WAITING.set(WAITING.get() + 1);
+    let _waiting = Waiting;
+    let lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    detached(|| {
+        panics::here("wait for a handle");
+        drop(ENDED.wait_timeout(lock, LOOK_FOR_SIGNALS).unwrap_or_else(PoisonError::into_inner));
+    });
 }
 
 fn is_run_elsewhere(handle: &HandleObject) -> bool {

@@ -212,7 +212,9 @@ pub(super) fn remove(future: &FutureObject, callback: &Object) -> Res<usize> {
     match future.callbacks.get() {
         Some(now) if kept_count > 0 => {
             removed += containers::list_len(&now).saturating_sub(kept_count);
-            future.callbacks.set(kept);
+            // The same list: to a garbage collector that runs the finalizer which removes this, a new one would be an
+            // object from outside, and keep all that it finds there until the next collection.
+            containers::list_replace(&now, &kept)?;
         }
         _ => {
             future.callbacks.clear();

@@ -72,6 +72,13 @@ pub(crate) fn list_extend(list: &Object, iterable: &Object) -> Res<()> {
     })
 }
 
+/// `list[:] = items`
+pub(crate) fn list_replace(list: &Object, items: &Object) -> Res<()> {
+    // SAFETY: live objects (the first a list, else the call fails); attached to the interpreter. The list is whole
+    // when what was in it is dropped.
+    check(unsafe { ffi::PyList_SetSlice(list.as_ptr(), 0, ffi::PyList_Size(list.as_ptr()), items.as_ptr()) })
+}
+
 pub(crate) fn new_dict() -> Res<Owned> {
     // SAFETY: no precondition but attachment.
     unsafe { Owned::steal_or_raised(enter::PyDict_New()) }

@@ -23,7 +23,7 @@ FLOOR := benches/floor/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests clean check-python check-cargo check-lint
+.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,6 +57,10 @@ demo: $(INSTALLED) ## run a real program on CPython, on the swap, on swap and lo
 
 test: $(INSTALLED) $(TOOLS) ## all of the project's own tests
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(INSTALLED) $(TOOLS) ## random programs on CPython's asyncio and ours, for SECONDS=...; SEED=... or PROGRAM=FILE: once more
+	PYTHONPATH=tests $(BIN)/python -m differential.fuzz --seconds $(or $(SECONDS),60) \
+		$(if $(SEED),--seed $(SEED)) $(if $(PROGRAM),--program $(PROGRAM))
 
 check-lint: check-cargo
 	@cargo clippy --version >/dev/null && cargo fmt --version >/dev/null || \

@@ -14,10 +14,11 @@ use crate::sys::field::ObjectOrStatic;
 use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
 use crate::sys::instance::{Instance, clear_weakrefs};
+use crate::sys::trash;
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Flags, Layout, Object, Owned, Raised, Res, compat};
 
-use super::callbacks::{First, WaiterJob};
+use super::callbacks::WaiterJob;
 
 /// What has become of a future.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -210,13 +211,14 @@ pub(crate) fn visit(future: &FutureObject, visitor: Visitor) -> Visited {
 /// The loop goes first: whatever a finaliser does to the future, it then finds it uninitialised.
 fn clear_fields(future: &FutureObject) {
     future.event_loop.clear();
-    drop(First::take(future));
-    future.callbacks.clear();
-    future.result.clear();
-    future.exception.clear();
+    let context = future.context0.take();
+    // What futures are chained by.
+    for link in [&future.callback0, &future.callbacks, &future.result, &future.exception, &future.cancel_message] {
+        trash::clear(link);
+    }
+    drop(context);
     future.exception_traceback.clear();
     future.source_traceback.clear();
-    future.cancel_message.clear();
     future.cancelled_error.clear();
     future.awaited_by_is_set.set(false);
     future.awaited_by.clear();

@@ -76,7 +76,7 @@ pub(crate) fn list_extend(list: &Object, iterable: &Object) -> Res<()> {
 pub(crate) fn list_replace(list: &Object, items: &Object) -> Res<()> {
     // SAFETY: live objects (the first a list, else the call fails); attached to the interpreter. The list is whole
     // when what was in it is dropped.
-    check(unsafe { ffi::PyList_SetSlice(list.as_ptr(), 0, ffi::PyList_Size(list.as_ptr()), items.as_ptr()) })
+    check(unsafe { enter::PyList_SetSlice(list.as_ptr(), 0, ffi::PyList_Size(list.as_ptr()), items.as_ptr()) })
 }
 
 pub(crate) fn new_dict() -> Res<Owned> {

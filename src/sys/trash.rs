@@ -13,7 +13,7 @@ const DEEPEST: usize = 50;
 static DEPTH: Attached<Cell<usize>> = Attached::new(Cell::new(0));
 static LATER: Attached<RefCell<Vec<Owned>>> = Attached::new(RefCell::new(Vec::new()));
 
-/// Clears a field of a dying object; if that is in the deallocators of many others, the outermost does it.
+/// Clears a field of an object that is dying or cleared; if that is in the deallocators of many others, the outermost does it.
 pub(crate) fn clear(field: &Field) {
     let Some(object) = field.take() else { return };
     if !compat::DEALLOC_RECURSES {

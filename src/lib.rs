@@ -24,8 +24,8 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-/// The module as it was first made, and the number of its interpreter.
-static FIRST: PyOnceLock<(i64, Py<PyModule>)> = PyOnceLock::new();
+/// The module as it was first made.
+static FIRST: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
 /// Accelerator module for asyncio
 #[pymodule]
@@ -35,9 +35,9 @@ fn _asyncio(module: &Bound<'_, PyModule>) -> PyResult<()> {
             "rasyncio does not support free-threaded builds of CPython yet; use a build with the GIL, or asyncio as it is",
         ));
     }
-    let interpreter = sys::interpreter_id();
-    if let Some((home, first)) = FIRST.get(module.py()) {
-        return if *home == interpreter {
+    let fetch = |sys::Raised| PyErr::fetch(module.py());
+    if let Some(first) = FIRST.get(module.py()) {
+        return if sys::is_home().map_err(fetch)? {
             copy_names(first.bind(module.py()), module)
         } else {
             Err(other_interpreter())
@@ -47,8 +47,9 @@ fn _asyncio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("__rasyncio_version__", env!("CARGO_PKG_VERSION"))?;
     sys::error::caught("init", || init(sys::lazy::from_bound(module.as_any())))
         .and_then(|outcome| outcome)
-        .map_err(|sys::Raised| PyErr::fetch(module.py()))?;
-    FIRST.get_or_init(module.py(), || (interpreter, module.clone().unbind()));
+        .map_err(fetch)?;
+    sys::make_home().map_err(fetch)?;
+    FIRST.get_or_init(module.py(), || module.clone().unbind());
     Ok(())
 }
 
@@ -63,7 +64,9 @@ fn copy_names(first: &Bound<'_, PyModule>, module: &Bound<'_, PyModule>) -> PyRe
 }
 
 fn other_interpreter() -> PyErr {
-    PyImportError::new_err("rasyncio's extension module is loaded in another interpreter of this process already")
+    PyImportError::new_err(
+        "rasyncio's extension module was loaded by another interpreter of this process, and works in that one only",
+    )
 }
 
 /// Gives the module all of its names; none of this imports asyncio (see [`sys::lazy`]).

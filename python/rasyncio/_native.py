@@ -45,6 +45,8 @@ def load() -> ModuleType | None:
     try:
         from . import _asyncio
     except ImportError as error:
+        if "another interpreter" in str(error):  # this one was made after that one was finalized
+            raise
         version = "{}.{}".format(*sys.version_info)
         raise ImportError(
             f"rasyncio's extension module cannot be loaded by this Python {version} ({error});"

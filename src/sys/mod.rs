@@ -51,8 +51,25 @@ pub(crate) fn py() -> Python<'static> {
     unsafe { Python::assume_attached() }
 }
 
-/// The number of the interpreter that the thread is attached to.
-pub(crate) fn interpreter_id() -> i64 {
-    // SAFETY: the thread is attached, so there is an interpreter.
-    unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) }
+/// Is the interpreter that the thread is attached to the one that [`make_home`] was called in? Their numbers do not tell:
+/// one that is made after the first was finalised has the same.
+pub(crate) fn is_home() -> Res<bool> {
+    let Some(dict) = interpreter_dictionary() else { return Ok(false) };
+    // A new string: what was interned in an interpreter that is gone is gone with it.
+    Ok(containers::dict_get(dict, &*containers::string(HOME_MARK)?)?.is_some())
+}
+
+/// Marks the interpreter as the one that all objects in statics belong to.
+pub(crate) fn make_home() -> Res<()> {
+    let none = || error::raise(error::Builtin::RuntimeError.class(), c"the interpreter has no dictionary");
+    let dict = interpreter_dictionary().ok_or_else(none)?;
+    containers::dict_set(dict, &*containers::string(HOME_MARK)?, object::none())
+}
+
+const HOME_MARK: &std::ffi::CStr = c"rasyncio";
+
+/// A borrowed reference to what extension modules may keep for an interpreter; there is none when memory is short.
+fn interpreter_dictionary() -> Option<&'static Object> {
+    // SAFETY: the thread is attached, so there is an interpreter, which keeps the dictionary; or NULL.
+    unsafe { Object::from_nullable(pyo3::ffi::PyInterpreterState_GetDict(pyo3::ffi::PyInterpreterState_Get())) }
 }

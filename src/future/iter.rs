@@ -28,6 +28,7 @@ struct IteratorObject {
 }
 
 // SAFETY: repr(C), begins with the head, all cells.
+#[expect(unsafe_code, reason = "a layout")]
 unsafe impl Layout for IteratorObject {}
 
 static TYPE: StaticType<IteratorObject> = StaticType::new();
@@ -64,6 +65,7 @@ fn advance(iterator: &IteratorObject) -> Res<Sent> {
 }
 
 /// `am_send`
+#[expect(unsafe_code, reason = "a slot")]
 unsafe extern "C" fn am_send(
     slf: *mut ffi::PyObject,
     _value: *mut ffi::PyObject,
@@ -176,6 +178,7 @@ fn visit(iterator: &IteratorObject, visitor: Visitor) -> Visited {
     ControlFlow::Continue(())
 }
 
+#[expect(unsafe_code, reason = "a slot")]
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type, once.

@@ -62,6 +62,7 @@ pub(crate) struct FutureObject {
 }
 
 // SAFETY: repr(C), begins with the head, all cells.
+#[expect(unsafe_code, reason = "a layout")]
 unsafe impl Layout for FutureObject {}
 
 /// The future holds an exception that nobody has asked for.
@@ -236,6 +237,7 @@ fn needs_finalizer(future: &FutureObject) -> bool {
     future.logs_traceback() || !TYPE.is_exact(&future.head)
 }
 
+#[expect(unsafe_code, reason = "a slot")]
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may

@@ -39,6 +39,7 @@ fn flags(interest: Interest) -> EventFlags {
 }
 
 /// A descriptor that Python code gave us.
+#[expect(unsafe_code, reason = "a descriptor that Python code owns")]
 fn borrowed<'a>(fd: c_int) -> BorrowedFd<'a> {
     debug_assert!(fd >= 0);
     // SAFETY: not negative (checked by the table of files). It need not be open: nothing but epoll's own call sees it,

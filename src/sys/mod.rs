@@ -10,6 +10,10 @@
 //!   `Send` nor `Sync`, and statics that hold Python objects are only reached from slots and module functions.
 //! * `Err(`[`Raised`]`)` means that the thread's error indicator is set, exactly as a NULL return means it in C.
 //! * No panic leaves a slot: the trampolines of [`slots`] turn one into `SystemError`.
+//!
+//! docs/safety.md has all of it, with who upholds what, and the tests.
+
+#![allow(unsafe_code)] // nowhere else but in the items that expect it, which tests/test_unsafe.py lists
 
 pub(crate) mod args;
 pub(crate) mod attached;

@@ -84,6 +84,7 @@ impl Method {
 /// `unaryfunc`, `reprfunc`, `getiterfunc`, `iternextfunc`: `fn(&T) -> impl IntoReturn`.
 macro_rules! unary {
     ($layout:ty, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) -> *mut pyo3::ffi::PyObject {
             $crate::sys::error::guard(
                 concat!(stringify!($layout), "::", stringify!($function)),
@@ -102,6 +103,7 @@ macro_rules! unary {
 /// `inquiry` (`tp_clear`): `fn(&T)`.
 macro_rules! inquiry {
     ($layout:ty, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) -> std::ffi::c_int {
             $crate::sys::error::guard_unraisable(concat!(stringify!($layout), "::", stringify!($function)), || {
                 // SAFETY: CPython calls the slot with a live instance of the type.
@@ -117,6 +119,7 @@ macro_rules! inquiry {
 /// `tp_finalize`: `fn(&T)`.
 macro_rules! finalizer {
     ($layout:ty, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) {
             $crate::sys::error::guard_unraisable(concat!(stringify!($layout), "::", stringify!($function)), || {
                 // SAFETY: CPython calls the slot with a live instance of the type.
@@ -132,6 +135,7 @@ macro_rules! finalizer {
 /// collector take live objects for garbage, so that a panic ends the process.
 macro_rules! traverse {
     ($layout:ty, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             visit: pyo3::ffi::visitproc,
@@ -151,6 +155,7 @@ macro_rules! traverse {
 /// `tp_init`: `fn(&T, [Option<&Object>; N]) -> Res<()>` behind a `Signature<N>`.
 macro_rules! init {
     ($layout:ty, $signature:path, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             arguments: *mut pyo3::ffi::PyObject,
@@ -171,6 +176,7 @@ macro_rules! init {
 /// `tp_vectorcall` of an exact type: allocates with `$allocate` and initialises like [`init`].
 macro_rules! construct {
     ($layout:ty, $allocate:path, $signature:path, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             _class: *mut pyo3::ffi::PyObject,
             arguments: *const *mut pyo3::ffi::PyObject,
@@ -202,6 +208,7 @@ macro_rules! construct {
 /// `tp_call`, of objects that want no arguments: `fn(&T, positional: usize, keywords: usize) -> impl IntoReturn`.
 macro_rules! call {
     ($layout:ty, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             arguments: *mut pyo3::ffi::PyObject,
@@ -231,6 +238,7 @@ macro_rules! call {
 /// `METH_NOARGS`: `fn(&T) -> impl IntoReturn`.
 macro_rules! noargs {
     ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             _: *mut pyo3::ffi::PyObject,
@@ -257,6 +265,7 @@ macro_rules! noargs {
 /// Like [`noargs`], with the message that CPython has for methods that get their class.
 macro_rules! no_arguments {
     ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             _: *const *mut pyo3::ffi::PyObject,
@@ -294,6 +303,7 @@ macro_rules! no_arguments {
 /// `METH_O`: `fn(&T, &Object) -> impl IntoReturn`; with `class`, the first is the class (`METH_CLASS`).
 macro_rules! one {
     ($layout:ty, $name:literal, $function:path, $doc:expr $(, $extra:expr)?) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             argument: *mut pyo3::ffi::PyObject,
@@ -321,6 +331,7 @@ macro_rules! one {
 /// `METH_FASTCALL | METH_KEYWORDS`: `fn(&T, [Option<&Object>; N]) -> impl IntoReturn` behind a `Signature<N>`.
 macro_rules! keywords {
     ($layout:ty, $name:literal, $signature:path, $function:path, $doc:expr) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             arguments: *const *mut pyo3::ffi::PyObject,
@@ -354,6 +365,7 @@ macro_rules! keywords {
 /// `METH_FASTCALL | METH_KEYWORDS`: `fn(&T, Arguments) -> impl IntoReturn`, for methods of any number of arguments.
 macro_rules! variadic {
     ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             arguments: *const *mut pyo3::ffi::PyObject,
@@ -391,6 +403,7 @@ macro_rules! variadic {
 /// `METH_FASTCALL`: `fn(&T, &[&Object]) -> impl IntoReturn`.
 macro_rules! positional {
     ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             slf: *mut pyo3::ffi::PyObject,
             arguments: *mut *mut pyo3::ffi::PyObject,
@@ -425,6 +438,7 @@ macro_rules! getset {
         $crate::sys::slots::getset!(@make $layout, $name, $get, None, $doc)
     };
     ($layout:ty, $name:literal, $get:path, $set:path, $doc:literal) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn setter(
             slf: *mut pyo3::ffi::PyObject,
             value: *mut pyo3::ffi::PyObject,
@@ -444,6 +458,7 @@ macro_rules! getset {
         $crate::sys::slots::getset!(@make $layout, $name, $get, Some(setter), $doc)
     }};
     (@make $layout:ty, $name:literal, $get:path, $setter:expr, $doc:literal) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn getter(
             slf: *mut pyo3::ffi::PyObject,
             _: *mut std::ffi::c_void,

@@ -32,9 +32,11 @@ pub(crate) struct TaskObject {
 }
 
 // SAFETY: repr(C), begins with a future and so with the head, all cells.
+#[expect(unsafe_code, reason = "a layout")]
 unsafe impl Layout for TaskObject {}
 
 // SAFETY: `node` is there, and `dealloc` unlinks it.
+#[expect(unsafe_code, reason = "a layout")]
 unsafe impl Linked for TaskObject {
     const NODE_OFFSET: usize = std::mem::offset_of!(TaskObject, node);
 }
@@ -136,6 +138,7 @@ fn needs_finalizer(task: &TaskObject) -> bool {
         || !TYPE.is_exact(task.as_object())
 }
 
+#[expect(unsafe_code, reason = "a slot")]
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may

@@ -24,6 +24,7 @@ struct StepWrapper {
 }
 
 // SAFETY: repr(C), begins with the head, all cells.
+#[expect(unsafe_code, reason = "a layout")]
 unsafe impl Layout for StepWrapper {}
 
 static TYPE: StaticType<StepWrapper> = StaticType::new();
@@ -64,6 +65,7 @@ fn clear(wrapper: &StepWrapper) {
     wrapper.exception.clear();
 }
 
+#[expect(unsafe_code, reason = "a slot")]
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type, once.

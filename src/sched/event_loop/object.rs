@@ -49,6 +49,7 @@ pub(crate) struct LoopObject {
 }
 
 // SAFETY: repr(C), begins with the head, all cells.
+#[expect(unsafe_code, reason = "a layout")]
 unsafe impl Layout for LoopObject {}
 
 pub(crate) static TYPE: StaticType<LoopObject> = StaticType::new();
@@ -84,6 +85,7 @@ impl LoopObject {
     }
 }
 
+#[expect(unsafe_code, reason = "a slot")]
 pub(super) unsafe extern "C" fn new(
     class: *mut ffi::PyTypeObject,
     _: *mut ffi::PyObject,
@@ -135,6 +137,7 @@ pub(super) fn clear(core: &LoopObject) {
     core.task_factory.set(none().own());
 }
 
+#[expect(unsafe_code, reason = "a slot")]
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     let body = || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once (a subclass's own

@@ -58,6 +58,7 @@ static KNOWN: Attached<[Known; 2]> = Attached::new([const { Known::nothing() }; 
 
 /// The loop, if it is one of ours and does what ours do.
 #[inline]
+#[expect(unsafe_code, reason = "the class was looked at before, and asking again would cost more")]
 pub(crate) fn plain(event_loop: &Object) -> Option<&LoopObject> {
     let class = event_loop.type_ptr();
     let is_plain = match KNOWN[0].about(class) {
@@ -113,6 +114,7 @@ fn overrides_nothing(class: &Object) -> Res<bool> {
 }
 
 /// `tp_setattro`: notes that an attribute of the instance hides a method.
+#[expect(unsafe_code, reason = "a slot")]
 pub(super) unsafe extern "C" fn set_attribute(
     object: *mut ffi::PyObject,
     name: *mut ffi::PyObject,

@@ -44,6 +44,7 @@ pub(crate) struct HandleObject {
 }
 
 // SAFETY: repr(C), begins with the head, all cells.
+#[expect(unsafe_code, reason = "a layout")]
 unsafe impl Layout for HandleObject {}
 
 #[repr(C)]
@@ -217,12 +218,14 @@ pub(crate) fn new_timer(
 
 impl HandleObject {
     #[inline]
+    #[expect(unsafe_code, reason = "one Rust type stands for three of Python's")]
     fn as_timer(&self) -> Option<&TimerObject> {
         // SAFETY: instances of the type have the layout.
         TIMER.class.is_exact(&self.head).then(|| unsafe { &*ptr::from_ref(self).cast() })
     }
 
     #[inline]
+    #[expect(unsafe_code, reason = "one Rust type stands for three of Python's")]
     fn as_thread_safe(&self) -> Option<&ThreadSafeObject> {
         // SAFETY: instances of the type have the layout.
         THREAD_SAFE.class.is_exact(&self.head).then(|| unsafe { &*ptr::from_ref(self).cast() })
@@ -230,6 +233,7 @@ impl HandleObject {
 
     /// What to do, if not just to call.
     #[inline]
+    #[expect(unsafe_code, reason = "one Rust type stands for three of Python's")]
     pub(super) fn job(&self) -> &Cell<Option<&'static Job>> {
         if let Some(timer) = self.as_timer() {
             &timer.job
@@ -403,6 +407,7 @@ pub(super) fn clear(handle: &HandleObject) {
     own_fields(handle).for_each(Field::clear);
 }
 
+#[expect(unsafe_code, reason = "a slot")]
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     let body = || {
         // SAFETY: CPython calls the slot with a dead instance of one of the types, once.

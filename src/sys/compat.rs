@@ -94,7 +94,7 @@ pub(crate) unsafe fn get_raised_exception() -> *mut ffi::PyObject {
             ffi::PyException_SetTraceback(value, traceback);
             super::enter::Py_DECREF(traceback);
         }
-        ffi::Py_DECREF(class);
+        super::enter::Py_DECREF(class);
         value
     }
 }

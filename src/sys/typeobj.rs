@@ -330,6 +330,21 @@ pub(crate) fn has_generic_getattr(class: &Object) -> bool {
     getattr.is_some_and(|f| ptr::fn_addr_eq(f, ffi::PyObject_GenericGetAttr as ffi::getattrofunc))
 }
 
+/// The end of a deallocator: frees the memory, and gives up the reference that the instance had to its type.
+///
+/// # Safety
+/// The object is dead, untracked, and empty.
+pub(crate) unsafe fn free(object: *mut ffi::PyObject) {
+    // SAFETY: the caller's contract; the type outlives the memory, for its reference is given up last.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        if let Some(free) = (*class).tp_free {
+            free(object.cast());
+        }
+        enter::Py_DECREF(class.cast());
+    }
+}
+
 /// What `tp_setattro` does by default.
 pub(crate) fn set_generic_attribute(object: &Object, name: &Object, value: Option<&Object>) -> Res<()> {
     let value = value.map_or(ptr::null_mut(), Layout::as_ptr);

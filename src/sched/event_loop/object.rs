@@ -154,11 +154,7 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             for field in [&core.thread_id, &core.current_handle, &core.task_factory] {
                 field.clear();
             }
-            let class = ffi::Py_TYPE(object);
-            if let Some(free) = (*class).tp_free {
-                free(object.cast());
-            }
-            ffi::Py_DECREF(class.cast());
+            typeobj::free(object);
         }
     };
     // SAFETY: the deallocator's own object.

@@ -197,3 +197,31 @@ def test_a_handle_class_is_made_once(kind: str) -> None:
     """
     said = run_fresh("loop ours", code).splitlines()
     assert said[0] == "True" and sorted(said[1:]) == ["inner", "outer"]
+
+
+def test_slots_written_by_the_base_class() -> None:
+    """asyncio's own descriptors write past ours: what is not a task cannot be driven as one."""
+
+    def body() -> None:
+        import asyncio
+
+        async def nothing() -> None:
+            """Do nothing."""
+
+        loop = new_loop()  # noqa: F821
+        loop.set_exception_handler(lambda _, context: print(type(context["exception"]).__name__))
+        coroutine = nothing()
+        task = loop.create_task(coroutine)
+        task._log_destroy_pending = False
+        (handle,) = loop._ready
+        vars(asyncio.Handle)["_callback"].__set__(handle, 5)
+        try:
+            handle._callback()
+        except TypeError as error:
+            print(error)
+        handle._run()
+        coroutine.close()
+        loop.close()
+
+    text = "an event loop's handle was changed: it has 5"
+    assert run_fresh("loop ours", body) == f"{text}\nTypeError\n"

@@ -83,3 +83,22 @@ def test_attributes_are_found(tmp_path: Path) -> None:
     """The other tests would pass if none were."""
     for text in ("#[allow(unsafe_code)]\nfn new()", "#[expect(dead_code, unsafe_code)]\n#[inline]\npub fn new()"):
         assert ATTRIBUTE.search(text), text
+
+
+def test_python_code_is_entered_through_one_module() -> None:
+    """What sys/enter.rs declares anew is called through it only: pyo3's own declarations are no good for it."""
+    entered = set(re.findall(r"\bfn (_?Py\w+)\(", (SOURCES / "sys" / "enter.rs").read_text()))
+    assert len(entered) > 50
+    for source in SOURCES.rglob("*.rs"):
+        if source.name != "enter.rs":
+            called = set(re.findall(r"\bffi::(?:compat::)?(_?Py\w+)\(", source.read_text()))
+            assert not called & (entered | {"Py_XDECREF"}), source
+
+
+def test_tests_that_the_documentation_names_exist() -> None:
+    named = re.findall(r"`(tests/\w+\.py)(?:::([\w:]+))?`", (ROOT / "docs" / "safety.md").read_text())
+    assert len(named) > 40
+    for file, test in named:
+        text = (ROOT / file).read_text()
+        for name in filter(None, test.split("::")):
+            assert re.search(rf"^ *(def|class) {name}\b", text, re.MULTILINE), f"{file}::{test}"

@@ -23,7 +23,7 @@ FLOOR := benches/floor/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests clean check-python check-cargo check-lint
+.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -126,6 +126,13 @@ uvloop-tests: $(MADE) | check-cargo ## uvloop's own tests of asyncio's loop, on 
 
 cpython-report: $(MADE) ## the last results of cpython and cpython-all as a Markdown table
 	$(BIN)/python tests/cpython/report.py $(CPYTHON)/results/*.json $(ARGS)
+
+# The tools are brought by `cargo install --locked cargo-deny cargo-audit`. Licences, sources and duplicates need no
+# network; the advisories are in a repository on GitHub, which ADVISORIES= leaves out.
+ADVISORIES ?= advisories
+supply-chain: check-cargo ## licences, sources, duplicates, advisories of the crates (cargo-deny, cargo-audit)
+	cargo deny --locked check $(ADVISORIES) bans licenses sources
+	$(if $(ADVISORIES),cargo audit)
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) $(CACHE) target build dist

@@ -33,14 +33,16 @@ DIFFERENCES = [
     Difference("an empty set of tasks that await it stays where there was one", r"awaited by=\{\}", "awaited by=None"),
     Difference("a private method in Python", r"Task\.(task_wakeup|__wakeup)\(\)", "Task.wakeup()"),
     Difference("a private method in Python", r"<TaskStepMethWrapper object at 0x>\(|Task\.__step\(", "Task.step("),
+    Difference("a task may be freed before its coroutine, or after it", r"(was destroyed.* coro=)<[^>]*>", r"\1..."),
     Difference("what a finalizer has changed may be freed by the next collection only", r"^left over .*", "left over"),
 ]
 #: What is said when something is freed: later in Python, where more is in reference circles.
-FREED = "was never retrieved|was destroyed but it is pending|was never awaited"
+FREED = "was never retrieved|was destroyed but it is pending|was never awaited|Unhandled error in exception handler"
 #: As regular expressions of programs, whose traces are not compared then.
 FEATURES = {
     "Python calls more of a subclass's methods": r'"overrides": \["',
     "what a task says that yields itself": r'"yield", "future"',
+    "C's attribute is read-only": r'"_must_cancel", true',
     "C refuses what is no exception before it is stored": r'"no exception"',
     "a future's iterator is a generator in Python": r'\["iterate"',
 }

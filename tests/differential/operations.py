@@ -27,6 +27,8 @@ def do_future(world: World, kind: str) -> Any:
     return world.add("f", (world.LoudFuture if kind == "loud" else asyncio.Future)(loop=world.loop))
 
 
+#: Without it a future's iterator crashes or raises SystemError when it is used after its end.
+AFTER_THE_END = Fix("gh-146065", {(3, 14): 9, (3, 15): 1})
 #: Without it an eager task that cannot enter its context stays the current one: nothing runs after that.
 UNDONE = Fix("gh-157301: a failed eager start is undone", {(3, 13): 16, (3, 15): 0})
 
@@ -189,6 +191,10 @@ def do_iterate(world: World, thing: Any, hands: list[list[Any]]) -> None:
             world.say(f"{name} raised", error)
         else:
             world.say(name, answer)
+            if name != "close":
+                continue
+        if not AFTER_THE_END.in_c():
+            break
 
 
 @of_thing
@@ -253,7 +259,8 @@ def do_collect(world: World) -> None:
     """A garbage collection. In which order it finds things is nobody's business."""
     before = len(world.trace)
     gc.collect()
-    world.trace[before:] = sorted(re.sub(r"#\d+", "#", line) for line in world.trace[before:])
+    lines = [re.sub(r"#\d+", "#", re.sub(r"coro=<[^>]*>", "coro", line)) for line in world.trace[before:]]
+    world.trace[before:] = sorted(lines)
 
 
 def do_all_tasks(world: World) -> Any:

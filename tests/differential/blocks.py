@@ -24,6 +24,8 @@ async def coroutine(world: World, number: int, body: list[Any]) -> Any:
         returned = await block(world, body)
     except BaseException as error:
         world.enter(f"body {number} raises", error)
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            world.kept.append(world.current())  # the stock loop's frames keep it, too
         raise
     value = None if returned is None else returned[0]
     world.enter(f"body {number} returns", value)

@@ -49,6 +49,7 @@ class World:
         self.seen_errors = 0
         self.reentry = setup["reentry"]
         self.in_override = False
+        self.kept: list[Any] = []
         self.handler = setup["handler"]
         self.loop = new_loop()
         self.first_name = self._first_name()
@@ -297,7 +298,7 @@ def run(new_loop: Callable[[], Any], program: dict[str, Any]) -> list[str]:
     logger.handlers[:], logger.propagate = [_Log(world)], False
     sys.unraisablehook = lambda unraisable: world.say("unraisable:", unraisable.exc_value)
     warnings.simplefilter("always")
-    warnings.showwarning = lambda message, *_: world.say("warning:", message)
+    warnings.showwarning = lambda message, *_: world.say("warning:", str(message).split("\n")[0])
     try:
         contextvars.copy_context().run(world.start_and_finish, program["steps"])
     finally:

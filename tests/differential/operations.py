@@ -285,6 +285,8 @@ def run_loop(world: World, run: Callable[..., Any], *arguments: Any) -> Any:
         world.say("the loop raised", error)
         forget_frames(error)
         raise
+    finally:
+        world.kept.clear()
 
 
 def do_run_until_complete(world: World, index: int) -> Any:

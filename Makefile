@@ -4,6 +4,8 @@ PYTHONS ?= $(PYTHON)
 ARGS ?=
 BENCH ?=
 QUICK ?=
+# The cargo profile of what .venv has; "checked" has debug assertions.
+PROFILE ?= release
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print(sys.version.split()[0] if sys.version_info >= (3, 11) else "")' 2>/dev/null)
 VENV := .venv
@@ -14,7 +16,7 @@ CPYTHON := $(CACHE)/cpython
 # A stamp's name has the Python's version, so that another PYTHON makes .venv anew.
 MADE := $(VENV)/.made-$(VERSION)
 TOOLS := $(VENV)/.tools-$(VERSION)
-INSTALLED := $(VENV)/.installed-$(VERSION)
+INSTALLED := $(VENV)/.installed-$(VERSION)-$(PROFILE)
 PEERS := $(VENV)/.peers-$(VERSION)
 BENCHED := build/bench
 GUARD := $(CACHE)/guard
@@ -46,11 +48,11 @@ $(TOOLS): $(MADE) pyproject.toml
 
 $(INSTALLED): $(MADE) $(SOURCES) pyproject.toml README.md LICENSE | check-cargo
 	rm -rf $(WHEELS)/own
-	$(BIN)/maturin build --release --locked -q -i $(abspath $(BIN)/python) --out $(WHEELS)/own
+	$(BIN)/maturin build --profile $(PROFILE) --locked -q -i $(abspath $(BIN)/python) --out $(WHEELS)/own
 	$(BIN)/python -m pip install -q --force-reinstall --no-deps $(WHEELS)/own/*.whl
-	@touch $@
+	@rm -f $(VENV)/.installed-* && touch $@
 
-build: $(INSTALLED) ## build the release wheel and install it into .venv
+build: $(INSTALLED) ## build the wheel and install it into .venv (PROFILE=checked: with debug assertions)
 
 demo: $(INSTALLED) ## run a real program on CPython, on the swap, on swap and loop, side by side
 	$(BIN)/python examples/demo.py $(ARGS)

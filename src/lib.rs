@@ -71,6 +71,9 @@ fn other_interpreter() -> PyErr {
 
 /// Gives the module all of its names; none of this imports asyncio (see [`sys::lazy`]).
 fn init(module: &sys::Object) -> sys::Res<()> {
+    if cfg!(debug_assertions) {
+        sys::assertions::end_process_on_panic();
+    }
     sys::intern::init()?;
     sched::init(module)?;
     future::init(module)?;

@@ -29,7 +29,11 @@ struct IteratorObject {
 
 // SAFETY: repr(C), begins with the head, all cells.
 #[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for IteratorObject {}
+unsafe impl Layout for IteratorObject {
+    fn fits(object: &Object) -> bool {
+        TYPE.is_exact(object)
+    }
+}
 
 static TYPE: StaticType<IteratorObject> = StaticType::new();
 static FREELIST: Freelist = Freelist::new(freelist::FEW);

@@ -63,7 +63,11 @@ pub(crate) struct FutureObject {
 
 // SAFETY: repr(C), begins with the head, all cells.
 #[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for FutureObject {}
+unsafe impl Layout for FutureObject {
+    fn fits(object: &Object) -> bool {
+        TYPE.is_instance(object)
+    }
+}
 
 /// The future holds an exception that nobody has asked for.
 pub(super) const LOG_TRACEBACK: u8 = 1;
@@ -75,12 +79,13 @@ static FREELIST: Freelist = Freelist::new(freelist::FEW);
 
 // Where CPython 3.14's `.AsyncioDebug` section says that things are.
 const _: () = assert!(std::mem::offset_of!(FutureObject, awaited_by) == 96);
-const _: () = assert!(std::mem::offset_of!(FutureObject, is_task) == 108);
+const _: () = assert!(FutureObject::IS_TASK_OFFSET == 108);
 const _: () = assert!(std::mem::offset_of!(FutureObject, awaited_by_is_set) == 109);
 
 impl FutureObject {
     /// The name in the type's spec.
     pub(crate) const NAME: &'static CStr = c"_asyncio.Future";
+    pub(crate) const IS_TASK_OFFSET: usize = std::mem::offset_of!(FutureObject, is_task);
     /// Where the instance's attributes are, for the type's spec.
     pub(crate) const INSTANCE_OFFSET: usize = std::mem::offset_of!(FutureObject, instance);
 
@@ -111,6 +116,15 @@ impl FutureObject {
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.state.get() == State::Pending
+    }
+
+    /// From pending to another state; what the future is to hold then is in place.
+    #[inline]
+    pub(super) fn become_done(&self, state: State) {
+        debug_assert!(self.is_pending() && self.is_initialized() && state != State::Pending);
+        debug_assert!(!(self.result.is_set() && self.exception.is_set()));
+        debug_assert_eq!(self.result.is_set() || self.exception.is_set(), state == State::Finished);
+        self.state.set(state);
     }
 
     /// Takes note that the awaiting task has understood: returns whether the future was being awaited.

@@ -32,7 +32,7 @@ fn require_pending(future: &FutureObject) -> Res<()> {
 pub(crate) fn set_result(future: &FutureObject, value: Owned) -> Res<()> {
     require_pending(future)?;
     future.result.set(value);
-    future.state.set(State::Finished);
+    future.become_done(State::Finished);
     callbacks::schedule(future)
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn set_exception(future: &FutureObject, given: &Object) -> Res<()> {
     }
     drop(future.exception_traceback.replace(error::traceback(&exception)));
     future.exception.set(exception);
-    future.state.set(State::Finished);
+    future.become_done(State::Finished);
     callbacks::schedule(future)?;
     future.flags.put(LOG_TRACEBACK, true);
     Ok(())
@@ -88,7 +88,7 @@ pub(crate) fn cancel(future: &FutureObject, message: Option<&Object>) -> Res<boo
     if !future.is_pending() {
         return Ok(false);
     }
-    future.state.set(State::Cancelled);
+    future.become_done(State::Cancelled);
     drop(future.cancel_message.replace(message.map(Layout::own)));
     callbacks::schedule(future)?;
     Ok(true)

@@ -20,6 +20,7 @@ impl<T> Deref for Attached<T> {
 
     #[inline]
     fn deref(&self) -> &T {
+        debug_assert!(super::assertions::is_attached());
         &self.0
     }
 }

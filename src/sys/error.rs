@@ -160,7 +160,7 @@ pub(crate) fn set_traceback(exception: &Object, traceback: &Object) {
 /// The exception's `__traceback__`, if it has one.
 pub(crate) fn traceback(exception: &Object) -> Option<Owned> {
     // SAFETY: an exception; NULL means that there is none, and is no error.
-    unsafe { Owned::steal_or_raised(ffi::PyException_GetTraceback(exception.as_ptr())) }.ok()
+    unsafe { Owned::steal_nullable(ffi::PyException_GetTraceback(exception.as_ptr())) }
 }
 
 /// `exception.__cause__ = cause` and `exception.__context__ = cause`.
@@ -180,7 +180,7 @@ pub(crate) fn fetch(_: Raised) -> Owned {
 /// Like [`fetch`], but nothing need be raised.
 pub(crate) fn fetch_if_set() -> Option<Owned> {
     // SAFETY: the compat function returns a strong reference or NULL.
-    unsafe { Owned::steal_or_raised(super::compat::get_raised_exception()) }.ok()
+    unsafe { Owned::steal_nullable(super::compat::get_raised_exception()) }
 }
 
 /// Sets the indicator to the very exception (no new context).

@@ -13,7 +13,7 @@ use pyo3::ffi;
 
 use super::attached::Attached;
 use super::typeobj::StaticType;
-use super::{Layout, Owned, Res, enter};
+use super::{Layout, Owned, Res, assertions, enter};
 
 /// How many objects are worth keeping in any case.
 pub(crate) const FEW: usize = 256;
@@ -42,6 +42,7 @@ impl Freelist {
             // SAFETY: a ready type whose instances have the layout T; allocation zeroes and tracks them.
             return unsafe { Owned::steal_or_raised(enter::PyType_GenericAlloc(class.as_ptr(), 0)) };
         };
+        debug_assert!(assertions::is_blank(memory, &T::KEPT), "used after it was freed");
         // SAFETY: memory of a dead object of this type, cleared and untracked.
         unsafe {
             ffi::PyObject_Init(memory, class.as_ptr());
@@ -59,8 +60,10 @@ impl Freelist {
         // SAFETY: the caller's contract; the type outlives its last instance because we still hold the reference
         // that the instance had to it.
         unsafe {
+            debug_assert!(ffi::Py_REFCNT(object) == 0 && T::fits(&*object.cast()));
             let actual = ffi::Py_TYPE(object);
             let fits = ptr::eq(actual, class.as_ptr()) && ffi::PyObject_GC_IsFinalized(object) == 0;
+            debug_assert!(!fits || assertions::is_blank(object, &T::KEPT), "not cleared");
             if !(fits && self.push(object)) {
                 if let Some(free) = (*actual).tp_free {
                     free(object.cast());

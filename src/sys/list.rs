@@ -23,6 +23,7 @@ impl Node {
         let (next, previous) = (self.next.replace(ptr::null()), self.previous.replace(ptr::null()));
         // SAFETY: neighbours are the head or inside living objects (`Linked`'s contract); both are null together.
         if let (Some(next), Some(previous)) = unsafe { (next.as_ref(), previous.as_ref()) } {
+            debug_assert!(ptr::eq(next.previous.get(), self) && ptr::eq(previous.next.get(), self));
             next.previous.set(previous);
             previous.next.set(next);
         }
@@ -61,6 +62,7 @@ impl<T: Linked> List<T> {
             return;
         }
         let head: *const Node = &raw const *self.head;
+        debug_assert!(node.previous.get().is_null() && gc::is_alive(item));
         let last = if self.head.previous.get().is_null() { head } else { self.head.previous.get() };
         node.previous.set(last);
         node.next.set(head);

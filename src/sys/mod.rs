@@ -16,6 +16,7 @@
 #![allow(unsafe_code)] // nowhere else but in the items that expect it, which tests/test_unsafe.py lists
 
 pub(crate) mod args;
+pub(crate) mod assertions;
 pub(crate) mod attached;
 pub(crate) mod call;
 pub(crate) mod clock;

@@ -2,12 +2,12 @@
 
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::ptr::{self, NonNull};
 
 use pyo3::ffi;
 
-use super::{Raised, Res, enter};
+use super::{Raised, Res, assertions, enter};
 
 /// Any Python object. `&Object` is a borrowed reference to it.
 #[repr(transparent)]
@@ -19,6 +19,12 @@ pub(crate) struct Object(UnsafeCell<ffi::PyObject>);
 /// The implementing type is `repr(C)` or `repr(transparent)`, begins with an [`Object`], lies only in memory of
 /// CPython's allocator, and has all of its changing state in cells.
 pub(crate) unsafe trait Layout: Sized {
+    /// Is the object's type one whose instances have this layout? For debug assertions.
+    fn fits(object: &Object) -> bool;
+
+    /// The bytes that an object's deallocator leaves as they are for the next one. For debug assertions.
+    const KEPT: Range<usize> = 0..0;
+
     /// The address, for the C API; no reference is handed over.
     #[inline]
     fn as_ptr(&self) -> *mut ffi::PyObject {
@@ -34,6 +40,7 @@ pub(crate) unsafe trait Layout: Sized {
     /// A new strong reference.
     #[inline]
     fn own(&self) -> Owned<Self> {
+        debug_assert!(assertions::is_attached() && assertions::is_alive(self.as_ptr()));
         // SAFETY: the object is alive as long as `&self`; the new reference is handed to `Owned`.
         unsafe {
             ffi::Py_INCREF(self.as_ptr());
@@ -73,6 +80,9 @@ pub(crate) unsafe trait Layout: Sized {
     #[inline]
     unsafe fn from_ptr<'a>(ptr: *mut ffi::PyObject) -> &'a Self {
         debug_assert!(!ptr.is_null());
+        // A deallocator's object is dead already, so that only the type can be looked at.
+        // SAFETY: as below.
+        debug_assert!(Self::fits(unsafe { &*ptr.cast::<Object>() }));
         // SAFETY: the caller vouches for layout and lifetime.
         unsafe { &*ptr.cast::<Self>() }
     }
@@ -83,13 +93,18 @@ pub(crate) unsafe trait Layout: Sized {
     /// As for [`Layout::from_ptr`], unless `ptr` is NULL.
     #[inline]
     unsafe fn from_nullable<'a>(ptr: *mut ffi::PyObject) -> Option<&'a Self> {
+        debug_assert!(assertions::holds::<Self>(ptr));
         // SAFETY: the caller vouches for layout and lifetime.
         unsafe { ptr.cast::<Self>().as_ref() }
     }
 }
 
 // SAFETY: transparent over the object head, in an `UnsafeCell`.
-unsafe impl Layout for Object {}
+unsafe impl Layout for Object {
+    fn fits(_: &Object) -> bool {
+        true
+    }
+}
 
 impl Object {
     #[inline]
@@ -139,7 +154,7 @@ impl<T: Layout> Owned<T> {
     /// `ptr` is a strong reference, now ours, to a live object of layout `T`.
     #[inline]
     pub(crate) unsafe fn steal(ptr: *mut ffi::PyObject) -> Self {
-        debug_assert!(!ptr.is_null());
+        debug_assert!(!ptr.is_null() && assertions::holds::<T>(ptr));
         // SAFETY: the caller vouches that it is not NULL.
         Owned(unsafe { NonNull::new_unchecked(ptr.cast()) })
     }
@@ -150,7 +165,19 @@ impl<T: Layout> Owned<T> {
     /// `ptr` is NULL with the error indicator set, or as for [`Owned::steal`].
     #[inline]
     pub(crate) unsafe fn steal_or_raised(ptr: *mut ffi::PyObject) -> Res<Self> {
+        debug_assert!(assertions::holds::<T>(ptr));
+        debug_assert!(!ptr.is_null() || super::error::occurred());
         NonNull::new(ptr.cast()).map(Owned).ok_or(Raised)
+    }
+
+    /// Takes over what a C function returned for which NULL is no error.
+    ///
+    /// # Safety
+    /// `ptr` is NULL, or as for [`Owned::steal`].
+    #[inline]
+    pub(crate) unsafe fn steal_nullable(ptr: *mut ffi::PyObject) -> Option<Self> {
+        debug_assert!(assertions::holds::<T>(ptr));
+        NonNull::new(ptr.cast()).map(Owned)
     }
 
     /// Gives the reference away to C.
@@ -186,6 +213,7 @@ impl<T: Layout> Clone for Owned<T> {
 impl<T: Layout> Drop for Owned<T> {
     #[inline]
     fn drop(&mut self) {
+        debug_assert!(assertions::is_attached() && assertions::is_alive(self.as_ptr()));
         // SAFETY: we own this reference and give it up exactly once. The thread is attached (contract of `sys`).
         unsafe { enter::Py_DECREF(self.as_ptr()) }
     }

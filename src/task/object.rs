@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use pyo3::ffi;
 
@@ -33,7 +33,13 @@ pub(crate) struct TaskObject {
 
 // SAFETY: repr(C), begins with a future and so with the head, all cells.
 #[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for TaskObject {}
+unsafe impl Layout for TaskObject {
+    fn fits(object: &Object) -> bool {
+        TYPE.is_instance(object)
+    }
+
+    const KEPT: Range<usize> = FutureObject::IS_TASK_OFFSET..FutureObject::IS_TASK_OFFSET + 1;
+}
 
 // SAFETY: `node` is there, and `dealloc` unlinks it.
 #[expect(unsafe_code, reason = "a layout")]

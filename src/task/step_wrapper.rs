@@ -25,7 +25,11 @@ struct StepWrapper {
 
 // SAFETY: repr(C), begins with the head, all cells.
 #[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for StepWrapper {}
+unsafe impl Layout for StepWrapper {
+    fn fits(object: &Object) -> bool {
+        TYPE.is_exact(object)
+    }
+}
 
 static TYPE: StaticType<StepWrapper> = StaticType::new();
 static FREELIST: Freelist = Freelist::new(freelist::FEW);

@@ -50,7 +50,11 @@ pub(crate) struct LoopObject {
 
 // SAFETY: repr(C), begins with the head, all cells.
 #[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for LoopObject {}
+unsafe impl Layout for LoopObject {
+    fn fits(object: &Object) -> bool {
+        TYPE.is_instance(object)
+    }
+}
 
 pub(crate) static TYPE: StaticType<LoopObject> = StaticType::new();
 

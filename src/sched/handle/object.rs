@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::mem::offset_of;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::ptr;
 
 use pyo3::ffi;
@@ -45,7 +45,13 @@ pub(crate) struct HandleObject {
 
 // SAFETY: repr(C), begins with the head, all cells.
 #[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for HandleObject {}
+unsafe impl Layout for HandleObject {
+    const KEPT: Range<usize> = WHEN_OFFSET..WHEN_OFFSET + size_of::<f64>();
+
+    fn fits(object: &Object) -> bool {
+        [&PLAIN, &TIMER, &THREAD_SAFE].iter().any(|kind| kind.class.is_exact(object))
+    }
+}
 
 #[repr(C)]
 struct PlainObject {
@@ -73,6 +79,7 @@ struct ThreadSafeObject {
     job: Cell<Option<&'static Job>>,
 }
 
+const WHEN_OFFSET: usize = offset_of!(TimerObject, when);
 const SLOTS: usize = 7;
 
 /// Which of asyncio's classes a handle is one of.

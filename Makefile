@@ -25,7 +25,7 @@ FLOOR := benches/floor/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain clean check-python check-cargo check-lint
+.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -120,6 +120,20 @@ cpython-all: $(MADE) | check-cargo ## the same on each of PYTHONS='PATH PATH...'
 	rm -rf $(WHEELS)/cpython
 	$(BIN)/maturin build --release --locked -q $(foreach python,$(PYTHONS),-i $(python)) --out $(WHEELS)/cpython
 	$(BIN)/python tests/cpython/run.py --python $(PYTHONS) --wheel $(WHEELS)/cpython --work $(CPYTHON) --out $(CPYTHON)/results $(ARGS)
+
+# Where debug builds of Python are, or are put.
+RASYNCIO_PYTHONS ?= $(HOME)/.cache/rasyncio-pythons
+DEBUG_PYTHONS ?= $(RASYNCIO_PYTHONS)/python3.14-dbg $(RASYNCIO_PYTHONS)/python3.13-dbg
+
+$(RASYNCIO_PYTHONS)/python%-dbg:
+	../shared/tools/get-pythons $(RASYNCIO_PYTHONS) $*-dbg
+
+leaks: $(INSTALLED) $(TOOLS) $(DEBUG_PYTHONS) ## hunt for leaks: CPython's -R 3:3 on DEBUG_PYTHONS; ten million tasks (an hour)
+	RASYNCIO_FULL_LEAK_TESTS=1 $(BIN)/python -m pytest -s tests/test_leaks.py
+	rm -rf $(WHEELS)/leaks
+	$(BIN)/maturin build --release --locked -q $(foreach python,$(DEBUG_PYTHONS),-i $(python)) --out $(WHEELS)/leaks
+	$(BIN)/python tests/cpython/run.py --leaks --python $(DEBUG_PYTHONS) --wheel $(WHEELS)/leaks --work $(CPYTHON) \
+		--out $(CPYTHON)/leaks $(ARGS)
 
 uvloop-tests: $(MADE) | check-cargo ## uvloop's own tests of asyncio's loop, on that one and on ours (downloads them)
 	rm -rf $(WHEELS)/uvloop

@@ -11,6 +11,9 @@ same with CPython's own Future and Task.
 It is a failure if a test fails, hangs, crashes, is skipped or is missing with the swap that did not so without it; if a
 test or a child process was not on what the mode demands; if no test ran a loop of ours in these two, or one ran another
 loop; and if an entry of expectations.toml was not needed.
+
+With --leaks regrtest hunts for leaked references, memory blocks and file descriptors (-R 3:3) on debug builds of
+Python, with the swap; without it in the modules where it has found some, which are a failure if they were not there.
 """
 
 import argparse
@@ -48,6 +51,12 @@ RUNTIME_MODULES = {
     f"test_asyncio.test_{name}"
     for name in ("tasks", "futures", "futures2", "eager_task_factory", "taskgroups", "graph", "free_threading")
 }
+LEAK_MODULES = [
+    f"test_asyncio.test_{name}"
+    for name in ("tasks", "futures", "futures2", "eager_task_factory", "taskgroups", "timeouts")
+]
+LEAK_MODES = ("startup", "loop")
+HUNT = ("--huntrleaks", "3:3")
 OTHER_MODULES = ("test_contextlib_async", "test_coroutines", "test_asyncgen", "test_context")
 LONGEST_FIRST = (
     "test_asyncio.test_ssl",
@@ -81,6 +90,8 @@ class Venv:
     path: Path
     mode: str
     limit: float
+    arguments: tuple[str, ...] = ()
+    """For regrtest, besides what to run."""
 
     @property
     def python(self) -> Path:
@@ -122,9 +133,9 @@ def find_modules(python: Path) -> list[Module]:
     return modules
 
 
-def make_venv(python: Path, mode: str, wheel: Path, work: Path, limit: float) -> Venv:
+def make_venv(python: Path, mode: str, wheel: Path, work: Path, limit: float, arguments: tuple[str, ...] = ()) -> Venv:
     """Make the venv of a mode anew."""
-    venv = Venv(work / mode, mode, limit)
+    venv = Venv(work / mode, mode, limit, arguments)
     shutil.rmtree(venv.path, ignore_errors=True)
     subprocess.run(
         [python, "-m", "venv", *(["--without-pip"] if mode == "baseline" else []), venv.path],
@@ -183,7 +194,8 @@ def run_process(venv: Venv, arguments: list[str], journal: Path) -> tuple[str, s
     It is killed when its journal has had nothing new for the time limit: no test, import or fixture may take longer.
     """
     log = journal.with_suffix(".log")
-    command = [str(venv.python), "-m", "test", "--fail-env-changed", "--tempdir", str(journal.parent), *arguments]
+    command = [str(venv.python), "-m", "test", "--fail-env-changed", "--tempdir", str(journal.parent)]
+    command += [*venv.arguments, *arguments]
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
@@ -358,6 +370,8 @@ def run_python(python: Path, options: argparse.Namespace) -> list[tuple[Run, Ver
     full_version = output_of(python, "-c", "import sys; print(sys.version)").strip()
     version = full_version.split()[0]
     expectations = load_expectations(options.expectations)
+    if options.leaks and output_of(python, "-c", "import sys; print(hasattr(sys, 'gettotalrefcount'))") != "True\n":
+        raise SystemExit(f"{python} does not count references: leaks are hunted on debug builds")
     available = find_modules(python)
     chosen = [module for module in available if not options.modules or module.name in options.modules]
     if len(chosen) < len(options.modules):
@@ -384,13 +398,17 @@ def run_python(python: Path, options: argparse.Namespace) -> list[tuple[Run, Ver
     report: dict[str, Any] = {"python": version, "executable": str(python), "jobs": options.jobs, "modes": {}}
     for mode, modules in by_mode.items():
         start = time.monotonic()
-        venv = make_venv(python, mode, options.wheel, work, options.limit)
+        venv = make_venv(python, mode, options.wheel, work, options.limit, HUNT if options.leaks else ())
         swap = run_all(venv, modules, options.jobs, baseline)
         processes = check_children(venv)
         on_our_loop = sum(result.on_our_loop for result in swap.values())
         if "loop" in IN_USE[mode] and not on_our_loop and not options.modules:
             raise SwapError(f"mode {mode}: no test ran a loop of ours")
         before = {name: baseline[name] for name in swap}
+        leaking = [module for module in modules if swap[module.name].final()[module.name + PROCESS] != "passed"]
+        if options.leaks and leaking:
+            control = make_venv(python, "baseline", options.wheel, work, options.limit, HUNT)
+            before |= run_all(control, leaking, options.jobs, None)
         verdict = judge(before, swap, expectations, version, mode, whole=not options.modules)
         seconds = time.monotonic() - start
         tell(mode, version, before, swap, verdict, seconds)
@@ -429,8 +447,9 @@ def main() -> int:
     parser.add_argument(
         "--wheel", type=Path, required=True, help="rasyncio's wheel, or a directory with one for each Python"
     )
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    parser.add_argument("--modes", nargs="+", choices=MODES)
     parser.add_argument("--modules", nargs="*", default=[], help="only these, as the table names them")
+    parser.add_argument("--leaks", action="store_true", help="hunt for leaks, in the modules about Future and Task")
     parser.add_argument("--jobs", type=int, default=4, help="modules at a time (most of the time they sleep)")
     parser.add_argument("--limit", type=float, default=60, help="seconds that a test may take")
     parser.add_argument("--out", type=Path, help="directory for the results, VERSION.json each")
@@ -440,6 +459,9 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="run without the swap even if such a run is kept")
     parser.add_argument("--expectations", type=Path, default=HERE / "expectations.toml")
     options = parser.parse_args()
+    options.modes = options.modes or (LEAK_MODES if options.leaks else MODES)
+    if options.leaks:
+        options.modules = options.modules or LEAK_MODULES
 
     # In the background a shell has us ignore Ctrl-C. The tests must not: they interrupt themselves.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -139,9 +139,11 @@ impl<'a> Attributes<'a> {
     /// `_ready`, if it is an exact deque.
     #[inline]
     fn ready(&self) -> Option<Owned> {
-        // SAFETY: a live attribute of a live loop, made owned before anything else runs.
-        let ready = unsafe { Object::from_nullable(self.peek(Attribute::Ready)) }?;
-        deque::is_deque(ready).then(|| ready.own())
+        let ready = match self {
+            Attributes::Values(values) => values.get(PLACES.of[Attribute::Ready as usize].get()),
+            Attributes::Dict(dict) => containers::dict_get_named(dict, &READY),
+        };
+        ready.filter(|ready| deque::is_deque(ready))
     }
 }
 

@@ -17,7 +17,7 @@ use super::attached::Attached;
 use super::error::fetch;
 use super::intern::{ADD, Name, VALUE};
 use super::object::{boolean, none};
-use super::{Layout, Object, Res, call, containers, typeobj};
+use super::{Layout, Object, Owned, Res, call, containers, typeobj};
 
 /// The names of the attributes that instances of one class have (`PyDictKeysObject`). A name that is in it stays, at
 /// its place.
@@ -112,6 +112,13 @@ impl<'a> Values<'a> {
         } else {
             ptr::null_mut()
         }
+    }
+
+    /// The value at the place.
+    #[inline]
+    pub(crate) fn get(self, place: usize) -> Option<Owned> {
+        // SAFETY: a value of a live instance, made owned before anything else runs.
+        unsafe { Object::from_nullable(self.peek(place)) }.map(Layout::own)
     }
 }
 

@@ -5,7 +5,7 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use super::error::{Builtin, fetch, raised_is};
+use super::error::{Builtin, fetch, matches, raised_is, restore};
 use super::intern::{THROW, VALUE};
 use super::{Layout, Object, Owned, Raised, Res, call, enter};
 
@@ -38,7 +38,12 @@ pub(crate) fn throw(coroutine: &Object, exception: &Object) -> Res<Sent> {
     match call::call_method(&THROW, &[coroutine, exception], None) {
         Ok(value) => Ok(Sent::Yielded(value)),
         Err(raised) if raised_is(Builtin::StopIteration.class()) => {
-            call::getattr(&fetch(raised), &VALUE).map(Sent::Returned)
+            let stop = fetch(raised);
+            // Without memory to make the exception with, it has become another.
+            if !matches(&stop, Builtin::StopIteration.class()) {
+                return Err(restore(stop));
+            }
+            call::getattr(&stop, &VALUE).map(Sent::Returned)
         }
         Err(raised) => Err(raised),
     }

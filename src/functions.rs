@@ -111,7 +111,7 @@ fn unregister_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res
 /// The native tasks of the list, for the public container that shows them (up to 3.13).
 fn linked_tasks(_module: &Object) -> Res<Owned> {
     let list = containers::new_list()?;
-    for task in tasks::listed(&task::LIST) {
+    for task in tasks::listed(&task::LIST)? {
         containers::list_append(&list, task.as_object())?;
     }
     Ok(list)

@@ -57,8 +57,7 @@ impl Entry {
 pub(crate) fn call_soon(event_loop: &Object, entry: Entry) -> Res<()> {
     if let Some(native) = event_loop::plain(event_loop) {
         if native.just_queues() && context::is_context(&entry.context) {
-            native.push(entry);
-            return Ok(());
+            return native.push(entry);
         }
     } else if let Some(ready) = stock::ready_queue(event_loop, &entry.context) {
         let handle = handle::new(handle::Kind::Plain, event_loop, false, handle::Work::Entry(entry))?;

@@ -17,12 +17,12 @@ use crate::sys::{Layout, Object, Owned, Res, call, compat, containers, gc};
 
 /// The native tasks that are listed. Where tasks are held by weak references, the collector clears these before it
 /// finalises anything, so one that its finaliser brought back is not listed either.
-pub(crate) fn listed<T: Linked>(list: &'static List<T>) -> Vec<Owned<T>> {
-    let mut tasks = list.items();
+pub(crate) fn listed<T: Linked>(list: &'static List<T>) -> Res<Vec<Owned<T>>> {
+    let mut tasks = list.items()?;
     if !compat::TASKS_PER_THREAD {
         tasks.retain(|task| !gc::is_finalized(&**task));
     }
-    tasks
+    Ok(tasks)
 }
 
 static WEAK_SET: Lazy = Lazy::new("weakref", "WeakSet");
@@ -79,7 +79,7 @@ pub(crate) fn all<T: Linked>(
     is_pending_in: fn(&T, &Object) -> Option<bool>,
 ) -> Res<Owned> {
     // Copies of all three before anything else: what follows can run Python code.
-    let native = listed(list);
+    let native = listed(list)?;
     let foreign = containers::new_list()?;
     containers::list_extend(&foreign, eager()?)?;
     containers::list_extend(&foreign, scheduled()?)?;

@@ -12,6 +12,7 @@ use std::ptr;
 use pyo3::ffi;
 
 use super::attached::Attached;
+use super::memory::has_room;
 use super::typeobj::StaticType;
 use super::{Layout, Owned, Res, assertions, enter};
 
@@ -101,10 +102,10 @@ impl Freelist {
     #[inline]
     fn push(&self, memory: *mut ffi::PyObject) -> bool {
         let mut items = self.0.items.borrow_mut();
-        let has_room = items.len() < self.0.limit;
-        if has_room {
+        let kept = items.len() < self.0.limit && has_room(&mut *items);
+        if kept {
             items.push(memory);
         }
-        has_room
+        kept
     }
 }

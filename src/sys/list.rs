@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use super::attached::Attached;
-use super::{Layout, Owned, gc};
+use super::memory::make_room;
+use super::{Layout, Owned, Res, gc};
 
 /// A place in the list; null when not linked. Laid out as CPython's `llist_node`.
 #[repr(C)]
@@ -80,24 +81,30 @@ impl<T: Linked> List<T> {
 
     /// The objects, oldest first, without those whose deallocation has begun: that of a subclass may run Python code
     /// (weakref callbacks) before it comes to ours, which unlinks.
-    pub(crate) fn items(&'static self) -> Vec<Owned<T>> {
+    pub(crate) fn items(&'static self) -> Res<Vec<Owned<T>>> {
         let mut items = Vec::new();
         let mut node = self.head.next.get();
         while !node.is_null() && !ptr::eq(node, &raw const *self.head) {
             // SAFETY: a linked node lies at this offset of a living object; nothing runs that could change the list.
             let item: &T = unsafe { &*node.byte_sub(T::NODE_OFFSET).cast() };
             if gc::is_alive(item) {
+                make_room(&mut items)?;
                 items.push(item.own());
             }
             node = item.node().next.get();
         }
-        items
+        Ok(items)
     }
 
     /// Unlinks all.
     pub(crate) fn clear(&'static self) {
-        for item in self.items() {
-            self.unlink(&item);
+        loop {
+            let first = self.head.next.get();
+            if first.is_null() || ptr::eq(first, &raw const *self.head) {
+                return;
+            }
+            // SAFETY: a linked node is inside a living object (`Linked`'s contract).
+            unsafe { (*first).unlink() };
         }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) mod intern;
 pub(crate) mod iter;
 pub(crate) mod lazy;
 pub(crate) mod list;
+pub(crate) mod memory;
 pub(crate) mod object;
 pub(crate) mod panics;
 pub(crate) mod per_thread;

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering};
 
 use pyo3::ffi;
 
-use super::error::{Builtin, raise};
 use super::intern::Name;
+use super::memory::no_memory;
 use super::{Layout, Object, Owned, Raised, Res, containers};
 
 /// One thread's `T`; those of all threads form a list.
@@ -87,7 +87,7 @@ impl<T: Default + 'static> PerThread<T> {
     #[cold]
     fn create(&'static self) -> Res<&'static T> {
         let Some(dict) = thread_dictionary() else {
-            return Err(raise(Builtin::RuntimeError.class(), c"the thread has no dictionary"));
+            return Err(no_memory());
         };
         let next = Cell::new(self.first.load(Ordering::Relaxed).cast_const());
         let entry = Box::into_raw(Box::new(Entry { state: T::default(), owner: self, next }));

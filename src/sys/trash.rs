@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::attached::Attached;
+use super::memory::has_room;
 use super::{Field, Owned, compat};
 
 /// How many of our deallocators may be inside of each other, those of all threads together.
@@ -20,8 +21,12 @@ pub(crate) fn clear(field: &Field) {
         return;
     }
     if DEPTH.get() >= DEEPEST {
-        LATER.borrow_mut().push(object);
-        return;
+        let mut later = LATER.borrow_mut();
+        if has_room(&mut *later) {
+            later.push(object);
+            return;
+        }
+        // Without memory to remember it in, it goes now, however deep that leads.
     }
     drop_one_deeper(object);
     while DEPTH.get() == 0 {

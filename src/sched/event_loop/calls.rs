@@ -7,6 +7,7 @@ use crate::sys::intern::{
     TIME, WHEN_KEYWORD,
 };
 use crate::sys::lazy::Lazy;
+use crate::sys::memory::joined;
 use crate::sys::object::{boolean, none};
 use crate::sys::{Layout, Object, Owned, Res, call, clock, compat, containers};
 
@@ -100,7 +101,7 @@ pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owne
     }
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core.as_object())?, work)?;
-    core.ready.push(Ready::Handle(handle.clone()));
+    core.ready.push(Ready::Handle(handle.clone()))?;
     Ok(handle.into_object())
 }
 
@@ -114,7 +115,7 @@ pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) 
     let work = Work::Call { callback, arguments: rest, context };
     let kind = if compat::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
     let handle = handle::new(kind, core.as_object(), debug_enabled(core.as_object())?, work)?;
-    core.ready.push(Ready::Handle(handle.clone()));
+    core.ready.push(Ready::Handle(handle.clone()))?;
     wake_up(core)?;
     Ok(handle.into_object())
 }
@@ -136,9 +137,7 @@ pub(super) fn call_later(core: &LoopObject, arguments: Arguments<'_>) -> Res<Own
     if is_plain {
         return call_at_object(core, &when, callback, rest, context);
     }
-    let mut values = vec![core.as_object(), &*when, callback];
-    values.extend(rest);
-    values.push(context.unwrap_or(none()));
+    let values = joined(&[&[core.as_object(), &*when, callback], rest, &[context.unwrap_or(none())]])?;
     call::call_method(&CALL_AT, &values, Some(super::super::context_keyword()?))
 }
 
@@ -177,7 +176,7 @@ fn call_at_time(
     }
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new_timer(core.as_object(), debug_enabled(core.as_object())?, work, when, given)?;
-    core.timers.push(handle.clone());
+    core.timers.push(handle.clone())?;
     Ok(handle.into_object())
 }
 
@@ -222,7 +221,6 @@ pub(super) fn remove_file(core: &LoopObject, direction: Direction, name: &Name, 
 #[cold]
 pub(super) fn call_base(core: &LoopObject, name: &Name, arguments: Arguments<'_>) -> Res<Owned> {
     static BASE: Lazy = Lazy::new("asyncio.selector_events", "BaseSelectorEventLoop");
-    let mut positional = vec![core.as_object()];
-    positional.extend(arguments.positional);
+    let positional = joined(&[&[core.as_object()], arguments.positional])?;
     call_with(&*call::getattr(BASE.get()?, name)?, &positional, None, arguments)
 }

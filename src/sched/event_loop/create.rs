@@ -8,6 +8,7 @@ use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, raise_format};
 use crate::sys::intern::{BASE_EVENT_LOOP, CONTEXT, CREATE_TASK, FUTURE_CLASS, LOOP, NAME, Name, TASK_CLASS};
 use crate::sys::lazy::{Lazy, Once};
+use crate::sys::memory::{joined, vec_for};
 use crate::sys::{Layout, Object, Owned, Res, call, compat, containers};
 
 use super::super::shortcuts;
@@ -86,8 +87,7 @@ impl<'a> UsualKeywords<'a> {
 #[cold]
 fn create_task_in_python(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     let method = call::getattr(&*class(&BASE_EVENTS_GLOBALS, &BASE_EVENT_LOOP)?, &CREATE_TASK)?;
-    let mut positional = vec![core.as_object()];
-    positional.extend(arguments.positional);
+    let positional = joined(&[&[core.as_object()], arguments.positional])?;
     call_with(&method, &positional, None, arguments)
 }
 
@@ -128,7 +128,8 @@ fn call_with_many(
     first: Option<(&Name, &Object)>,
     arguments: Arguments<'_>,
 ) -> Res<Owned> {
-    let mut values = positional.to_vec();
+    let mut values = vec_for(positional.len() + 1 + arguments.keywords().count())?;
+    values.extend(positional);
     values.extend(first.map(|(_, value)| value));
     values.extend(arguments.keywords().map(|(_, value)| value));
     match keyword_names(first, arguments)? {
@@ -149,7 +150,8 @@ fn keyword_names(first: Option<(&Name, &Object)>, arguments: Arguments<'_>) -> R
             Ok(Some(LOOP_AND_NAME.get_or_init(make)?.own()))
         }
         _ => {
-            let mut names: Vec<&Object> = first.map(|(name, _)| name.object()).into_iter().collect();
+            let mut names: Vec<&Object> = vec_for(1 + arguments.keywords().count())?;
+            names.extend(first.map(|(name, _)| name.object()));
             names.extend(arguments.keywords().map(|(keyword, _)| keyword));
             containers::tuple(&names).map(Some)
         }

@@ -8,6 +8,7 @@ use crate::io::{Event, Interest, Poller};
 use crate::sys::error::{Builtin, raise, raise_format, raise_os_error, raised_is};
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Lazy;
+use crate::sys::memory::{no_memory, vec_for};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, panics};
 
 use super::super::handle::HandleObject;
@@ -82,16 +83,28 @@ impl Files {
         self.files.borrow().get(index).cloned().unwrap_or_default()
     }
 
+    /// The table has a place for the file.
     fn set(&self, fd: c_int, file: File) {
         let index = usize::try_from(fd).expect("not negative");
         let mut files = self.files.borrow_mut();
         panics::here("files");
-        if index >= files.len() {
-            files.resize_with(index + 1, File::default);
-        }
         let before = std::mem::replace(&mut files[index], file);
         drop(files);
         drop(before);
+    }
+
+    /// Gives the file a place in the table, if there is memory.
+    fn make_place(&self, fd: c_int) -> bool {
+        let index = usize::try_from(fd).expect("not negative");
+        let mut files = self.files.borrow_mut();
+        let missing = (index + 1).saturating_sub(files.len());
+        if files.try_reserve(missing).is_err() {
+            return false;
+        }
+        if missing > 0 {
+            files.resize_with(index + 1, File::default);
+        }
+        true
     }
 
     /// Makes `handle` the file's reader or writer, and returns the one before.
@@ -123,6 +136,11 @@ impl Files {
                 self.set(fd, File::default());
             }
             return Err(raise_os_error(errno.0));
+        }
+        // Not before the system has found the descriptor to be one: the table is as long as the largest.
+        if !self.make_place(fd) {
+            poller.remove(fd);
+            return Err(no_memory());
         }
         self.set(fd, file);
         Ok(before)
@@ -198,10 +216,13 @@ impl Files {
     #[allow(clippy::type_complexity)]
     pub(super) fn registered(
         &self,
-    ) -> Vec<(usize, Option<Owned>, Option<Owned<HandleObject>>, Option<Owned<HandleObject>>)> {
+    ) -> Res<Vec<(usize, Option<Owned>, Option<Owned<HandleObject>>, Option<Owned<HandleObject>>)>> {
         let files = self.files.borrow();
-        let registered = files.iter().enumerate().filter(|(_, file)| file.is_registered());
-        registered.map(|(fd, file)| (fd, file.object.clone(), file.reader.clone(), file.writer.clone())).collect()
+        let registered = || files.iter().enumerate().filter(|(_, file)| file.is_registered());
+        let mut copies = vec_for(registered().count())?;
+        copies
+            .extend(registered().map(|(fd, file)| (fd, file.object.clone(), file.reader.clone(), file.writer.clone())));
+        Ok(copies)
     }
 
     pub(super) fn visit(&self, visitor: Visitor) -> Visited {

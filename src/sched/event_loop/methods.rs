@@ -137,16 +137,16 @@ fn timer_handle_cancelled(core: &LoopObject, timer: &Object) -> Res<()> {
 
 fn add_callback(core: &LoopObject, object: &Object) -> Res<()> {
     if !is_cancelled(object)? {
-        queue(core, object);
+        queue(core, object)?;
     }
     Ok(())
 }
 
-fn queue(core: &LoopObject, object: &Object) {
+fn queue(core: &LoopObject, object: &Object) -> Res<()> {
     core.ready.push(match handle::downcast(object) {
         Some(handle) => Ready::Handle(handle.own()),
         None => Ready::Foreign(object.own()),
-    });
+    })
 }
 
 /// `_write_to_self()`
@@ -168,7 +168,7 @@ fn close_poller(core: &LoopObject) {
 /// `[(fd, object or None, reader or None, writer or None), …]`
 fn registered_files(core: &LoopObject) -> Res<Owned> {
     let list = containers::new_list()?;
-    for (fd, object, reader, writer) in core.files.registered() {
+    for (fd, object, reader, writer) in core.files.registered()? {
         let fd = containers::int(i64::try_from(fd).unwrap_or(i64::MAX))?;
         let object = object.as_deref().unwrap_or(none());
         let [reader, writer] = [&reader, &writer].map(|handle| handle.as_ref().map_or(none(), |h| h.as_object()));
@@ -205,7 +205,7 @@ fn count_ready(core: &LoopObject) -> Res<Owned> {
 }
 
 fn scheduled_handles(core: &LoopObject) -> Res<Owned> {
-    list_of(&core.timers.handles())
+    list_of(&core.timers.handles()?)
 }
 
 fn clear_scheduled(core: &LoopObject) {

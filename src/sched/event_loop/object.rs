@@ -61,8 +61,8 @@ pub(crate) static TYPE: StaticType<LoopObject> = StaticType::new();
 impl LoopObject {
     /// Queues an entry.
     #[inline]
-    pub(crate) fn push(&self, entry: super::super::Entry) {
-        self.ready.push(Ready::Entry(entry));
+    pub(crate) fn push(&self, entry: super::super::Entry) -> Res<()> {
+        self.ready.push(Ready::Entry(entry))
     }
 
     /// Does `call_soon` do nothing but queue?

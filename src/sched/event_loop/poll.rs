@@ -117,7 +117,7 @@ fn make_ready(core: &LoopObject, poller: &Poller, event: Event) -> Res<()> {
         if handle.is_cancelled() {
             remove(core, poller, event, direction)?;
         } else {
-            core.ready.push(Ready::Handle(handle));
+            core.ready.push(Ready::Handle(handle))?;
         }
     }
     Ok(())

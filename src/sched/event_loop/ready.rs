@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::sys::gc::{Visited, Visitor};
+use crate::sys::memory::make_room;
 use crate::sys::{Layout, Object, Owned, Res, panics};
 
 use super::super::Entry;
@@ -32,10 +33,18 @@ impl ReadyQueue {
     }
 
     #[inline]
-    pub(super) fn push(&self, ready: Ready) {
+    pub(super) fn push(&self, ready: Ready) -> Res<()> {
         let mut queue = self.0.borrow_mut();
         panics::here("ready queue");
+        make_room(&mut *queue)?;
         queue.push_back(ready);
+        Ok(())
+    }
+
+    /// The next push will not fail, unless others come before it.
+    #[inline]
+    pub(super) fn make_room(&self) -> Res<()> {
+        make_room(&mut *self.0.borrow_mut())
     }
 
     /// Takes the next, and has the one behind it fetched from memory meanwhile: it may have been made long ago.
@@ -69,6 +78,7 @@ impl ReadyQueue {
         let mut handles = Vec::new();
         loop {
             let index = handles.len();
+            make_room(&mut handles)?;
             let entry = match self.0.borrow().get(index) {
                 None => return Ok(handles),
                 Some(Ready::Handle(handle)) => {

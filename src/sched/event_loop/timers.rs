@@ -11,7 +11,8 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::sys::gc::{Visited, Visitor};
-use crate::sys::{Layout, Owned, panics};
+use crate::sys::memory::{make_room, vec_for};
+use crate::sys::{Layout, Owned, Res, panics};
 
 use super::super::handle::HandleObject;
 
@@ -75,9 +76,11 @@ impl TimerHeap {
         self.timers.borrow().len()
     }
 
-    pub(super) fn push(&self, handle: Owned<HandleObject>) {
+    pub(super) fn push(&self, handle: Owned<HandleObject>) -> Res<()> {
+        make_room(&mut *self.timers.borrow_mut())?;
         handle.set_scheduled(true);
         self.timers.borrow_mut().push(Timer { when: handle.when(), handle });
+        Ok(())
     }
 
     /// The time of the first timer.
@@ -117,8 +120,7 @@ impl TimerHeap {
     fn drop_cancelled_if_any(&self) {
         #[allow(clippy::cast_precision_loss)]
         let many = self.len() > SWEPT_ABOVE && self.cancelled.get() as f64 / self.len() as f64 > 0.5;
-        if many {
-            self.sweep();
+        if many && self.sweep() {
             return;
         }
         while self.timers.borrow().peek().is_some_and(|timer| timer.handle.is_cancelled()) {
@@ -127,9 +129,17 @@ impl TimerHeap {
         }
     }
 
-    fn sweep(&self) {
-        let timers = self.timers.take().into_vec();
-        let (mut kept, swept): (Vec<_>, Vec<_>) = timers.into_iter().partition(|timer| !timer.handle.is_cancelled());
+    /// Throws out all that were cancelled; false, and nothing is changed, if there is no memory for it.
+    fn sweep(&self) -> bool {
+        let is_cancelled = |timer: &Timer| timer.handle.is_cancelled();
+        let count = self.timers.borrow().iter().filter(|timer| is_cancelled(timer)).count();
+        let (mut kept, mut swept) = (Vec::new(), Vec::new());
+        if kept.try_reserve_exact(self.len() - count).is_err() || swept.try_reserve_exact(count).is_err() {
+            return false;
+        }
+        for timer in self.timers.take().into_vec() {
+            if is_cancelled(&timer) { &mut swept } else { &mut kept }.push(timer);
+        }
         heapify(&mut kept);
         // What is a heap already stays as it is.
         *self.timers.borrow_mut() = BinaryHeap::from(kept);
@@ -137,6 +147,7 @@ impl TimerHeap {
         for timer in swept {
             timer.handle.set_scheduled(false);
         }
+        true
     }
 
     pub(super) fn clear(&self) {
@@ -144,8 +155,11 @@ impl TimerHeap {
     }
 
     /// The handles in the order of the heap, as `loop._scheduled` shows them.
-    pub(super) fn handles(&self) -> Vec<Owned> {
-        self.timers.borrow().iter().map(|timer| timer.handle.as_object().own()).collect()
+    pub(super) fn handles(&self) -> Res<Vec<Owned>> {
+        let timers = self.timers.borrow();
+        let mut handles = vec_for(timers.len())?;
+        handles.extend(timers.iter().map(|timer| timer.handle.as_object().own()));
+        Ok(handles)
     }
 
     pub(super) fn visit(&self, visitor: Visitor) -> Visited {

@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::sys::attached::Attached;
+use crate::sys::memory::make_room;
 use crate::sys::threads::{Thread, check_signals, detached};
 use crate::sys::{Res, panics};
 
@@ -41,7 +42,10 @@ pub(super) fn run(handle: &HandleObject) -> Res<()> {
     if handle.is_cancelled() {
         return Ok(());
     }
-    RUNNING.borrow_mut().push((handle, Thread::current()));
+    let mut all = RUNNING.borrow_mut();
+    make_room(&mut *all)?;
+    all.push((handle, Thread::current()));
+    drop(all);
     let _running = Running(handle);
     run_now(handle)
 }

@@ -184,7 +184,7 @@ fn visit(iterator: &IteratorObject, visitor: Visitor) -> Visited {
 
 #[expect(unsafe_code, reason = "a slot")]
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    let body = || {
+    let body = move || {
         // SAFETY: CPython calls the slot with a dead instance of the type, once.
         unsafe {
             let iterator = IteratorObject::from_ptr(object);

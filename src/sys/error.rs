@@ -260,25 +260,34 @@ pub(crate) fn caught<R>(place: &'static str, work: impl FnOnce() -> R) -> Res<R>
 }
 
 /// Runs the body of a slot that cannot raise: a panic goes to `sys.unraisablehook`, and what is being raised meanwhile
-/// stays so. Tells whether there was none.
+/// stays so.
 #[inline]
-pub(crate) fn guard_unraisable(place: &'static str, body: impl FnOnce()) -> bool {
-    let caught = catch_unwind(AssertUnwindSafe(|| {
+pub(crate) fn guard_unraisable(place: &'static str, body: impl FnOnce()) {
+    let body = || {
         panics::here(place);
         body();
-    }));
-    caught.map_err(|payload| report_panic(payload.as_ref())).is_ok()
+    };
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
+        report_panic(payload.as_ref());
+    }
 }
 
 /// The same for a deallocator. An object that it could not take apart is kept for good, as it is.
+///
+/// The deallocators of a chain's objects are inside of each other up to 3.13, so their frames are to be small.
 ///
 /// # Safety
 /// The object is the deallocator's.
 #[inline]
 pub(crate) unsafe fn guard_dealloc(place: &'static str, object: *mut ffi::PyObject, body: impl FnOnce()) {
-    if !guard_unraisable(place, body) {
+    let body = move || {
+        panics::here(place);
+        body();
+    };
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
         // SAFETY: panics come before the memory is given up (freeing does not panic), so there still is an object.
         unsafe { ffi::Py_INCREF(object) };
+        report_panic(payload.as_ref());
     }
 }
 

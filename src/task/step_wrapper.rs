@@ -71,7 +71,7 @@ fn clear(wrapper: &StepWrapper) {
 
 #[expect(unsafe_code, reason = "a slot")]
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    let body = || {
+    let body = move || {
         // SAFETY: CPython calls the slot with a dead instance of the type, once.
         unsafe {
             let wrapper = StepWrapper::from_ptr(object);

@@ -143,7 +143,7 @@ pub(super) fn clear(core: &LoopObject) {
 
 #[expect(unsafe_code, reason = "a slot")]
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    let body = || {
+    let body = move || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once (a subclass's own
         // deallocator has run its finaliser and cleared its attributes before). The fields behind the head were
         // written by `new`; clearing has emptied them, so that dropping them runs no Python code.

@@ -416,7 +416,7 @@ pub(super) fn clear(handle: &HandleObject) {
 
 #[expect(unsafe_code, reason = "a slot")]
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    let body = || {
+    let body = move || {
         // SAFETY: CPython calls the slot with a dead instance of one of the types, once.
         unsafe {
             let handle = HandleObject::from_ptr(object);

@@ -26,7 +26,7 @@ FLOOR := benches/floor/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak clean check-python check-cargo check-lint
+.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak memcheck clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -138,6 +138,9 @@ leaks: $(INSTALLED) $(TOOLS) $(DEBUG_PYTHONS) ## hunt for leaks: CPython's -R 3:
 
 soak: $(INSTALLED) ## everything at random on our loop for MINUTES: nothing may be lost or pile up
 	$(BIN)/python tests/soak.py --minutes $(MINUTES) $(ARGS)
+
+memcheck: $(INSTALLED) $(TOOLS) ## our own tests under valgrind (ARGS chooses others than a quarter of an hour of them)
+	$(BIN)/python tests/memcheck.py $(ARGS)
 
 uvloop-tests: $(MADE) | check-cargo ## uvloop's own tests of asyncio's loop, on that one and on ours (downloads them)
 	rm -rf $(WHEELS)/uvloop

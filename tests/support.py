@@ -1,10 +1,14 @@
 """What several test files share."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
+
+#: How many times longer a child process may take: under valgrind (memcheck.py).
+PATIENCE = float(os.environ.get("RASYNCIO_PATIENCE", "1"))
 
 
 def run_python(
@@ -20,7 +24,7 @@ def run_python(
         [sys.executable, *flags, "-c", dedent(code), *arguments],
         cwd=cwd,
         env=env,
-        timeout=timeout,
+        timeout=timeout * PATIENCE,
         capture_output=True,
         encoding="utf-8",
         errors="backslashreplace",

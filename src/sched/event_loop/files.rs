@@ -12,6 +12,7 @@ use crate::sys::memory::{no_memory, vec_for};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, panics};
 
 use super::super::handle::HandleObject;
+use super::object::closed;
 
 /// Which of the two to wait for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,6 +119,10 @@ impl Files {
         let Some(fd) = self.descriptor(object)? else {
             return Err(raise(Builtin::OverflowError.class(), c"Python int too large to convert to C int"));
         };
+        // `fileno()` may have closed the loop.
+        if !self.poller.borrow().as_ref().is_some_and(|now| std::ptr::eq(&**now, poller)) {
+            return Err(closed());
+        }
         let mut file = self.get(fd);
         let (was_registered, interest) = (file.is_registered(), file.interest());
         let before = file.place(direction).replace(handle);

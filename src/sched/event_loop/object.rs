@@ -171,7 +171,7 @@ pub(super) fn check_closed(core: &LoopObject) -> Res<()> {
 }
 
 #[cold]
-fn closed() -> Raised {
+pub(super) fn closed() -> Raised {
     use crate::sys::error::{Builtin, raise};
     raise(Builtin::RuntimeError.class(), c"Event loop is closed")
 }

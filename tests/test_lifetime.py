@@ -41,6 +41,33 @@ def quiet(task: asyncio.Task[Any]) -> asyncio.Task[Any]:
     return task
 
 
+def test_finalizer_that_removes_a_callback(native: Impl, mock: MockLoop, no_gc: None) -> None:
+    """What a collection finds is freed by it, also if a finalizer in there takes one of several callbacks away."""
+
+    class Removes:
+        def __del__(self) -> None:
+            self.future.remove_done_callback(third)
+
+    def third(_: object) -> None:
+        pass
+
+    future = asyncio.Future(loop=mock)
+    for callback in (print, print, third):
+        future.add_done_callback(callback)
+    circle = Removes()
+    circle.future, future.circle = future, circle  # type: ignore[attr-defined]
+    held = Thing()
+    future.add_done_callback(lambda _, held=(held, future): held)
+    del future, circle, held
+
+    def things() -> int:
+        return sum(isinstance(each, Thing) for each in gc.get_objects())
+
+    assert things() == 1
+    gc.collect()
+    assert things() == 0
+
+
 # --- by reference count
 
 

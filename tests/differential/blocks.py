@@ -98,7 +98,14 @@ async def do_await_shield(world: World, things: list[Any]) -> Any:
 
 @awaiting_some
 async def do_wait(world: World, things: list[Any], return_when: str, soon: bool) -> Any:
+    if return_when == "FIRST_EXCEPTION":
+        things = pending(things)
     return await asyncio.wait(things, return_when=getattr(asyncio, return_when), timeout=SOON if soon else None)
+
+
+def pending(things: list[Any]) -> list[Any]:
+    """Without those that are done: asyncio keeps things in a set, and would see these in the order of addresses."""
+    return [thing for thing in things if not thing.done()]
 
 
 @awaiting_some
@@ -108,9 +115,7 @@ async def do_wait_for(world: World, things: list[Any], soon: bool) -> Any:
 
 @awaiting_some
 async def do_as_completed(world: World, things: list[Any]) -> Any:
-    # It keeps them in a set: of those that are done already the order would be that of their addresses.
-    pending = [thing for thing in things if not thing.done()]
-    return [await each for each in asyncio.as_completed(pending)]
+    return [await each for each in asyncio.as_completed(pending(things))]
 
 
 @types.coroutine

@@ -32,8 +32,9 @@ DIFFERENCES = [
         "C says less in its InvalidStateErrors", r"""InvalidStateError\(("|').*?\1\)#""", "InvalidStateError()#"
     ),
     Difference("an empty set of tasks that await it stays where there was one", r"awaited by=\{\}", "awaited by=None"),
-    Difference("a private method in Python", r"Task\.(task_wakeup|__wakeup)\(\)", "Task.wakeup()"),
+    Difference("a private method in Python", r"\w+\.(task_wakeup|__wakeup)\(\)", "Task.wakeup()"),
     Difference("a private method in Python", r"<TaskStepMethWrapper object at 0x>\(|Task\.__step\(", "Task.step("),
+    Difference("a future's iterator is a generator in Python", "generator raised Stop", "coroutine raised Stop"),
     Difference("a task may be freed before its coroutine, or after it", r"(was destroyed.* coro=)<[^>]*>", r"\1..."),
     Difference("what a finalizer has changed may be freed by the next collection only", r"^left over .*", "left over"),
 ]

@@ -16,6 +16,8 @@ from .things import Duck, Errors, Override, loud_class
 
 #: So many turns has the loop at the end, for what is still under way.
 LAST_TURNS = 12
+#: So often overridden methods do something: what they make calls them again.
+REENTRIES = 20
 NOT_THERE = "nothing there"
 variable: contextvars.ContextVar[Any] = contextvars.ContextVar("variable", default="unset")
 
@@ -49,6 +51,7 @@ class World:
         self.seen_errors = 0
         self.reentry = setup["reentry"]
         self.in_override = False
+        self.reentries = 0
         self.kept: list[Any] = []
         self.handler = setup["handler"]
         self.loop = new_loop()
@@ -199,8 +202,9 @@ class World:
     def overridden(self, name: str, thing: Any) -> None:
         """A loud thing's overridden method was called."""
         self.say("override", name, "of", self.label(thing))
-        if not self.in_override and name not in ("__del__", "__repr__"):
+        if not self.in_override and name not in ("__del__", "__repr__") and self.reentries < REENTRIES:
             self.in_override = True
+            self.reentries += 1
             try:
                 self.perform(self.reentry)
             finally:
@@ -249,6 +253,7 @@ class World:
             self.perform([["state", index]])
         for index in range(len(self.things)):
             self.perform([["drop", index]])
+        self.kept.clear()
         self.callbacks.clear()
         self.handles.clear()
         self.timeouts.clear()

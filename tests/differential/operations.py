@@ -29,6 +29,8 @@ def do_future(world: World, kind: str) -> Any:
 
 #: Without it a future's iterator crashes or raises SystemError when it is used after its end.
 AFTER_THE_END = Fix("gh-146065", {(3, 14): 9, (3, 15): 1})
+#: Without it `get_coro()` of an eager task crashes after its end.
+WITHOUT_COROUTINE = Fix("gh-122332", {(3, 11): 0, (3, 12): 5, (3, 13): 0, (3, 14): 0, (3, 15): 0})
 #: Without it an eager task that cannot enter its context stays the current one: nothing runs after that.
 UNDONE = Fix("gh-157301: a failed eager start is undone", {(3, 13): 16, (3, 15): 0})
 
@@ -130,7 +132,8 @@ def do_state(world: World, thing: Any) -> Any:
             state[name] = getattr(thing, name)
         state["cancelling"] = thing.cancelling()
         state["name"] = thing.get_name()
-        state["coro"] = thing.get_coro() is not None
+        if WITHOUT_COROUTINE.in_c():
+            state["coro"] = thing.get_coro() is not None
     return f"{world.label(thing)} ({type(thing).__name__}): " + " ".join(
         f"{k}={world.show(v)}" for k, v in state.items()
     )
@@ -257,14 +260,20 @@ def do_drop(world: World, index: int) -> Any:
 
 def do_collect(world: World) -> None:
     """A garbage collection. In which order it finds things is nobody's business."""
+    in_any_order(world, gc.collect)
+
+
+def in_any_order(world: World, action: Callable[[], Any]) -> Any:
+    """Do what comes upon things in the order of their addresses, and sort what was said."""
     before = len(world.trace)
-    gc.collect()
+    answer = action()
     lines = [re.sub(r"#\d+", "#", re.sub(r"coro=<[^>]*>", "coro", line)) for line in world.trace[before:]]
     world.trace[before:] = sorted(lines)
+    return answer
 
 
 def do_all_tasks(world: World) -> Any:
-    return asyncio.all_tasks(world.loop)
+    return in_any_order(world, lambda: asyncio.all_tasks(world.loop))
 
 
 def do_stop(world: World) -> None:
@@ -285,8 +294,6 @@ def run_loop(world: World, run: Callable[..., Any], *arguments: Any) -> Any:
         world.say("the loop raised", error)
         forget_frames(error)
         raise
-    finally:
-        world.kept.clear()
 
 
 def do_run_until_complete(world: World, index: int) -> Any:

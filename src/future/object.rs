@@ -253,7 +253,7 @@ fn needs_finalizer(future: &FutureObject) -> bool {
 
 #[expect(unsafe_code, reason = "a slot")]
 pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    let body = || {
+    let body = move || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
         // bring it back to life; then it is not ours to free.
         unsafe {

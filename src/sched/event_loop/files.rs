@@ -120,7 +120,7 @@ impl Files {
             return Err(raise(Builtin::OverflowError.class(), c"Python int too large to convert to C int"));
         };
         // `fileno()` may have closed the loop.
-        if !self.poller.borrow().as_ref().is_some_and(|now| std::ptr::eq(&**now, poller)) {
+        if !self.poller.borrow().as_ref().is_some_and(|now| std::ptr::eq(&raw const **now, poller)) {
             return Err(closed());
         }
         let mut file = self.get(fd);

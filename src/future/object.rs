@@ -127,12 +127,16 @@ impl FutureObject {
         self.state.set(state);
     }
 
-    /// Takes note that the awaiting task has understood: returns whether the future was being awaited.
+    /// Is somebody awaiting the future whose task has not understood yet?
     #[inline]
-    pub(crate) fn stop_blocking(&self) -> bool {
-        let blocking = self.flags.has(BLOCKING);
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.flags.has(BLOCKING)
+    }
+
+    /// Takes note that the task has understood.
+    #[inline]
+    pub(crate) fn stop_blocking(&self) {
         self.flags.put(BLOCKING, false);
-        blocking
     }
 
     pub(crate) fn forget_traceback_log(&self) {

@@ -37,10 +37,12 @@ fn wait_for_native(task: &TaskObject, event_loop: &Object, future: &FutureObject
     if !future.belongs_to(event_loop) {
         return other_loop(task, event_loop, future.as_object());
     }
-    if !future.stop_blocking() {
+    if !future.is_blocking() {
         return not_awaited(task, event_loop, future.as_object());
     }
+    // May hash tasks of subclasses, to which the future is still being awaited.
     future::add_to_awaited_by(future, task.as_object())?;
+    future.stop_blocking();
     future::add_waiter(future, Waiter { target: task.as_object().own(), kind: &wakeup::WAKE_UP })?;
     now_waits_for(task, future.as_object())
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import logging
 import re
 import sys
@@ -309,5 +308,4 @@ def run(new_loop: Callable[[], Any], program: dict[str, Any]) -> list[str]:
     finally:
         logger.handlers.clear()
         del sys.unraisablehook
-    gc.collect()
     return world.trace

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,8 +23,13 @@ def serve(new_loop: Callable[[], Any]) -> None:
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
-        try:
-            trace = run(new_loop, json.loads(line))
-        except BaseException:
-            trace = ["the interpreter of programs failed:", *traceback.format_exc().splitlines()]
-        print(json.dumps(trace), file=answers, flush=True)
+        print(json.dumps(answer(new_loop, line)), file=answers, flush=True)
+        with warnings.catch_warnings(action="ignore"):  # the loop of a program that failed is not closed
+            gc.collect()
+
+
+def answer(new_loop: Callable[[], Any], line: str) -> list[str]:
+    try:
+        return run(new_loop, json.loads(line))
+    except BaseException:
+        return ["the interpreter of programs failed:", *traceback.format_exc().splitlines()]

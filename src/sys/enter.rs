@@ -84,7 +84,7 @@ functions! {
     fn PyObject_GenericSetAttr(object: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> c_int;
     fn PyObject_GenericGetDict(object: *mut PyObject, unused: *mut std::ffi::c_void) -> *mut PyObject;
     fn PyObject_IsTrue(object: *mut PyObject) -> c_int;
-    fn PyObject_IsInstance(object: *mut PyObject, class: *mut PyObject) -> c_int;
+    fn PyObject_IsSubclass(class: *mut PyObject, base: *mut PyObject) -> c_int;
     fn PyObject_RichCompareBool(left: *mut PyObject, right: *mut PyObject, operator: c_int) -> c_int;
     fn PyObject_Str(object: *mut PyObject) -> *mut PyObject;
     fn PyObject_Repr(object: *mut PyObject) -> *mut PyObject;

@@ -1,0 +1,254 @@
+"""More programs for scenarios.py: the places where odd awaitables, subclasses, exceptions and hooks run Python code."""
+
+import asyncio
+import gc
+import sys
+import weakref
+from typing import Any
+
+from scenarios import OPERATIONS, Callback, Coro, Loop, Message, World, give
+
+
+class LoudCoro(Coro):
+    """Looking up its methods says so."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("send", "throw", "close"):
+            object.__getattribute__(self, "world").at(f"coro.{name}")
+        return object.__getattribute__(self, name)
+
+
+class IteratorCoro(Coro):
+    """Is an iterator too: then `__next__` is what drives it."""
+
+    def __iter__(self) -> "IteratorCoro":
+        return self
+
+    def __next__(self) -> Any:
+        self.world.at("coro.__next__()")
+        raise StopIteration(9)
+
+
+def _run_coro(make: type[Coro], cancelled: bool) -> Any:
+    def operation(world: World) -> None:
+        world.subject = asyncio.Task(make(world), loop=world.loop, name="T")
+        if cancelled:
+            world.subject.cancel("m")
+        world.armed = True
+        world.run()
+
+    return operation
+
+
+class Hashed(asyncio.Task):  # type: ignore[type-arg]
+    """A task in sets: hashed, compared, asked whether it is done."""
+
+    world: World
+
+    def __hash__(self) -> int:
+        if hasattr(self, "world"):
+            self.world.at("hash(task)")
+        return 5
+
+    def __eq__(self, other: object) -> bool:
+        if hasattr(self, "world"):
+            self.world.at("task == task")
+        return self is other
+
+    def done(self) -> bool:
+        if hasattr(self, "world"):
+            self.world.at("task.done()")
+        return super().done()
+
+
+def awaited_by_several(world: World) -> None:
+    async def main() -> Any:
+        return await future
+
+    world.subject = future = asyncio.Future(loop=world.loop)
+    tasks = [Hashed(main(), loop=world.loop, name=f"T{number}") for number in range(3)]
+    for task in tasks:
+        task.world = world
+    world.kept += tasks
+    world.armed = True
+    world.run()
+    world.note(lambda: len(future._asyncio_awaited_by or ()) if sys.version_info >= (3, 14) else None)
+    world.note(lambda: future.done() or future.set_result(1))
+    world.run()
+
+
+def tasks_of_subclasses(world: World) -> None:
+    world.subject = Hashed(Coro(world), loop=world.loop, name="T")
+    world.subject.world = world
+    world.armed = True
+    asyncio._set_running_loop(world.loop)
+    world.note(lambda: len(asyncio.all_tasks(world.loop)))
+    asyncio._set_running_loop(None)
+
+
+class Foreign:
+    """A task of another implementation."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def done(self) -> bool:
+        self.world.at("foreign.done()")
+        return False
+
+    def get_loop(self) -> Loop:
+        self.world.at("foreign.get_loop()")
+        return self.world.loop
+
+    def __hash__(self) -> int:
+        self.world.at("hash(foreign)")
+        return 5
+
+
+def foreign_tasks(world: World) -> None:
+    world.subject = asyncio.Task(Coro(world), loop=world.loop, name="T")
+    foreign = Foreign(world)
+    world.armed = True
+    asyncio._set_running_loop(world.loop)
+    world.note(lambda: asyncio.tasks._register_task(foreign))
+    world.note(lambda: len(asyncio.all_tasks(world.loop)))
+    world.note(lambda: asyncio.tasks._unregister_task(foreign))
+    asyncio._set_running_loop(None)
+
+
+def _failing_with(base: type[BaseException]) -> Any:
+    def operation(world: World) -> None:
+        class Error(base):  # type: ignore[misc,valid-type]
+            def __init__(self, *args: object) -> None:
+                world.at("init exception")
+                super().__init__(*args)
+
+        world.subject = asyncio.Future(loop=world.loop)
+        world.subject.add_done_callback(Callback(world, "callback0"))
+        world.armed = True
+        world.note(lambda: world.subject.set_exception(Error))
+        world.subject and world.note(world.subject.exception)
+
+    return operation
+
+
+def no_exception_at_all(world: World) -> None:
+    class Error(Exception):
+        def __new__(cls, *args: object) -> Any:
+            world.at("new exception")
+            return Message(world, "no exception")
+
+    world.subject = asyncio.Future(loop=world.loop)
+    world.armed = True
+    world.note(lambda: world.subject.set_exception(Error))
+
+
+def throw_into_iterator(world: World) -> None:
+    class Meta(type):
+        def __subclasscheck__(cls, subclass: type) -> bool:
+            world.at("subclasscheck")
+            return False
+
+    class Error(Exception, metaclass=Meta):
+        def __init__(self, *args: object) -> None:
+            world.at("init exception")
+
+    world.subject = asyncio.Future(loop=world.loop)
+    iterator = world.subject.__await__()
+    next(iterator)
+    world.armed = True
+    world.note(lambda: iterator.throw(Error, ValueError("value")))
+    world.note(lambda: iterator.throw(Error))
+
+
+def blocking_property(world: World) -> None:
+    class Future(asyncio.Future):  # type: ignore[type-arg]
+        @property
+        def _asyncio_future_blocking(self) -> bool:
+            world.at("get blocking")
+            return True
+
+        @_asyncio_future_blocking.setter
+        def _asyncio_future_blocking(self, value: bool) -> None:
+            world.at("set blocking")
+
+        def add_done_callback(self, *args: Any, **options: Any) -> None:
+            world.at("add_done_callback()")
+            super().add_done_callback(*args, **options)
+
+    async def main() -> Any:
+        return await give(future)
+
+    future = Future(loop=world.loop)
+    world.subject = asyncio.Task(main(), loop=world.loop, name="T")
+    world.armed = True
+    world.run()
+    future.done() or future.set_result(4)
+    world.run()
+
+
+def weak_reference(world: World) -> None:
+    world.subject = asyncio.Future(loop=world.loop)
+    task = asyncio.Task(Coro(world), loop=world.loop)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    world.kept.append(weakref.ref(task, lambda _: world.at("weakref callback")))
+    world.armed = True
+    world.loop.ready.clear()
+    del task
+    gc.collect()
+
+
+def collection(world: World) -> None:
+    def hook(phase: str, _info: object) -> None:
+        world.at(f"collection {phase}")
+
+    world.subject = asyncio.Task(Coro(world), loop=world.loop, name="T")
+    world.armed = True
+    gc.callbacks.append(hook)
+    try:
+        gc.collect()
+        world.run()
+    finally:
+        gc.callbacks.remove(hook)
+
+
+def _hooked(install: Any, kind: str) -> Any:
+    def operation(world: World) -> None:
+        async def main() -> None:
+            await give(None)
+
+        def hook(frame: Any, event: str, _argument: object) -> Any:
+            if frame.f_code is main.__code__:
+                world.at(f"{kind} {event}")
+            return hook
+
+        world.subject = asyncio.Task(main(), loop=world.loop, name="T")
+        world.armed = True
+        install(hook)
+        try:
+            world.run()
+        finally:
+            install(None)
+
+    return operation
+
+
+OPERATIONS.update(
+    {
+        "look up send": (_run_coro(LoudCoro, False), ["coro.send"]),
+        "look up throw": (_run_coro(LoudCoro, True), ["coro.throw"]),
+        "iterate coro": (_run_coro(IteratorCoro, False), ["coro.__next__()"]),
+        "awaited by several": (awaited_by_several, ["hash(task)", "task == task"]),
+        "tasks of subclasses": (tasks_of_subclasses, ["hash(task)", "task.done()"]),
+        "foreign tasks": (foreign_tasks, ["hash(foreign)", "foreign.done()", "foreign.get_loop()"]),
+        "fail with StopIteration": (_failing_with(StopIteration), ["init exception"]),
+        "fail with an exit": (_failing_with(SystemExit), ["init exception"]),
+        "fail with nothing": (no_exception_at_all, ["new exception"]),
+        "throw into iterator": (throw_into_iterator, ["init exception", "subclasscheck"]),
+        "blocking property": (blocking_property, ["get blocking", "set blocking", "add_done_callback()"]),
+        "weak reference": (weak_reference, ["weakref callback"]),
+        "collection": (collection, ["collection start", "collection stop"]),
+        "trace": (_hooked(sys.settrace, "trace"), ["trace call", "trace line", "trace return"]),
+        "profile": (_hooked(sys.setprofile, "profile"), ["profile call", "profile return"]),
+    }
+)

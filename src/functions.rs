@@ -331,6 +331,22 @@ pub(crate) fn linked_tasks_function(module: &Object) -> Res<Owned> {
     LINKED_TASKS.bind(module)
 }
 
+fn link_running_loop(_module: &Object, arguments: &[&Object]) -> Res<()> {
+    let &[get, set] = arguments else {
+        return Err(raise_text(Builtin::TypeError.class(), "expected _get_running_loop and _set_running_loop"));
+    };
+    thread::link(get, set);
+    Ok(())
+}
+
+static LINK_RUNNING_LOOP: StaticMethod =
+    StaticMethod::new(positional!(Object, c"__rasyncio_link__", link_running_loop, c""));
+
+/// Adds what is not in CPython's module: the swap's way to make that module's functions known to ours.
+pub(crate) fn init_link(module: &Object) -> Res<()> {
+    add_to_module(module, c"__rasyncio_link__", &*LINK_RUNNING_LOOP.bind(module)?)
+}
+
 static AFTER_FORK_IN_CHILD: StaticMethod =
     StaticMethod::new(noargs!(Object, c"after_fork_in_child", after_fork_in_child, c""));
 

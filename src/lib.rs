@@ -79,6 +79,7 @@ fn init(module: &sys::Object) -> sys::Res<()> {
     future::init(module)?;
     task::init(module)?;
     functions::init(module)?;
+    functions::init_link(module)?;
     state::init(module, &*functions::linked_tasks_function(module)?)?;
     functions::init_fork(module)
 }

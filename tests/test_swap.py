@@ -851,3 +851,35 @@ def test_the_helpers_see_a_program_that_fails() -> None:
         check("""
         raise AssertionError("deliberate")
         """)
+
+
+def test_whoever_keeps_get_running_loop_of_either_module_is_told() -> None:
+    """As an extension does, in a C variable that no swap can reach."""
+    check_python("""
+        import asyncio, rasyncio
+        kept = [(asyncio.get_running_loop, asyncio._get_running_loop)]
+        rasyncio.install()
+        kept.append((asyncio.get_running_loop, asyncio._get_running_loop))
+        assert kept[0] != kept[1]
+
+        async def main():
+            for get, get_or_none in kept:
+                assert get() is get_or_none() is asyncio.get_running_loop()
+
+        def check():
+            asyncio.run(main())
+            for get, get_or_none in kept:
+                assert get_or_none() is None
+                try:
+                    get()
+                except RuntimeError as error:
+                    assert str(error) == "no running event loop"
+                else:
+                    raise AssertionError("a loop is running")
+
+        check()
+        rasyncio.uninstall()
+        check()
+        rasyncio.install()
+        check()
+    """)

@@ -18,6 +18,8 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 __rasyncio_version__: str
 
+def __rasyncio_link__(get: Callable[[], object], set: Callable[[AbstractEventLoop | None], object], /) -> None: ...
+
 @disjoint_base
 class Future(Awaitable[_T], Iterable[_T]):
     def __init__(self, *, loop: AbstractEventLoop | None = None) -> None: ...

@@ -203,6 +203,7 @@ def _load_theirs() -> ModuleType:
 
 def _exchange(old: ModuleType, new: ModuleType, kept: frozenset[tuple[str, str]] = frozenset()) -> None:
     """Make every module that holds an object of `old` hold its counterpart in `new`; on an error, change nothing."""
+    assert ours is not None
     pairs = _counterparts(old, new)
     changes: list[tuple[dict[str, Any], str, object, object]] = [
         (namespace, name, value, pairs[id(value)][1])
@@ -219,6 +220,9 @@ def _exchange(old: ModuleType, new: ModuleType, kept: frozenset[tuple[str, str]]
         for namespace, name, before, _ in changes:
             namespace[name] = before
         raise
+    theirs = old if new is ours else new
+    # Extensions keep get_running_loop() in C variables: from now on either module's tells the loop that runs.
+    ours.__rasyncio_link__(theirs._get_running_loop, theirs._set_running_loop)
 
 
 def _warn_about_uvloop() -> None:

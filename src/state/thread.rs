@@ -2,10 +2,14 @@
 //!
 //! Both are strong references in the thread's [`ThreadState`], and go when the thread ends.
 //!
+//! The running loop is told to CPython's own module too, once [`link`] has made it known, and asked of it where there is
+//! none here: extensions keep `get_running_loop` of whichever module was in place when they first needed it.
+//!
 //! Up to 3.13 the current task is not here but in the module's `_current_tasks`, a dict by loop that other code may
 //! read and change.
 
 use crate::asyncio;
+use crate::sys::attached::Attached;
 use crate::sys::error::{Builtin, raise, raise_format};
 use crate::sys::intern::{GET_EVENT_LOOP, THREAD_STATE};
 use crate::sys::lazy::Once;
@@ -29,6 +33,20 @@ impl Drop for ThreadState {
 static STATES: PerThread<ThreadState> = PerThread::new(&THREAD_STATE);
 static CURRENT_TASKS: Once = Once::new();
 
+/// `_get_running_loop` and `_set_running_loop` of CPython's own module.
+struct Theirs {
+    get: Field,
+    set: Field,
+}
+
+static THEIRS: Attached<Theirs> = Attached::new(Theirs { get: Field::unset(), set: Field::unset() });
+
+/// Makes CPython's own functions known.
+pub(crate) fn link(get: &Object, set: &Object) {
+    THEIRS.get.set(get.own());
+    THEIRS.set.set(set.own());
+}
+
 pub(crate) fn init(module: &Object) -> Res<()> {
     if compat::TASKS_PER_THREAD {
         return Ok(());
@@ -44,7 +62,19 @@ fn current_tasks() -> Res<&'static Object> {
 /// The calling thread's running loop.
 #[inline]
 pub(crate) fn running_loop() -> Res<Option<Owned>> {
-    Ok(STATES.find()?.and_then(|state| state.running_loop.get()))
+    match STATES.find()?.and_then(|state| state.running_loop.get()) {
+        Some(running) => Ok(Some(running)),
+        None => their_running_loop(),
+    }
+}
+
+/// The one that only CPython's module knows: ours is not in place now.
+#[cold]
+fn their_running_loop() -> Res<Option<Owned>> {
+    match THEIRS.get.get() {
+        Some(get) => Ok(Some(call::call(&get, &[])?).filter(|running| !running.is_none())),
+        None => Ok(None),
+    }
 }
 
 pub(crate) fn set_running_loop(event_loop: &Object) -> Res<()> {
@@ -52,7 +82,10 @@ pub(crate) fn set_running_loop(event_loop: &Object) -> Res<()> {
     if value.is_some() || STATES.find()?.is_some() {
         drop(STATES.obtain()?.running_loop.replace(value));
     }
-    Ok(())
+    match THEIRS.set.get() {
+        Some(set) => call::call1(&set, event_loop).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// `asyncio.get_running_loop()`

@@ -23,10 +23,11 @@ BENCHED := build/bench
 GUARD := $(CACHE)/guard
 GUARD_PYTHON ?= $(PYTHON)
 FLOOR := benches/floor/Cargo.toml
+BRIDGE := examples/tokio_bridge/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak memcheck clean check-python check-cargo check-lint
+.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak memcheck bench-bridge clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -72,10 +73,13 @@ check-lint: check-cargo
 lint: check-lint $(INSTALLED) $(TOOLS) ## rustfmt, clippy, ruff, mypy, and the stubs against the module
 	cargo fmt --check
 	cargo fmt --check --manifest-path $(FLOOR)
+	cargo fmt --check --manifest-path $(BRIDGE)
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets -- -D warnings
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --features counted-clock -- -D warnings
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --manifest-path $(FLOOR) \
 		--target-dir $(CACHE)/floor/clippy -- -D warnings
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --manifest-path $(BRIDGE) \
+		--target-dir $(CACHE)/tokio_bridge/clippy -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -95,6 +99,9 @@ bench: $(INSTALLED) $(PEERS) ## the benchmark: all implementations side by side 
 
 bench-network: $(INSTALLED) $(PEERS) ## servers and clients on all implementations
 	$(BIN)/python benches/network.py $(ARGS)
+
+bench-bridge: $(INSTALLED) $(PEERS) ## awaiting Rust's futures, and Rust awaiting coroutines, on all implementations
+	$(BIN)/python benches/bridge.py $(ARGS)
 
 bench-growth: $(INSTALLED) $(PEERS) ## how time and memory grow with the number of tasks, timers, connections
 	$(BIN)/python benches/growth.py $(ARGS)

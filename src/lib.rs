@@ -71,7 +71,7 @@ fn other_interpreter() -> PyErr {
 
 /// Gives the module all of its names; none of this imports asyncio (see [`sys::lazy`]).
 fn init(module: &sys::Object) -> sys::Res<()> {
-    if cfg!(debug_assertions) {
+    if cfg!(all(debug_assertions, not(feature = "panic-on-purpose"))) {
         sys::assertions::end_process_on_panic();
     }
     sys::intern::init()?;

@@ -236,7 +236,7 @@ pub(crate) fn handling<T>(exception: &Object, work: impl FnOnce() -> T) -> T {
         }
     }
     // SAFETY: a new reference, or NULL for nothing.
-    let _outer = Handled(unsafe { Owned::steal_or_raised(ffi::PyErr_GetHandledException()) }.ok());
+    let _outer = Handled(unsafe { Owned::steal_nullable(ffi::PyErr_GetHandledException()) });
     // SAFETY: an exception; the function takes its own reference.
     unsafe { ffi::PyErr_SetHandledException(exception.as_ptr()) };
     work()

@@ -1,6 +1,5 @@
 """The event loop that install(), new_event_loop() and run() bring: every test in an interpreter of its own."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -9,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from test_swap import check as check_with_helpers
-
-
-def skip_without_uvloop() -> None:
-    """Not importorskip(), which would import uvloop here: then no other test of this process could make the swap."""
-    if importlib.util.find_spec("uvloop") is None:
-        pytest.skip("uvloop is not for this platform or Python")
-
+from test_swap import skip_without_uvloop
 
 # `made()` is what asyncio makes for a program that does not choose, by each of the ways to get it.
 HELPERS = """

@@ -3,6 +3,7 @@
 The event loop that comes with it is in test_install_loop.py.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -71,6 +72,12 @@ async def exercise():
     assert asyncio.all_tasks() == {me} and asyncio.current_task() is me
     return asyncio.Task
 """
+
+
+def skip_without_uvloop() -> None:
+    """Not importorskip(), which would import uvloop here: then no other test of this process could make the swap."""
+    if importlib.util.find_spec("uvloop") is None:
+        pytest.skip("uvloop is not for this platform or Python")
 
 
 def check(code: str, *arguments: str, cwd: Path | None = None) -> str:
@@ -771,7 +778,7 @@ class TestSurroundings:
         """)
 
     def test_uvloop(self) -> None:
-        pytest.importorskip("uvloop", reason="not for this platform or Python")
+        skip_without_uvloop()
         check("""
         import rasyncio
         rasyncio.install()
@@ -780,7 +787,7 @@ class TestSurroundings:
         """)
 
     def test_uvloop_was_imported_earlier(self) -> None:
-        pytest.importorskip("uvloop", reason="not for this platform or Python")
+        skip_without_uvloop()
         check("""
         import asyncio, rasyncio, uvloop, warnings
         before = snapshot()
@@ -806,13 +813,13 @@ class TestSurroundings:
             "logging.basicConfig(format='%(name)s %(levelname)s')\n"
             "async def main():\n"
             "    loop = asyncio.get_running_loop()\n"
-            "    loop.slow_callback_duration = 0.01\n"
+            "    loop.slow_callback_duration = 0.4\n"
             "    task = asyncio.create_task(asyncio.sleep(0))\n"
             "    for future in task, asyncio.gather(task), loop.create_future():\n"
             "        lines = [frame.line for frame in future._source_traceback if frame.filename == __file__]\n"
             "        print(*lines, sep=' | ')\n"
             "    await task\n"
-            "    time.sleep(0.05)\n"
+            "    time.sleep(0.5)\n"
             "asyncio.run(main(), debug=True)\n"
         )
         plain, swapped = (

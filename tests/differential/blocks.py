@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from .interpreter import NOT_THERE, World
+from .things import InOrder
 
 #: What an operation answers so that the coroutine returns: a tuple of the value.
 Returned = tuple[Any] | None
@@ -98,14 +99,7 @@ async def do_await_shield(world: World, things: list[Any]) -> Any:
 
 @awaiting_some
 async def do_wait(world: World, things: list[Any], return_when: str, soon: bool) -> Any:
-    if return_when == "FIRST_EXCEPTION":
-        things = pending(things)
     return await asyncio.wait(things, return_when=getattr(asyncio, return_when), timeout=SOON if soon else None)
-
-
-def pending(things: list[Any]) -> list[Any]:
-    """Without those that are done: asyncio keeps things in a set, and would see these in the order of addresses."""
-    return [thing for thing in things if not thing.done()]
 
 
 @awaiting_some
@@ -115,7 +109,8 @@ async def do_wait_for(world: World, things: list[Any], soon: bool) -> Any:
 
 @awaiting_some
 async def do_as_completed(world: World, things: list[Any]) -> Any:
-    return [await each for each in asyncio.as_completed(pending(things))]
+    # Some versions make a set of them in a way that cannot be replaced: without those that are done it has no order.
+    return [await each for each in asyncio.as_completed([thing for thing in things if not thing.done()])]
 
 
 @types.coroutine
@@ -149,16 +144,6 @@ async def do_timeout(world: World, deadline: str, body: list[Any]) -> Returned:
         return await block(world, body)
     world.say("timed out", timeout.expired())
     return None
-
-
-class InOrder(dict[Any, None]):
-    """As much of a set as a TaskGroup needs, in the order of arrival: that of a set would be that of addresses."""
-
-    def add(self, thing: Any) -> None:
-        self[thing] = None
-
-    def discard(self, thing: Any) -> None:
-        self.pop(thing, None)
 
 
 async def do_group(world: World, members: list[list[Any]], body: list[Any]) -> Returned:

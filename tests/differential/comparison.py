@@ -35,7 +35,9 @@ DIFFERENCES = [
     Difference("a private method in Python", r"\w+\.(task_wakeup|__wakeup)\(\)", "Task.wakeup()"),
     Difference("a private method in Python", r"<TaskStepMethWrapper object at 0x>\(|Task\.__step\(", "Task.step("),
     Difference("a future's iterator is a generator in Python", "generator raised Stop", "coroutine raised Stop"),
-    Difference("a task may be freed before its coroutine, or after it", r"(was destroyed.* coro=)<[^>]*>", r"\1..."),
+    Difference(
+        "a task may be freed before its coroutine, or after it", r"(was (destroyed|never).* coro)=<[^>]*>", r"\1"
+    ),
     Difference("what a finalizer has changed may be freed by the next collection only", r"^left over .*", "left over"),
 ]
 #: What is said when something is freed: later in Python, where more is in reference circles.
@@ -47,6 +49,7 @@ FEATURES = {
     "C's attribute is read-only": r'"_must_cancel", true',
     "a task that has awaited itself looks in C as if it were being awaited": "Task cannot await on itself",
     "Python throws a CancelledError while it handles that: others get it as a context": "context=CancelledError",
+    "who looks whether a future is being awaited": r'"_asyncio_future_blocking", true',
     "C refuses what is no exception before it is stored": r'"no exception"',
     "a future's iterator is a generator in Python": r'\["iterate"',
 }

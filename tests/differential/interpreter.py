@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 import re
 import sys
@@ -11,11 +12,12 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .things import Duck, Errors, Override, loud_class
+from .things import Duck, Errors, InOrder, Override, loud_class
 
 #: So many turns has the loop at the end, for what is still under way.
 LAST_TURNS = 12
-#: So often overridden methods do something: what they make calls them again.
+#: So often callbacks do something, and so often overridden methods: what they do may call them again, and twice.
+CALLS = 50
 REENTRIES = 20
 NOT_THERE = "nothing there"
 variable: contextvars.ContextVar[Any] = contextvars.ContextVar("variable", default="unset")
@@ -29,7 +31,9 @@ class Callback:
 
     def run(self, *arguments: Any) -> None:
         self.world.enter(f"callback {self.number}", *arguments)
-        self.world.perform(self.actions)
+        self.world.calls += 1
+        if self.world.calls <= CALLS:
+            self.world.perform(self.actions)
 
     def __repr__(self) -> str:
         return f"<callback {self.number}>"
@@ -51,6 +55,7 @@ class World:
         self.reentry = setup["reentry"]
         self.in_override = False
         self.reentries = 0
+        self.calls = 0
         self.kept: list[Any] = []
         self.handler = setup["handler"]
         self.loop = new_loop()
@@ -149,7 +154,7 @@ class World:
             return self.show_error(value, depth)
         if isinstance(value, list | tuple):
             return f"[{', '.join(self.show(each, depth + 1) for each in value)}]"
-        if isinstance(value, set | frozenset):
+        if isinstance(value, set | frozenset | InOrder):
             return f"{{{', '.join(sorted(self.show(each, depth + 1) for each in value))}}}"
         return repr(value)
 
@@ -182,6 +187,7 @@ class World:
         text = re.sub(r"0x[0-9a-f]+", "0x", text)
         text = re.sub(r"/[^ ',:>]+/", "", text)
         text = re.sub(r"created at [^ >]+", "created at PLACE", text)
+        text = re.sub(r"\.\.\.[^ >]*\.py:\d+", "...PLACE", text)  # cut short in its middle
         text = re.sub(r"when=[\d.-]+", "when=TIME", text)
         text = re.sub(r"\bTask-(\d+)", lambda found: f"Task-{int(found[1]) - self.first_name}", text)
         return re.sub(r"\b(EventLoop|_UnixSelectorEventLoop)\b", "Loop", text)
@@ -244,21 +250,25 @@ class World:
             asyncio.tasks._leave_task(self.loop, current)  # type: ignore[attr-defined]
         asyncio._set_running_loop(None)
 
+    def forget(self) -> None:
+        for made in (self.kept, self.callbacks, self.handles, self.timeouts, self.contexts):
+            made.clear()
+        gc.collect()
+
     def finish(self) -> None:
         """Let everything come to its end, then drop it all."""
+        from .operations import in_any_order
+
         for _ in range(LAST_TURNS):
             self.perform([["turn"]])
         for index in range(len(self.things)):
             self.perform([["state", index]])
         for index in range(len(self.things)):
             self.perform([["drop", index]])
-        self.kept.clear()
-        self.callbacks.clear()
-        self.handles.clear()
-        self.timeouts.clear()
-        self.contexts.clear()
-        self.perform([["collect"]])
-        self.say("left over", asyncio.all_tasks(self.loop))
+        in_any_order(self, self.forget)
+        left = in_any_order(self, lambda: asyncio.all_tasks(self.loop))
+        self.say("left over", left)
+        del left
         self.leave_current()
         self.loop.close()
         self.perform([["collect"]])
@@ -297,6 +307,7 @@ class _Log(logging.Handler):
 
 def run(new_loop: Callable[[], Any], program: dict[str, Any]) -> list[str]:
     """The trace of a program. Only what it says itself starts a garbage collection."""
+    asyncio.tasks.set = InOrder  # type: ignore[attr-defined]  # what asyncio keeps in a set it visits in its order
     world = World(new_loop, program["setup"])
     logger = logging.getLogger("asyncio")
     logger.handlers[:], logger.propagate = [_Log(world)], False

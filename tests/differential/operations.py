@@ -265,8 +265,12 @@ def do_collect(world: World) -> None:
 
 def in_any_order(world: World, action: Callable[[], Any]) -> Any:
     """Do what comes upon things in the order of their addresses, and sort what was said."""
-    before = len(world.trace)
-    answer = action()
+    before, was_in_override = len(world.trace), world.in_override
+    world.in_override = True  # what these do would depend on the order
+    try:
+        answer = action()
+    finally:
+        world.in_override = was_in_override
     lines = [re.sub(r"#\d+", "#", re.sub(r"coro=<[^>]*>", "coro", line)) for line in world.trace[before:]]
     world.trace[before:] = sorted(lines)
     return answer

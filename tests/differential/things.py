@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -93,6 +93,22 @@ def loud_class(name: str, base: Any, override: Override) -> Any:
 
     methods = {each: method(each) for each in sorted(override.names) if hasattr(base, each)}
     return type(name, (base,), methods)
+
+
+class InOrder(dict[Any, None]):
+    """As much of a set as asyncio needs, in the order of arrival: that of a set is that of addresses."""
+
+    def __init__(self, things: Iterable[Any] = ()) -> None:
+        super().__init__(dict.fromkeys(things))
+
+    def add(self, thing: Any) -> None:
+        self[thing] = None
+
+    def remove(self, thing: Any) -> None:
+        del self[thing]
+
+    def discard(self, thing: Any) -> None:
+        self.pop(thing, None)
 
 
 class Duck:

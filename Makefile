@@ -129,7 +129,7 @@ cpython-all: $(MADE) | check-cargo ## the same on each of PYTHONS='PATH PATH...'
 	$(BIN)/maturin build --release --locked -q $(foreach python,$(PYTHONS),-i $(python)) --out $(WHEELS)/cpython
 	$(BIN)/python tests/cpython/run.py --python $(PYTHONS) --wheel $(WHEELS)/cpython --work $(CPYTHON) --out $(CPYTHON)/results $(ARGS)
 
-# Where debug builds of Python are, or are put.
+# Where debug builds of Python are, or are put. A venv of 3.13 wants to know them by their real names.
 RASYNCIO_PYTHONS ?= $(HOME)/.cache/rasyncio-pythons
 DEBUG_PYTHONS ?= $(RASYNCIO_PYTHONS)/python3.14-dbg $(RASYNCIO_PYTHONS)/python3.13-dbg
 
@@ -140,7 +140,7 @@ leaks: $(INSTALLED) $(TOOLS) $(DEBUG_PYTHONS) ## hunt for leaks: CPython's -R 3:
 	RASYNCIO_FULL_LEAK_TESTS=1 $(BIN)/python -m pytest -s tests/test_leaks.py
 	rm -rf $(WHEELS)/leaks
 	$(BIN)/maturin build --release --locked -q $(foreach python,$(DEBUG_PYTHONS),-i $(python)) --out $(WHEELS)/leaks
-	$(BIN)/python tests/cpython/run.py --leaks --python $(DEBUG_PYTHONS) --wheel $(WHEELS)/leaks --work $(CPYTHON) \
+	$(BIN)/python tests/cpython/run.py --leaks --python $(realpath $(DEBUG_PYTHONS)) --wheel $(WHEELS)/leaks --work $(CPYTHON) \
 		--out $(CPYTHON)/leaks $(ARGS)
 
 soak: $(INSTALLED) ## everything at random on our loop for MINUTES: nothing may be lost or pile up

@@ -8,7 +8,6 @@ test_reentrancy_loop.py, and imports nothing but asyncio.
 import asyncio
 import contextvars
 import gc
-import logging
 import selectors
 import signal
 import socket
@@ -20,7 +19,6 @@ from typing import Any
 
 from scenarios import short
 
-logging.disable()
 VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=0)
 
 

@@ -26,7 +26,8 @@ from impls import CRASH, evaluate
 from loops import ENGINES
 
 SETUP = f"""
-import sys, warnings
+import logging, sys, warnings
+logging.disable()
 warnings.simplefilter("ignore")
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from scenarios_loop import scenario

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
+from unittest import mock
 
 from .things import Duck, Errors, InOrder, Override, loud_class
 
@@ -307,16 +308,15 @@ class _Log(logging.Handler):
 
 def run(new_loop: Callable[[], Any], program: dict[str, Any]) -> list[str]:
     """The trace of a program. Only what it says itself starts a garbage collection."""
-    asyncio.tasks.set = InOrder  # type: ignore[attr-defined]  # what asyncio keeps in a set it visits in its order
     world = World(new_loop, program["setup"])
-    logger = logging.getLogger("asyncio")
-    logger.handlers[:], logger.propagate = [_Log(world)], False
-    sys.unraisablehook = lambda unraisable: world.say("unraisable:", unraisable.exc_value)
-    warnings.simplefilter("always")
-    warnings.showwarning = lambda message, *_: world.say("warning:", str(message).split("\n")[0])
-    try:
+    with (
+        # What asyncio keeps in a set it visits in its order.
+        mock.patch.object(asyncio.tasks, "set", InOrder, create=True),
+        mock.patch.multiple(logging.getLogger("asyncio"), handlers=[_Log(world)], propagate=False),
+        mock.patch.object(sys, "unraisablehook", lambda unraisable: world.say("unraisable:", unraisable.exc_value)),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: world.say("warning:", str(message).split("\n")[0])
         contextvars.copy_context().run(world.start_and_finish, program["steps"])
-    finally:
-        logger.handlers.clear()
-        del sys.unraisablehook
     return world.trace

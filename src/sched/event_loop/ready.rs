@@ -32,7 +32,8 @@ impl ReadyQueue {
         self.0.borrow().len()
     }
 
-    #[inline]
+    #[allow(clippy::inline_always)] // once for each thing that runs
+    #[inline(always)]
     pub(super) fn push(&self, ready: Ready) -> Res<()> {
         let mut queue = self.0.borrow_mut();
         panics::here("ready queue");

@@ -85,20 +85,28 @@ impl Method {
     }
 }
 
+/// What a trampoline does that returns an object: the body, which ends with an `impl IntoReturn`. A panic in it gets the
+/// name of the type and the function.
+macro_rules! returning {
+    ($layout:ty, $function:path, $body:expr) => {
+        $crate::sys::error::guard(
+            concat!(stringify!($layout), "::", stringify!($function)),
+            std::ptr::null_mut(),
+            || $crate::sys::slots::IntoReturn::into_return($body),
+        )
+    };
+}
+
 /// `unaryfunc`, `reprfunc`, `getiterfunc`, `iternextfunc`: `fn(&T) -> impl IntoReturn`.
 macro_rules! unary {
     ($layout:ty, $function:path) => {{
         #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(
-                concat!(stringify!($layout), "::", stringify!($function)),
-                std::ptr::null_mut(),
-                || {
-                    // SAFETY: CPython calls the slot with a live instance of the type.
-                    let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
-                    $crate::sys::slots::IntoReturn::into_return($function(slf))
-                },
-            )
+            $crate::sys::slots::returning!($layout, $function, {
+                // SAFETY: CPython calls the slot with a live instance of the type.
+                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                $function(slf)
+            })
         }
         trampoline as unsafe extern "C" fn(_) -> _ as *mut std::ffi::c_void
     }};
@@ -218,22 +226,18 @@ macro_rules! call {
             arguments: *mut pyo3::ffi::PyObject,
             keywords: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(
-                concat!(stringify!($layout), "::", stringify!($function)),
-                std::ptr::null_mut(),
-                || {
-                    // SAFETY: CPython calls the slot with a live instance, a tuple, and a dict or NULL.
-                    let (slf, positional, keywords) = unsafe {
-                        (
-                            <$layout as $crate::sys::Layout>::from_ptr(slf),
-                            pyo3::ffi::PyTuple_Size(arguments),
-                            if keywords.is_null() { 0 } else { pyo3::ffi::PyDict_Size(keywords) },
-                        )
-                    };
-                    let count = |n| usize::try_from(n).unwrap_or(0);
-                    $crate::sys::slots::IntoReturn::into_return($function(slf, count(positional), count(keywords)))
-                },
-            )
+            $crate::sys::slots::returning!($layout, $function, {
+                // SAFETY: CPython calls the slot with a live instance, a tuple, and a dict or NULL.
+                let (slf, positional, keywords) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        pyo3::ffi::PyTuple_Size(arguments),
+                        if keywords.is_null() { 0 } else { pyo3::ffi::PyDict_Size(keywords) },
+                    )
+                };
+                let count = |n| usize::try_from(n).unwrap_or(0);
+                $function(slf, count(positional), count(keywords))
+            })
         }
         trampoline as unsafe extern "C" fn(_, _, _) -> _ as *mut std::ffi::c_void
     }};
@@ -247,15 +251,11 @@ macro_rules! noargs {
             slf: *mut pyo3::ffi::PyObject,
             _: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(
-                concat!(stringify!($layout), "::", stringify!($function)),
-                std::ptr::null_mut(),
-                || {
-                    // SAFETY: the method descriptor has checked `self`.
-                    let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
-                    $crate::sys::slots::IntoReturn::into_return($function(slf))
-                },
-            )
+            $crate::sys::slots::returning!($layout, $function, {
+                // SAFETY: the method descriptor has checked `self`.
+                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
+                $function(slf)
+            })
         }
         $crate::sys::slots::Method {
             name: $name,
@@ -266,34 +266,25 @@ macro_rules! noargs {
     }};
 }
 
-/// Like [`noargs`], with the message that CPython has for methods that get their class.
-macro_rules! no_arguments {
-    ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
+/// `METH_FASTCALL | METH_KEYWORDS`: the body gets `self`, and the arguments as C has them.
+macro_rules! fast {
+    (
+        $layout:ty, $name:literal, $function:path, $doc:expr,
+        |$slf:ident, $arguments:ident, $positional:ident, $keywords:ident| $body:expr
+    ) => {{
         #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
-            slf: *mut pyo3::ffi::PyObject,
-            _: *const *mut pyo3::ffi::PyObject,
-            positional: pyo3::ffi::Py_ssize_t,
-            keywords: *mut pyo3::ffi::PyObject,
+            $slf: *mut pyo3::ffi::PyObject,
+            $arguments: *const *mut pyo3::ffi::PyObject,
+            $positional: pyo3::ffi::Py_ssize_t,
+            $keywords: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(
-                concat!(stringify!($layout), "::", stringify!($function)),
-                std::ptr::null_mut(),
-                || {
-                    // SAFETY: the method descriptor has checked `self`; NULL or a tuple of keywords.
-                    let (slf, given) = unsafe {
-                        (
-                            <$layout as $crate::sys::Layout>::from_ptr(slf),
-                            positional != 0 || (!keywords.is_null() && pyo3::ffi::PyTuple_GET_SIZE(keywords) != 0),
-                        )
-                    };
-                    $crate::sys::slots::IntoReturn::into_return(if given {
-                        Err($crate::sys::slots::no_arguments_taken($name))
-                    } else {
-                        Ok($function(slf))
-                    })
-                },
-            )
+            $crate::sys::slots::returning!($layout, $function, {
+                // SAFETY: the method descriptor has checked `self`.
+                let $slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr($slf) };
+                let $positional = usize::try_from($positional).unwrap_or(0);
+                $body
+            })
         }
         $crate::sys::slots::Method {
             name: $name,
@@ -304,6 +295,21 @@ macro_rules! no_arguments {
     }};
 }
 
+/// Like [`noargs`], with the message that CPython has for methods that get their class.
+macro_rules! no_arguments {
+    ($layout:ty, $name:literal, $function:path, $doc:expr) => {
+        $crate::sys::slots::fast!($layout, $name, $function, $doc, |slf, _arguments, positional, keywords| {
+            // SAFETY: NULL or a tuple of keywords.
+            let has_keywords = || unsafe { !keywords.is_null() && pyo3::ffi::PyTuple_GET_SIZE(keywords) != 0 };
+            if positional != 0 || has_keywords() {
+                Err($crate::sys::slots::no_arguments_taken($name))
+            } else {
+                Ok($function(slf))
+            }
+        })
+    };
+}
+
 /// `METH_O`: `fn(&T, &Object) -> impl IntoReturn`; with `class`, the first is the class (`METH_CLASS`).
 macro_rules! one {
     ($layout:ty, $name:literal, $function:path, $doc:expr $(, $extra:expr)?) => {{
@@ -312,7 +318,7 @@ macro_rules! one {
             slf: *mut pyo3::ffi::PyObject,
             argument: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(concat!(stringify!($layout), "::", stringify!($function)), std::ptr::null_mut(), || {
+            $crate::sys::slots::returning!($layout, $function, {
                 // SAFETY: the method descriptor has checked `self`; the caller holds the argument.
                 let (slf, argument) = unsafe {
                     (
@@ -320,7 +326,7 @@ macro_rules! one {
                         <$crate::sys::Object as $crate::sys::Layout>::from_ptr(argument),
                     )
                 };
-                $crate::sys::slots::IntoReturn::into_return($function(slf, argument))
+                $function(slf, argument)
             })
         }
         $crate::sys::slots::Method {
@@ -334,74 +340,23 @@ macro_rules! one {
 
 /// `METH_FASTCALL | METH_KEYWORDS`: `fn(&T, [Option<&Object>; N]) -> impl IntoReturn` behind a `Signature<N>`.
 macro_rules! keywords {
-    ($layout:ty, $name:literal, $signature:path, $function:path, $doc:expr) => {{
-        #[allow(unsafe_code)] // of this module, wherever it is expanded
-        unsafe extern "C" fn trampoline(
-            slf: *mut pyo3::ffi::PyObject,
-            arguments: *const *mut pyo3::ffi::PyObject,
-            positional: pyo3::ffi::Py_ssize_t,
-            keywords: *mut pyo3::ffi::PyObject,
-        ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(
-                concat!(stringify!($layout), "::", stringify!($function)),
-                std::ptr::null_mut(),
-                || {
-                    // SAFETY: the method descriptor has checked `self`; the caller holds the arguments.
-                    let (slf, parsed) = unsafe {
-                        (
-                            <$layout as $crate::sys::Layout>::from_ptr(slf),
-                            $signature.parse(arguments, usize::try_from(positional).unwrap_or(0), keywords),
-                        )
-                    };
-                    $crate::sys::slots::IntoReturn::into_return(parsed.and_then(|parsed| Ok($function(slf, parsed))))
-                },
-            )
-        }
-        $crate::sys::slots::Method {
-            name: $name,
-            doc: $doc,
-            flags: pyo3::ffi::METH_FASTCALL | pyo3::ffi::METH_KEYWORDS,
-            function: pyo3::ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: trampoline },
-        }
-    }};
+    ($layout:ty, $name:literal, $signature:path, $function:path, $doc:expr) => {
+        $crate::sys::slots::fast!($layout, $name, $function, $doc, |slf, arguments, positional, keywords| {
+            // SAFETY: the caller holds the arguments.
+            let parsed = unsafe { $signature.parse(arguments, positional, keywords) };
+            parsed.and_then(|parsed| Ok($function(slf, parsed)))
+        })
+    };
 }
 
 /// `METH_FASTCALL | METH_KEYWORDS`: `fn(&T, Arguments) -> impl IntoReturn`, for methods of any number of arguments.
 macro_rules! variadic {
-    ($layout:ty, $name:literal, $function:path, $doc:expr) => {{
-        #[allow(unsafe_code)] // of this module, wherever it is expanded
-        unsafe extern "C" fn trampoline(
-            slf: *mut pyo3::ffi::PyObject,
-            arguments: *const *mut pyo3::ffi::PyObject,
-            positional: pyo3::ffi::Py_ssize_t,
-            keywords: *mut pyo3::ffi::PyObject,
-        ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(
-                concat!(stringify!($layout), "::", stringify!($function)),
-                std::ptr::null_mut(),
-                || {
-                    // SAFETY: the method descriptor has checked `self`; the caller holds the arguments.
-                    let (slf, arguments) = unsafe {
-                        (
-                            <$layout as $crate::sys::Layout>::from_ptr(slf),
-                            $crate::sys::args::Arguments::new(
-                                arguments,
-                                usize::try_from(positional).unwrap_or(0),
-                                keywords,
-                            ),
-                        )
-                    };
-                    $crate::sys::slots::IntoReturn::into_return($function(slf, arguments))
-                },
-            )
-        }
-        $crate::sys::slots::Method {
-            name: $name,
-            doc: $doc,
-            flags: pyo3::ffi::METH_FASTCALL | pyo3::ffi::METH_KEYWORDS,
-            function: pyo3::ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: trampoline },
-        }
-    }};
+    ($layout:ty, $name:literal, $function:path, $doc:expr) => {
+        $crate::sys::slots::fast!($layout, $name, $function, $doc, |slf, arguments, positional, keywords| {
+            // SAFETY: the caller holds the arguments.
+            $function(slf, unsafe { $crate::sys::args::Arguments::new(arguments, positional, keywords) })
+        })
+    };
 }
 
 /// `METH_FASTCALL`: `fn(&T, &[&Object]) -> impl IntoReturn`.
@@ -413,7 +368,7 @@ macro_rules! positional {
             arguments: *mut *mut pyo3::ffi::PyObject,
             count: pyo3::ffi::Py_ssize_t,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(concat!(stringify!($layout), "::", stringify!($function)), std::ptr::null_mut(), || {
+            $crate::sys::slots::returning!($layout, $function, {
                 let count = usize::try_from(count).unwrap_or(0);
                 // SAFETY: the method descriptor has checked `self`; the caller holds the array of live objects (which
                 // may be NULL if there are none), and a borrowed reference is a plain pointer.
@@ -423,7 +378,7 @@ macro_rules! positional {
                         if count == 0 { &[] } else { std::slice::from_raw_parts(arguments.cast_const().cast(), count) },
                     )
                 };
-                $crate::sys::slots::IntoReturn::into_return($function(slf, arguments))
+                $function(slf, arguments)
             })
         }
         $crate::sys::slots::Method {
@@ -467,10 +422,10 @@ macro_rules! getset {
             slf: *mut pyo3::ffi::PyObject,
             _: *mut std::ffi::c_void,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::sys::error::guard(concat!(stringify!($layout), "::", stringify!($get)), std::ptr::null_mut(), || {
+            $crate::sys::slots::returning!($layout, $get, {
                 // SAFETY: the descriptor has checked `self`.
                 let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
-                $crate::sys::slots::IntoReturn::into_return($get(slf))
+                $get(slf)
             })
         }
         pyo3::ffi::PyGetSetDef {
@@ -505,6 +460,6 @@ pub(crate) fn not_deleted<'a>(object: &Object, attribute: &CStr, value: Option<&
 }
 
 pub(crate) use {
-    call, construct, finalizer, getset, init, inquiry, keywords, no_arguments, noargs, one, positional, traverse,
-    unary, variadic,
+    call, construct, fast, finalizer, getset, init, inquiry, keywords, no_arguments, noargs, one, positional,
+    returning, traverse, unary, variadic,
 };

@@ -251,44 +251,40 @@ pub(crate) fn guard<R>(place: &'static str, on_panic: R, body: impl FnOnce() -> 
 /// Runs work; a panic becomes `SystemError`.
 #[inline]
 pub(crate) fn caught<R>(place: &'static str, work: impl FnOnce() -> R) -> Res<R> {
-    let work = || {
-        panics::here(place);
-        work()
-    };
-    // What a panic leaves behind is in cells, whole at any time; borrows of them end as it passes.
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| raise_panic(payload.as_ref()))
+    catch(place, work).map_err(|payload| raise_panic(payload.as_ref()))
 }
 
 /// Runs the body of a slot that cannot raise: a panic goes to `sys.unraisablehook`, and what is being raised meanwhile
 /// stays so.
 #[inline]
 pub(crate) fn guard_unraisable(place: &'static str, body: impl FnOnce()) {
-    let body = || {
-        panics::here(place);
-        body();
-    };
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
+    if let Err(payload) = catch(place, body) {
         report_panic(payload.as_ref());
     }
 }
 
 /// The same for a deallocator. An object that it could not take apart is kept for good, as it is.
 ///
-/// The deallocators of a chain's objects are inside of each other up to 3.13, so their frames are to be small.
-///
 /// # Safety
 /// The object is the deallocator's.
 #[inline]
 pub(crate) unsafe fn guard_dealloc(place: &'static str, object: *mut ffi::PyObject, body: impl FnOnce()) {
-    let body = move || {
-        panics::here(place);
-        body();
-    };
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
+    if let Err(payload) = catch(place, body) {
         // SAFETY: panics come before the memory is given up (freeing does not panic), so there still is an object.
         unsafe { ffi::Py_INCREF(object) };
         report_panic(payload.as_ref());
     }
+}
+
+/// Runs work. What a panic leaves behind is in cells, whole at any time; borrows of them end as it passes.
+///
+/// The deallocators of a chain's objects are inside of each other up to 3.13, so the frames are to be small.
+#[inline]
+fn catch<R>(place: &'static str, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+    catch_unwind(AssertUnwindSafe(move || {
+        panics::here(place);
+        work()
+    }))
 }
 
 #[cold]

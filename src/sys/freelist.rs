@@ -13,7 +13,7 @@ use pyo3::ffi;
 
 use super::attached::Attached;
 use super::memory::has_room;
-use super::typeobj::StaticType;
+use super::typeobj::{self, StaticType};
 use super::{Layout, Owned, Res, assertions, enter};
 
 /// How many objects are worth keeping in any case.
@@ -41,7 +41,7 @@ impl Freelist {
     pub(crate) fn allocate<T: Layout>(&self, class: &StaticType<T>) -> Res<Owned<T>> {
         let Some(memory) = self.pop() else {
             // SAFETY: a ready type whose instances have the layout T; allocation zeroes and tracks them.
-            return unsafe { Owned::steal_or_raised(enter::PyType_GenericAlloc(class.as_ptr(), 0)) };
+            return unsafe { typeobj::allocate_zeroed(class.as_ptr()) };
         };
         debug_assert!(assertions::is_blank(memory, &T::KEPT), "used after it was freed");
         // SAFETY: memory of a dead object of this type, cleared and untracked.
@@ -65,12 +65,11 @@ impl Freelist {
             let actual = ffi::Py_TYPE(object);
             let fits = ptr::eq(actual, class.as_ptr()) && ffi::PyObject_GC_IsFinalized(object) == 0;
             debug_assert!(!fits || assertions::is_blank(object, &T::KEPT), "not cleared");
-            if !(fits && self.push(object)) {
-                if let Some(free) = (*actual).tp_free {
-                    free(object.cast());
-                }
+            if fits && self.push(object) {
+                enter::Py_DECREF(actual.cast());
+            } else {
+                typeobj::free(object);
             }
-            enter::Py_DECREF(actual.cast());
         }
     }
 

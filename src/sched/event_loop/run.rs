@@ -31,11 +31,11 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
     poll(core)?;
     if !core.timers.is_empty() {
         let end = end_of_due(core)?;
-        // Room comes first: a timer that is out of the heap must not be lost.
-        core.ready.make_room()?;
-        while let Some(timer) = core.timers.pop_due(end) {
-            core.ready.push(Ready::Handle(timer))?;
+        loop {
+            // Room comes first: a timer that is out of the heap must not be lost.
             core.ready.make_room()?;
+            let Some(timer) = core.timers.pop_due(end) else { break };
+            core.ready.push(Ready::Handle(timer))?;
         }
     }
     for _ in 0..core.ready.len() {

@@ -198,25 +198,43 @@ def nobody(future: Any) -> None:
     """A callback that is never added."""
 
 
-class World:
-    """One loop, one future and one task in the middle of one operation, and one action at one place of it."""
+class Place:
+    """A place in the middle of an operation, at which something is done. What it is, the subclasses know (`act`)."""
 
     def __init__(self, place: str, action: str) -> None:
         self.place, self.action = place, action
-        self.visited: list[str] = []
+        self.visited: set[str] = set()
         self.log: list[str] = []
         self.armed = False
-        self.loop = Loop(self)
-        self.subject: Any = None
-        self.kept: list[Any] = []
+
+    def act(self) -> None:
+        raise NotImplementedError
 
     def at(self, place: str) -> None:
         """Called at every place; the first time at the place that was asked for, do the action."""
         if self.armed:
-            self.visited.append(place)
+            self.visited.add(place)
             if place == self.place:
                 self.armed = False
-                ACTIONS[self.action](self)
+                self.act()
+
+    def disarm(self) -> None:
+        """The operation is over; the log begins with whether it came by."""
+        self.armed = False
+        self.log.insert(0, "reached" if self.place in self.visited else "not reached")
+
+
+class World(Place):
+    """One loop, one future and one task in the middle of one operation, and one action at one place of it."""
+
+    def __init__(self, place: str, action: str) -> None:
+        super().__init__(place, action)
+        self.loop = Loop(self)
+        self.subject: Any = None
+        self.kept: list[Any] = []
+
+    def act(self) -> None:
+        ACTIONS[self.action](self)
 
     def note(self, action: Callable[[], object]) -> None:
         try:
@@ -645,8 +663,7 @@ def scenario(operation: str, place: str, action: str) -> str:
 
 def _scenario(world: World, operation: str) -> None:
     OPERATIONS[operation][0](world)
-    world.armed = False
-    world.log.insert(0, "reached" if world.place in world.visited else "not reached")
+    world.disarm()
     subject = world.subject
     if subject is not None:
         world.note(lambda: subject._state)

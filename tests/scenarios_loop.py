@@ -17,19 +17,17 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from scenarios import short
+from scenarios import Place, short
 
 VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=0)
 
 
-class World:
+class World(Place):
     """One loop in the middle of one operation, and one action at one place of it."""
 
     def __init__(self, new_loop: Callable[..., Any], place: str, action: str) -> None:
-        self.new_loop, self.place, self.action = new_loop, place, action
-        self.visited: set[str] = set()
-        self.log: list[str] = []
-        self.armed = False
+        super().__init__(place, action)
+        self.new_loop = new_loop
         self.handles: list[Any] = []
         self.sockets = socket.socketpair()
         self.loop = self.adopt(new_loop())
@@ -41,13 +39,8 @@ class World:
         )
         return loop
 
-    def at(self, place: str) -> None:
-        """Called at every place; the first time at the place that was asked for, do the action."""
-        if self.armed:
-            self.visited.add(place)
-            if place == self.place:
-                self.armed = False
-                ACTIONS[self.action](self)
+    def act(self) -> None:
+        ACTIONS[self.action](self)
 
     def note(self, action: Callable[[], object]) -> None:
         try:
@@ -505,9 +498,8 @@ def scenario(new_loop: Callable[..., Any], operation: str, place: str, action: s
     hook, sys.unraisablehook = sys.unraisablehook, lambda args: world.log.append(f"unraisable {args.exc_type.__name__}")
     try:
         world.note(lambda: OPERATIONS[operation][0](world))
-        world.armed = False
+        world.disarm()
         loop = world.loop
-        world.log.insert(0, "reached" if place in world.visited else "not reached")
         world.log.append(f"closed {loop.is_closed()}, {len(loop._ready)} ready, {len(loop._scheduled)} scheduled")
         if not loop.is_closed():
             world.log.append(f"files {sorted(loop._selector.get_map() or ()).count(_fd(world))}")

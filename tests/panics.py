@@ -177,17 +177,6 @@ def set_and_run(future: Any) -> Any:
     return waiting
 
 
-def wake_up_panics() -> None:
-    """The task is not woken up then, but can be cancelled."""
-    waiting = set_and_run(Future(loop=loop))
-    try:
-        run(waiting)
-    finally:
-        waiting.cancel()
-        loop.call_soon(loop.stop)
-        loop.run_forever()
-
-
 def wait_for_running_handle() -> None:
     running, go_on = threading.Event(), threading.Event()
     handle = loop.call_soon_threadsafe(lambda: (running.set(), go_on.wait()))
@@ -315,7 +304,7 @@ def main() -> None:
     # steps and wake-ups: the task ends with it, or the loop's run does
     case("step", lambda: run(nothing()))
     case("end of a coroutine", lambda: run(nothing()))
-    case("wake-up", wake_up_panics)
+    case("wake-up", lambda: run(set_and_run(Future(loop=loop))))
     case("run of an entry", lambda: run_once(lambda: done().add_done_callback(int)) or run_once())
     case("run of a handle", lambda: run_once(int))
     case("report of a handle", report_of_a_handle)

@@ -2,12 +2,12 @@
 
 use crate::future::{self, Outcome, WaiterJob};
 use crate::sched::Job;
-use crate::sys::error::fetch;
+use crate::sys::error::{caught, fetch};
 use crate::sys::intern::RESULT;
 use crate::sys::object::none;
 use crate::sys::slots::one;
 use crate::sys::typeobj::StaticMethod;
-use crate::sys::{Layout, Object, Owned, Res, call, panics};
+use crate::sys::{Layout, Object, Owned, Res, call};
 
 use super::step::{Stepped, step};
 use super::{TYPE, TaskObject, as_exact_future, as_native_future};
@@ -24,18 +24,17 @@ pub(super) static WAKE_UP: WaiterJob = WaiterJob {
 };
 
 /// Goes on with the task's coroutine. A result is not handed over: the coroutine fetches it from the future, through
-/// the iterator that it is suspended in.
+/// the iterator that it is suspended in. An error of our own goes where one of the future's would.
 #[inline]
 fn wake_up(task: &TaskObject, awaited: &Object) -> Res<Stepped> {
-    panics::here("wake-up");
     if let Some(future) = as_native_future(awaited) {
         future::discard_from_awaited_by(future, task.as_object())?;
     }
-    let outcome = match as_exact_future(awaited) {
+    let outcome = caught("wake-up", || match as_exact_future(awaited) {
         Some(future) => future::outcome(future),
         None => call::call_method(&RESULT, &[awaited], None).map(Outcome::Value),
-    };
-    match outcome {
+    });
+    match outcome.unwrap_or_else(Err) {
         Ok(Outcome::Value(_)) => step(task, None),
         Ok(Outcome::Exception(exception)) => step(task, Some(exception)),
         Err(raised) => step(task, Some(fetch(raised))),

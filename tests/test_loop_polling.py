@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import queue
 import resource
 import selectors
 import socket
@@ -29,6 +30,7 @@ def serve(spinner: str, event: str) -> None:
     import asyncio
     import functools
     import os
+    import queue
     import signal
     import socket
     import statistics
@@ -95,12 +97,26 @@ def serve(spinner: str, event: str) -> None:
             loop.call_soon(partial)
         elif spinner == "timers":
             loop.call_soon(timers)
+        elif spinner == "answers":
+            answering.start()
+            ask()
         else:
             tasks.append(loop.create_task({"sleep": sleeps, "futures": futures}[spinner]()))
 
     def timers() -> None:
         loop.call_later(0, timers)
 
+    questions: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def ask() -> None:
+        """Nothing to run then, but not for long."""
+        questions.put(True)
+
+    def answer() -> None:
+        while questions.get():
+            loop.call_soon_threadsafe(ask)
+
+    answering = threading.Thread(target=answer)
     tasks: list[asyncio.Task[None]] = []
     start_spinner()
     if event == "descriptor":
@@ -124,6 +140,9 @@ def serve(spinner: str, event: str) -> None:
         if medians[-1] <= 0.001:
             break
     print(min(medians))
+    if spinner == "answers":
+        questions.put(False)
+        answering.join()
     for task in tasks:
         task.cancel()
     if spinner in ("sleep", "futures"):
@@ -134,7 +153,7 @@ def serve(spinner: str, event: str) -> None:
 
 
 @pytest.mark.parametrize("event", ["descriptor", "timer", "threadsafe", "signal handler", "plain signal"])
-@pytest.mark.parametrize("spinner", ["callback", "sleep", "futures", "native", "timers"])
+@pytest.mark.parametrize("spinner", ["callback", "sleep", "futures", "native", "timers", "answers"])
 def test_busy_loop_serves_within_a_millisecond(engine_name: str, spinner: str, event: str) -> None:
     assert float(run_fresh(engine_name, serve, spinner, event, timeout=50)) <= 0.001
 
@@ -251,6 +270,28 @@ def after_threadsafe(loop: Any) -> None:
     turn(loop, 3)
 
 
+def after_quick_answers(loop: Any) -> None:
+    """Another thread has called the loop each time soon after it had nothing to do."""
+
+    def answer() -> None:
+        while questions.get():
+            loop.call_soon_threadsafe(ask)
+        loop.call_soon_threadsafe(loop.stop)
+
+    def ask() -> None:
+        nonlocal left
+        left -= 1
+        questions.put(left > 0)
+
+    left = 300
+    questions: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    thread = threading.Thread(target=answer)
+    thread.start()
+    loop.call_soon(ask)
+    loop.run_forever()
+    thread.join()
+
+
 def with_reader(loop: Any) -> None:
     loop.kept = socket.socketpair()
     loop.add_reader(loop.kept[0], print)
@@ -276,6 +317,7 @@ IDLE: list[Callable[[Any], None]] = [
     waiting_tasks,
     after_work,
     after_threadsafe,
+    after_quick_answers,
     with_reader,
     with_removed_writer,
     endless_timer,

@@ -22,10 +22,22 @@ impl Moment {
         Moment(ticker::read())
     }
 
+    /// The time since the other moment in the clock's own unit, which is a nanosecond or a part of one.
+    #[inline]
+    pub(crate) fn ticks_since(self, other: Moment) -> u64 {
+        self.0.wrapping_sub(other.0)
+    }
+
     /// Has about a second passed since the other moment? (As roughly as below.)
     #[inline]
     pub(crate) fn is_about_a_second_after(self, other: Moment) -> bool {
         self.0.wrapping_sub(other.0) > ticker::ABOUT_A_SECOND
+    }
+
+    /// Have about 100 µs passed since the other moment? (As roughly as below.)
+    #[inline]
+    pub(crate) fn is_about_100_microseconds_after(self, other: Moment) -> bool {
+        self.0.wrapping_sub(other.0) > ticker::ABOUT_100_MICROSECONDS
     }
 
     /// Have about 40 µs passed since the other moment? (The counter's rate is near the processor's nominal one: with 1
@@ -39,6 +51,7 @@ impl Moment {
 #[cfg(all(target_arch = "x86_64", not(feature = "counted-clock")))]
 mod ticker {
     pub(super) const ABOUT_A_SECOND: u64 = 2_500_000_000;
+    pub(super) const ABOUT_100_MICROSECONDS: u64 = 250_000;
     pub(super) const ABOUT_40_MICROSECONDS: u64 = 100_000;
 
     #[inline]
@@ -53,6 +66,7 @@ mod ticker {
     use super::{ClockId, clock_gettime};
 
     pub(super) const ABOUT_A_SECOND: u64 = 1_000_000_000;
+    pub(super) const ABOUT_100_MICROSECONDS: u64 = 100_000;
     pub(super) const ABOUT_40_MICROSECONDS: u64 = 40_000;
 
     #[inline]
@@ -69,6 +83,7 @@ mod ticker {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     pub(super) const ABOUT_A_SECOND: u64 = 5_000_000;
+    pub(super) const ABOUT_100_MICROSECONDS: u64 = 500;
     pub(super) const ABOUT_40_MICROSECONDS: u64 = 200;
 
     static LOOKS: AtomicU64 = AtomicU64::new(0);

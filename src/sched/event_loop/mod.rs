@@ -5,7 +5,8 @@
 //!
 //! 1. timers that were cancelled leave the heap ([`timers`]);
 //! 2. if nothing is ready, or about 40 µs have passed since the last time, the poller is asked which files are ready
-//!    ([`poll`], [`files`]); with nothing ready it waits, until the first timer is due at most;
+//!    ([`poll`], [`files`]); with nothing ready it waits, until the first timer is due at most ([`idle`]: or until
+//!    another thread calls);
 //! 3. timers that are due join the ready queue;
 //! 4. what is in the [`ready`] queue now runs; what that adds runs in the next iteration.
 //!
@@ -24,6 +25,7 @@
 mod calls;
 mod create;
 mod files;
+mod idle;
 mod methods;
 mod object;
 mod poll;

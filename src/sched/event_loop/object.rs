@@ -15,6 +15,7 @@ use crate::sys::{Field, Layout, Object, Raised, Res};
 
 use super::super::handle::HandleObject;
 use super::files::Files;
+use super::idle::Idle;
 use super::ready::{Ready, ReadyQueue};
 use super::timers::TimerHeap;
 
@@ -29,8 +30,7 @@ pub(crate) struct LoopObject {
     pub(super) last_poll: Cell<Option<Moment>>,
     /// When memory that is of no use was freed last.
     pub(super) last_tidy: Cell<Option<Moment>>,
-    /// The loop's thread waits in the poller, and nobody has woken it up.
-    pub(super) waiting: Cell<bool>,
+    pub(super) idle: Idle,
     pub(super) closed: Cell<bool>,
     pub(super) stopping: Cell<bool>,
     /// Is `debug` true?
@@ -105,6 +105,7 @@ pub(super) unsafe extern "C" fn new(
                     (&raw mut (*place).ready).write(ReadyQueue::new());
                     (&raw mut (*place).timers).write(TimerHeap::new());
                     (&raw mut (*place).files).write(Files::new());
+                    (&raw mut (*place).idle).write(Idle::new());
                     (&raw mut (*place).last_poll).write(Cell::new(None));
                     (&raw mut (*place).last_tidy).write(Cell::new(None));
                     made.debug.set(crate::sys::object::boolean(false).own());

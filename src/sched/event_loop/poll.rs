@@ -1,8 +1,6 @@
 //! Asking which files are ready: when nothing else is to be done, or when it was not asked for a while.
 
-use std::cell::Cell;
-
-use crate::io::{Event, Poller, Woken};
+use crate::io::{Errno, Event, Poller, Woken};
 use crate::sys::clock::Moment;
 use crate::sys::error::{Builtin, raise, raise_os_error};
 use crate::sys::intern::{SELECT, WRITE_TO_SELF};
@@ -25,6 +23,28 @@ enum Wait {
     No,
     Seconds(f64),
     ForEver,
+}
+
+impl Wait {
+    /// A millisecond or more?
+    fn is_long(self) -> bool {
+        match self {
+            Wait::No => false,
+            Wait::Seconds(seconds) => seconds >= 1e-3,
+            Wait::ForEver => true,
+        }
+    }
+
+    /// For the poller. Rounded up, as asyncio's selectors do: better a little late than a loop that wakes up before the
+    /// time.
+    fn milliseconds(self) -> Option<i32> {
+        match self {
+            Wait::No => Some(0),
+            #[allow(clippy::cast_possible_truncation)] // a day at most
+            Wait::Seconds(seconds) => Some((seconds * 1e3).ceil() as i32),
+            Wait::ForEver => None,
+        }
+    }
 }
 
 /// Makes those ready who wait for files that are. Waits if there is nothing else to run.
@@ -86,24 +106,38 @@ fn ask_selector(core: &LoopObject, wait: Wait) -> Res<()> {
 }
 
 fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
-    // The interpreter runs signal handlers only while it runs Python code.
+    // The interpreter runs signal handlers only while it runs Python code. They, or whatever ran since, may have found
+    // something to do; nothing runs from the look at the queue to the wait.
     check_signals()?;
-    // They, or whatever ran since, may have found something to do; nothing runs from here to the wait.
-    let wait = if core.ready.len() > 0 || core.stopping.get() { Wait::No } else { wait };
-    core.waiting.set(wait != Wait::No);
-    let milliseconds = match wait {
-        Wait::No => Some(0),
-        // Rounded up, as asyncio's selectors do: better a little late than a loop that wakes up before the time.
-        #[allow(clippy::cast_possible_truncation)]
-        Wait::Seconds(seconds) => Some((seconds * 1e3).ceil() as i32),
-        Wait::ForEver => None,
-    };
     let mut events = Vec::new();
+    if now_or_later(core, wait).is_long() && core.idle.choose_awake() {
+        core.idle.begin_awake();
+        let called = detached(|| core.idle.stay_awake().then(|| poller.wait(Some(0), |event| events.push(event))));
+        if let Some(woken) = called {
+            return serve(core, poller, woken, events);
+        }
+        // A signal that came meanwhile does not end the wait below.
+        check_signals().inspect_err(|_| core.idle.end())?;
+    }
+    let wait = now_or_later(core, wait);
+    if wait != Wait::No {
+        core.idle.fall_asleep();
+    }
     let woken = detached(|| {
         panics::here("poller");
-        poller.wait(milliseconds, |event| events.push(event))
+        poller.wait(wait.milliseconds(), |event| events.push(event))
     });
-    core.waiting.set(false);
+    serve(core, poller, woken, events)
+}
+
+/// As long as that, unless there is something to run.
+fn now_or_later(core: &LoopObject, wait: Wait) -> Wait {
+    if core.ready.len() > 0 || core.stopping.get() { Wait::No } else { wait }
+}
+
+/// The wait is over: what for?
+fn serve(core: &LoopObject, poller: &Poller, woken: Result<Woken, Errno>, events: Vec<Event>) -> Res<()> {
+    core.idle.end();
     match woken {
         Ok(Woken::Normally) => {}
         Ok(Woken::BySignal) => check_signals()?,
@@ -133,7 +167,7 @@ fn remove(core: &LoopObject, poller: &Poller, event: Event, direction: Direction
 pub(super) fn wake_up(core: &LoopObject) -> Res<()> {
     match core.files.poller() {
         Some(poller) => {
-            if Cell::replace(&core.waiting, false) {
+            if core.idle.wake() {
                 poller.wake();
             }
             Ok(())

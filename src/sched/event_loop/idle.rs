@@ -1,0 +1,137 @@
+//! The loop's thread with nothing to run, and how other threads end its wait.
+//!
+//! To put a thread to sleep and wake it up again takes a few system calls and the scheduler: some tens of microseconds.
+//! A thread that answers the loop at once (a future of Rust's, a short function in an executor) is done before that. So
+//! a wait that follows one which another thread has ended within about 100 µs may begin *awake*: the loop's thread looks
+//! for about 40 µs whether it is called, and goes to sleep then.
+//!
+//! That does not always help. The caller may keep the GIL for a while after its call, or need the processor. So now and
+//! then some waits are tried in this way, and some asleep from the beginning; those that follow go on with it only if
+//! that was clearly faster. A loop that waits for files and timers always sleeps.
+//!
+//! All but [`Idle::stay_awake`] is called with the GIL held. Who adds to the ready queue calls `wake` afterwards; the
+//! loop's thread looks at the queue before it begins. `stay_awake` runs without the GIL, and touches nothing but the
+//! state.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::sys::clock::Moment;
+
+/// The loop's thread runs, or has been called.
+const CALLED: u8 = 0;
+/// It looks at the state.
+const AWAKE: u8 = 1;
+/// It sleeps in the poller, or is about to.
+const ASLEEP: u8 = 2;
+
+/// How many short waits are tried in each way.
+const TRIALS: u32 = 32;
+/// How many there are until the next trials.
+const PERIOD: u32 = 256 * TRIALS;
+
+pub(super) struct Idle {
+    state: AtomicU8,
+    /// When the wait began that is not over.
+    began: Cell<Option<Moment>>,
+    /// Did another thread end the last wait soon?
+    was_short: Cell<bool>,
+    /// When the last wait was chosen for which there was a choice, and whether it began awake.
+    chosen: Cell<Option<(Moment, bool)>>,
+    /// How many there were in this period.
+    count: Cell<u32>,
+    /// How long they took so far, in ticks of the clock, each from its beginning to that of the next.
+    awake: Cell<u64>,
+    asleep: Cell<u64>,
+    /// What the trials have shown.
+    awake_is_faster: Cell<bool>,
+}
+
+impl Idle {
+    pub(super) const fn new() -> Self {
+        Idle {
+            state: AtomicU8::new(CALLED),
+            began: Cell::new(None),
+            was_short: Cell::new(false),
+            chosen: Cell::new(None),
+            count: Cell::new(0),
+            awake: Cell::new(0),
+            asleep: Cell::new(0),
+            awake_is_faster: Cell::new(false),
+        }
+    }
+
+    /// Should the wait that is about to begin do so awake?
+    pub(super) fn choose_awake(&self) -> bool {
+        if !self.was_short.get() {
+            self.chosen.set(None);
+            return false;
+        }
+        let now = Moment::now();
+        if let Some((last, was_awake)) = self.chosen.get() {
+            let sum = if was_awake { &self.awake } else { &self.asleep };
+            sum.set(sum.get().saturating_add(now.ticks_since(last)));
+        }
+        let count = self.count.get();
+        self.count.set((count + 1) % PERIOD);
+        if count == 0 {
+            self.awake.set(0);
+            self.asleep.set(0);
+        }
+        if count == 2 * TRIALS {
+            self.awake_is_faster.set(self.awake.get() < self.asleep.get() / 4 * 3);
+        }
+        let awake = count < TRIALS || (count >= 2 * TRIALS && self.awake_is_faster.get());
+        self.chosen.set(Some((now, awake)));
+        awake
+    }
+
+    /// The loop's thread is about to wait, awake at first.
+    pub(super) fn begin_awake(&self) {
+        self.begin();
+        self.state.store(AWAKE, Ordering::Release);
+    }
+
+    /// The loop's thread is about to sleep, whether it was awake before or not.
+    pub(super) fn fall_asleep(&self) {
+        if self.began.get().is_none() {
+            self.begin();
+        }
+        self.state.store(ASLEEP, Ordering::Release);
+    }
+
+    fn begin(&self) {
+        self.began.set(Some(Moment::now()));
+        self.was_short.set(false);
+    }
+
+    /// Waits for a call for some tens of microseconds, detached: has one come?
+    pub(super) fn stay_awake(&self) -> bool {
+        let start = Moment::now();
+        while self.state.load(Ordering::Acquire) == AWAKE {
+            if Moment::now().is_tens_of_microseconds_after(start) {
+                return false;
+            }
+            // The one who is to call may need this processor.
+            std::thread::yield_now();
+        }
+        true
+    }
+
+    /// The wait is over, whatever has ended it.
+    pub(super) fn end(&self) {
+        self.state.store(CALLED, Ordering::Release);
+        self.began.set(None);
+    }
+
+    /// Calls the loop's thread; does it sleep, so that the poller must wake it up? Only the first call of many says so.
+    pub(super) fn wake(&self) -> bool {
+        let state = self.state.swap(CALLED, Ordering::AcqRel);
+        if state != CALLED {
+            if let Some(began) = self.began.get() {
+                self.was_short.set(!Moment::now().is_about_100_microseconds_after(began));
+            }
+        }
+        state == ASLEEP
+    }
+}

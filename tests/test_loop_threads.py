@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,6 +204,37 @@ def test_wake_ups_are_coalesced(eventloop: Any) -> None:
     if eventloop._ssock is not None:
         with pytest.raises(BlockingIOError):
             eventloop._ssock.recv(1)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts system calls by /proc")
+@pytest.mark.parametrize("asleep", [True, False], ids=["asleep", "awake"])
+def test_many_calls_cost_few_system_calls(eventloop: Any, asleep: bool) -> None:
+    """A loop that is awake, or was woken up and has not run yet, is not woken up again."""
+    if eventloop._ssock is not None:
+        pytest.skip("asyncio's way of waking up: a byte for each call")
+    found = []
+
+    def writes() -> int:
+        lines = Path("/proc/self/io").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("syscw:"))
+
+    def call() -> None:
+        if asleep:
+            time.sleep(0.02)
+        before = writes()
+        for _ in range(1000):
+            eventloop.call_soon_threadsafe(int)
+        found.append(writes() - before)
+        eventloop.call_soon_threadsafe(eventloop.stop)
+
+    thread = threading.Thread(target=call)
+    eventloop.call_soon(thread.start)
+    if not asleep:
+        eventloop.call_soon(thread.join)
+    eventloop.run_forever()
+    thread.join()
+    # While the thread calls, the loop may get the GIL a few times, and go to sleep again.
+    assert found[0] <= (100 if asleep else 0)
 
 
 def test_a_full_pipe_is_no_error(eventloop: Any) -> None:

@@ -17,6 +17,7 @@ import probes
 import report
 from compare import CONTROL
 from implementations import IMPLEMENTATIONS
+from machine import machine, named, versions
 from measure import rotated
 
 WORKER = Path(__file__).with_name("bridge_worker.py")
@@ -35,7 +36,8 @@ def measure(python: str, arguments: argparse.Namespace) -> report.Report:
     built = subprocess.run([python, str(BUILD)], check=True, stdout=subprocess.PIPE, text=True)
     environment = os.environ | {"PYTHONPATH": built.stdout.strip()}
     reasons = {name: probes.why_absent(python, name) for name in arguments.impl}
-    notes = [probes.ask(python, "description()")]
+    notes = [machine(), probes.ask(python, "description()"), named(versions(python))]
+    load = os.getloadavg()[0]
     notes += [f"absent: {IMPLEMENTATIONS[name]}, {reason}" for name, reason in reasons.items() if reason]
     columns = {str(IMPLEMENTATIONS[name]): name for name, reason in reasons.items() if not reason}
     first, *others = columns
@@ -60,6 +62,10 @@ def measure(python: str, arguments: argparse.Namespace) -> report.Report:
         rows.append([f"{workload}: {operation}", *(f"{medians[column] * 1e6:.1f}" for column in columns), *ratios])
     header = ["one operation", *(f"{column}, µs" for column in columns)]
     header += [f"{first} / {column}" for column in (*others, CONTROL)]
+    notes += [
+        f"medians of {arguments.rounds} processes each",
+        f"load average {load:.2f} before, {os.getloadavg()[0]:.2f} after (the benchmark alone makes 1 to 2)",
+    ]
     title = f"CPython {probes.ask(python, 'version()')}: {arguments.operations} futures through pyo3-async-runtimes"
     return report.Report(title, header, rows, notes)
 

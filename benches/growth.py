@@ -19,15 +19,14 @@ from typing import Any
 
 import probes
 import report
-from implementations import IMPLEMENTATIONS, PEER_LOOPS
+from implementations import IMPLEMENTATIONS
+from machine import machine, named, versions
 from measure import rotated
-from network import machine, versions
 
 WORKER = Path(__file__).with_name("growth_worker.py")
 WORKER_TIMEOUT = 600.0
 ROUNDS, SECONDS = 3, 0.4  # processes for each figure; of timing in each, at least
 QUICK_ROUNDS, QUICK_SECONDS = 1, 0.02
-LIBRARIES = ("rasyncio", *PEER_LOOPS)
 MIB = 2**20
 OTHER_FILES = 100  # that a process has open besides its connections
 
@@ -244,7 +243,7 @@ def main() -> None:
         notes = [
             machine(),
             probes.ask(python, "description()"),
-            ", ".join(f"{name} {number}" for name, number in versions(python).items() if name in LIBRARIES),
+            named(versions(python)),
             "-: resident memory is counted in pages, which says little about fewer than 1,000",
             f"each figure: the median of {rounds} fresh process{'es' * (rounds > 1)}",
             f"load average {load:.2f} before, {os.getloadavg()[0]:.2f} after",

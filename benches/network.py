@@ -16,7 +16,6 @@ directly, and every round begins with another one. The baseline is measured twic
 import argparse
 import json
 import os
-import platform
 import re
 import shutil
 import signal
@@ -30,7 +29,8 @@ from pathlib import Path
 import probes
 import report
 from compare import CONFIDENCE, CONTROL, Ratio, left_out
-from implementations import BASELINE, IMPLEMENTATIONS, PEER_LOOPS
+from implementations import BASELINE, IMPLEMENTATIONS
+from machine import LIBRARIES, machine, named, versions
 from measure import Columns, rotated
 from net.cases import CASES, TOOLS
 from net.figures import Figures
@@ -39,9 +39,7 @@ from net.processes import CaseFailed
 ROUNDS, SECONDS = 5, 2.0
 QUICK_ROUNDS, QUICK_SECONDS = 1, 0.2
 # Packages whose versions the report tells, among them all that a case can need.
-PACKAGES = ("rasyncio", *PEER_LOOPS, "aiohttp", "uvicorn", "h11", "httptools", "websockets", "redis", "hiredis")
-CPU_INFO = Path("/proc/cpuinfo")
-GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+PACKAGES = (*LIBRARIES, "aiohttp", "uvicorn", "h11", "httptools", "websockets", "redis", "hiredis")
 
 
 @dataclass
@@ -60,18 +58,6 @@ class Cell:
 Results = dict[str, dict[str, Cell]]  # by case and column
 
 
-def versions(python: str) -> dict[str, str]:
-    """Those of the packages that an interpreter has."""
-    code = (
-        "import importlib.metadata as m, json, sys\n"
-        "found = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
-        "print(json.dumps({n: found[n] for n in sys.argv[1:] if n in found}))"
-    )
-    done = subprocess.run([python, "-c", code, *PACKAGES], check=True, capture_output=True, text=True, timeout=60)
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
-
-
 def tool_versions(names: Sequence[str]) -> dict[str, str]:
     """Those of the commands that the cases use, if they are there."""
     found = {}
@@ -83,19 +69,9 @@ def tool_versions(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def machine() -> str:
-    """One line about it."""
-    models = re.findall(r"^model name\s*: (.*)$", CPU_INFO.read_text(), re.MULTILINE)
-    if GOVERNOR.exists():
-        governor = f"governor {GOVERNOR.read_text().strip()}"
-    else:
-        governor = "the system does not tell how it sets the CPU's frequency"
-    return f"{platform.platform()}, {models[0] if models else 'unknown CPU'}, {os.cpu_count()} CPUs, {governor}"
-
-
 def measure(python: str, columns: Columns, names: Sequence[str], rounds: int, seconds: float) -> Results:
     """All rounds for one Python. What fails is not tried again."""
-    installed = versions(python)
+    installed = versions(python, PACKAGES)
     results: Results = {}
     reasons = {column: probes.why_absent(python, name) for column, name in columns.items()}
     for name in names:
@@ -269,11 +245,11 @@ def main() -> None:
     for python in arguments.python:
         version, load = probes.ask(python, "version()"), os.getloadavg()[0]
         results = measure(python, arguments.columns, arguments.cases, arguments.rounds, arguments.seconds)
-        used = versions(python) | tool_versions(arguments.cases)
+        used = versions(python, PACKAGES) | tool_versions(arguments.cases)
         notes = [
             f"{machine()}; clients and servers on this machine",
             probes.ask(python, "description()") + (f"; {arguments.note}" if arguments.note else ""),
-            ", ".join(f"{name} {number}" for name, number in used.items()),
+            named(used),
             f"{arguments.rounds} round{'s' * (arguments.rounds > 1)} of {arguments.seconds:g} s (wrk: whole seconds)",
             f"load average {load:.2f} before, {os.getloadavg()[0]:.2f} after (the benchmark alone makes 1 to 2)",
         ]

@@ -30,6 +30,35 @@ const TRIALS: u32 = 32;
 /// How many there are until the next trials.
 const PERIOD: u32 = 256 * TRIALS;
 
+/// What short waits took that began in one way.
+struct Tried {
+    waits: Cell<u32>,
+    /// From the beginning of each to that of the next, in ticks of the clock.
+    ticks: Cell<u64>,
+}
+
+impl Tried {
+    const fn new() -> Self {
+        Tried { waits: Cell::new(0), ticks: Cell::new(0) }
+    }
+
+    fn add(&self, ticks: u64) {
+        self.waits.set(self.waits.get().saturating_add(1));
+        self.ticks.set(self.ticks.get().saturating_add(ticks));
+    }
+
+    fn clear(&self) {
+        self.waits.set(0);
+        self.ticks.set(0);
+    }
+
+    /// The average, if there were enough.
+    fn average(&self) -> Option<u64> {
+        let waits = self.waits.get();
+        (waits >= TRIALS / 2).then(|| self.ticks.get() / u64::from(waits))
+    }
+}
+
 pub(super) struct Idle {
     state: AtomicU8,
     /// When the wait began that is not over.
@@ -40,9 +69,8 @@ pub(super) struct Idle {
     chosen: Cell<Option<(Moment, bool)>>,
     /// How many there were in this period.
     count: Cell<u32>,
-    /// How long they took so far, in ticks of the clock, each from its beginning to that of the next.
-    awake: Cell<u64>,
-    asleep: Cell<u64>,
+    awake: Tried,
+    asleep: Tried,
     /// What the trials have shown.
     awake_is_faster: Cell<bool>,
 }
@@ -55,8 +83,8 @@ impl Idle {
             was_short: Cell::new(false),
             chosen: Cell::new(None),
             count: Cell::new(0),
-            awake: Cell::new(0),
-            asleep: Cell::new(0),
+            awake: Tried::new(),
+            asleep: Tried::new(),
             awake_is_faster: Cell::new(false),
         }
     }
@@ -69,17 +97,18 @@ impl Idle {
         }
         let now = Moment::now();
         if let Some((last, was_awake)) = self.chosen.get() {
-            let sum = if was_awake { &self.awake } else { &self.asleep };
-            sum.set(sum.get().saturating_add(now.ticks_since(last)));
+            let tried = if was_awake { &self.awake } else { &self.asleep };
+            tried.add(now.ticks_since(last));
         }
         let count = self.count.get();
         self.count.set((count + 1) % PERIOD);
         if count == 0 {
-            self.awake.set(0);
-            self.asleep.set(0);
+            self.awake.clear();
+            self.asleep.clear();
         }
         if count == 2 * TRIALS {
-            self.awake_is_faster.set(self.awake.get() < self.asleep.get() / 4 * 3);
+            let averages = self.awake.average().zip(self.asleep.average());
+            self.awake_is_faster.set(averages.is_some_and(|(awake, asleep)| awake < asleep / 4 * 3));
         }
         let awake = count < TRIALS || (count >= 2 * TRIALS && self.awake_is_faster.get());
         self.chosen.set(Some((now, awake)));

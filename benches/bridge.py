@@ -17,7 +17,7 @@ import probes
 import report
 from compare import CONTROL
 from implementations import IMPLEMENTATIONS
-from machine import machine, named, versions
+from machine import load_average, machine, named, versions
 from measure import rotated
 
 WORKER = Path(__file__).with_name("bridge_worker.py")
@@ -64,7 +64,7 @@ def measure(python: str, arguments: argparse.Namespace) -> report.Report:
     header += [f"{first} / {column}" for column in (*others, CONTROL)]
     notes += [
         f"medians of {arguments.rounds} processes each",
-        f"load average {load:.2f} before, {os.getloadavg()[0]:.2f} after (the benchmark alone makes 1 to 2)",
+        load_average(load, "1 to 2"),
     ]
     title = f"CPython {probes.ask(python, 'version()')}: {arguments.operations} futures through pyo3-async-runtimes"
     return report.Report(title, header, rows, notes)

@@ -40,3 +40,8 @@ def versions(python: str, packages: Sequence[str] = LIBRARIES) -> dict[str, str]
 def named(versions: dict[str, str]) -> str:
     """Names and versions in one line."""
     return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def load_average(before: float, alone: str) -> str:
+    """How busy it was before and is now, and what the benchmark alone makes of that."""
+    return f"load average {before:.2f} before, {os.getloadavg()[0]:.2f} after (the benchmark alone makes {alone})"

@@ -30,7 +30,7 @@ import probes
 import report
 from compare import CONFIDENCE, CONTROL, Ratio, left_out
 from implementations import BASELINE, IMPLEMENTATIONS
-from machine import LIBRARIES, machine, named, versions
+from machine import LIBRARIES, load_average, machine, named, versions
 from measure import Columns, rotated
 from net.cases import CASES, TOOLS
 from net.figures import Figures
@@ -251,7 +251,7 @@ def main() -> None:
             probes.ask(python, "description()") + (f"; {arguments.note}" if arguments.note else ""),
             named(used),
             f"{arguments.rounds} round{'s' * (arguments.rounds > 1)} of {arguments.seconds:g} s (wrk: whole seconds)",
-            f"load average {load:.2f} before, {os.getloadavg()[0]:.2f} after (the benchmark alone makes 1 to 2)",
+            load_average(load, "1 to 2"),
         ]
         reports += tables(f"CPython {version}", arguments.columns, results, notes)
         raw[version] = {

@@ -24,7 +24,7 @@ import report
 import targets
 from compare import CONTROL, Ratios, as_json, compare, failures, remarks, summarize, tabulate
 from implementations import BASELINE, IMPLEMENTATIONS, LOOPS, MODULES
-from machine import named, versions
+from machine import load_average, named, versions
 from measure import Columns, Effort, Results, WorkerFailed, measure
 from workloads import GROUPS, WORKLOADS
 
@@ -123,7 +123,7 @@ def main() -> None:
             named(versions(python)),
             f"{effort.rounds} rounds of {effort.values} timings of {effort.min_time * 1000:.0f} ms or more (one, of "
             f"what takes much longer), {effort.clock} clock",
-            f"load average {load:.2f} before, {os.getloadavg()[0]:.2f} after (the benchmark alone makes about 1)",
+            load_average(load, "about 1"),
         ]
         long, short = tables(version, arguments.columns, results, ratios, notes)
         sections["bench"] += long

@@ -31,20 +31,20 @@ impl Moment {
     /// Has about a second passed since the other moment? (As roughly as below.)
     #[inline]
     pub(crate) fn is_about_a_second_after(self, other: Moment) -> bool {
-        self.0.wrapping_sub(other.0) > ticker::ABOUT_A_SECOND
+        self.ticks_since(other) > ticker::ABOUT_A_SECOND
     }
 
     /// Have about 100 µs passed since the other moment? (As roughly as below.)
     #[inline]
     pub(crate) fn is_about_100_microseconds_after(self, other: Moment) -> bool {
-        self.0.wrapping_sub(other.0) > ticker::ABOUT_100_MICROSECONDS
+        self.ticks_since(other) > ticker::ABOUT_100_MICROSECONDS
     }
 
     /// Have about 40 µs passed since the other moment? (The counter's rate is near the processor's nominal one: with 1
     /// to 6 GHz it is 17 to 100 µs. A jump of the counter, back or forth, counts as yes.)
     #[inline]
     pub(crate) fn is_tens_of_microseconds_after(self, other: Moment) -> bool {
-        self.0.wrapping_sub(other.0) > ticker::ABOUT_40_MICROSECONDS
+        self.ticks_since(other) > ticker::ABOUT_40_MICROSECONDS
     }
 }
 

@@ -137,17 +137,17 @@ $(RASYNCIO_PYTHONS)/python%-dbg:
 	../shared/tools/get-pythons $(RASYNCIO_PYTHONS) $*-dbg
 
 leaks: $(INSTALLED) $(TOOLS) $(DEBUG_PYTHONS) ## hunt for leaks: CPython's -R 3:3 on DEBUG_PYTHONS; ten million tasks (an hour)
-	RASYNCIO_FULL_LEAK_TESTS=1 $(BIN)/python -m pytest -s tests/test_leaks.py
+	RASYNCIO_FULL_LEAK_TESTS=1 $(BIN)/python -m pytest -s tests/hardening/test_leaks.py
 	rm -rf $(WHEELS)/leaks
 	$(BIN)/maturin build --release --locked -q $(foreach python,$(DEBUG_PYTHONS),-i $(python)) --out $(WHEELS)/leaks
 	$(BIN)/python tests/cpython/run.py --leaks --python $(realpath $(DEBUG_PYTHONS)) --wheel $(WHEELS)/leaks --work $(CPYTHON) \
 		--out $(CPYTHON)/leaks $(ARGS)
 
 soak: $(INSTALLED) ## everything at random on our loop for MINUTES: nothing may be lost or pile up
-	$(BIN)/python tests/soak.py --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python tests/tools/soak.py --minutes $(MINUTES) $(ARGS)
 
 memcheck: $(INSTALLED) $(TOOLS) ## our own tests under valgrind (ARGS chooses others than a quarter of an hour of them)
-	$(BIN)/python tests/memcheck.py $(ARGS)
+	$(BIN)/python tests/tools/memcheck.py $(ARGS)
 
 uvloop-tests: $(MADE) | check-cargo ## uvloop's own tests of asyncio's loop, on that one and on ours (downloads them)
 	rm -rf $(WHEELS)/uvloop

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from impls import IMPLEMENTATIONS, Impl, MockLoop, switched
-from loops import ENGINES, Engine, engine_for
+from support.impls import IMPLEMENTATIONS, Impl, MockLoop, switched
+from support.loops import ENGINES, Engine, engine_for
 
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

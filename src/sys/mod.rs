@@ -13,7 +13,7 @@
 //!
 //! docs/safety.md has all of it, with who upholds what, and the tests.
 
-#![allow(unsafe_code)] // nowhere else but in the items that expect it, which tests/test_unsafe.py lists
+#![allow(unsafe_code)] // nowhere else but in the items that expect it, which tests/hardening/test_unsafe.py lists
 
 pub(crate) mod args;
 pub(crate) mod assertions;

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from impls import SELECTORS
-from loops import ENGINES
+from support.impls import SELECTORS
+from support.loops import ENGINES
 
 assert "ours-c" in ENGINES  # loops.py has put them among the selectors
 #: What a process runs first: it must define `new_loop`.

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from impls import Fix
+from support.impls import Fix
 
 from . import blocks
 from .interpreter import HERE, NOT_THERE, World, forget_frames, variable

@@ -1,0 +1,138 @@
+"""How cost grows, and the charts: every figure is there or says why not; the same figures give the same files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+BENCHES = Path(__file__).parents[2] / "benches"
+TIMES = "\N{MULTIPLICATION SIGN}"
+FIGURES = {
+    "tasks": {"ns", "bytes", "peak"},
+    "timers": {"ns", "bytes", "peak"},
+    "connections": {"turn", "all", "bytes", "peak"},
+}
+
+
+def script(name: str, *arguments: str, path: Path | None = None) -> str:
+    """Run one of the scripts, with modules from this path; it must end well. Returns its stdout."""
+    done = subprocess.run(
+        [sys.executable, str(BENCHES / name), *arguments],
+        env=os.environ | ({"PYTHONPATH": str(path)} if path else {}),
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_growth_has_all_figures(tmp_path: Path) -> None:
+    file = tmp_path / "growth.json"
+    script("growth.py", "--quick", "--impl=c,ours", "--least=1000", "--most=1000", f"--json={file}")
+    growth = json.loads(file.read_text())["growth"]
+    assert {kind: set(figures) for kind, figures in growth.items()} == FIGURES
+    for figures in growth.values():
+        for columns in figures.values():
+            assert [[size for size, value in columns[name] if value > 0] for name in ("c", "rasyncio")] == [[1000]] * 2
+
+
+def test_growth_of_little(tmp_path: Path) -> None:
+    """For one thing alone there are times, but no memory that could be told from noise."""
+    file = tmp_path / "growth.json"
+    script("growth.py", "--quick", "--impl=ours", "--most=1", f"--json={file}")
+    growth = json.loads(file.read_text())["growth"]
+    assert {
+        kind: {name for name, columns in figures.items() if columns["rasyncio"]} for kind, figures in growth.items()
+    } == {kind: figures - {"bytes"} for kind, figures in FIGURES.items()}
+
+
+def test_growth_says_what_is_missing(tmp_path: Path) -> None:
+    """A peer that is absent, one that fails, and one that can no more above a size."""
+    (tmp_path / "uvloop.py").write_text("raise ImportError('built for another Python')")
+    broken = "import asyncio\nclass EventLoop(asyncio.SelectorEventLoop):\n    left = 100\n"
+    broken += "    def call_at(self, *args, **kwargs):\n        self.left -= 1\n"
+    broken += "        if self.left < 0: raise RuntimeError('out of order')\n"
+    broken += "        return super().call_at(*args, **kwargs)\n"
+    (tmp_path / "blazio.py").write_text(broken)
+    options = ("--quick", "--impl=c,uvloop,blazio", "--what=timers", "--most=1000", "--markdown")
+    text = script("growth.py", *options, path=tmp_path)
+    rows = {
+        row[0]: row[1:]
+        for row in ([cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines())
+        if row
+    }
+    assert rows["ns per timer, uvloop"] == ["absent"] * 4
+    assert rows["ns per timer, blazio"][-1] == "fails"
+    assert "* absent: uvloop, ImportError: built for another Python" in text
+    assert "* fails: blazio, timers, 1,000: exit status 1, RuntimeError: out of order" in text
+
+
+def results(directory: Path) -> dict[str, set[str]]:
+    """Write made-up result files. Returns what must be told by each chart."""
+
+    def ratio(median: float) -> dict[str, float]:
+        return {"median": median, "low": median * 0.9, "high": median * 1.1}
+
+    def figures(seconds: float) -> dict[str, Any]:
+        return {"requests": 1000, "seconds": seconds, "mean": 1, "p50": 1, "p99": 1, "cpu": 1, "other_cpu": 1}
+
+    def workload(group: str, ns: dict[str, float]) -> dict[str, Any]:
+        compared = {f"c / {name}": ratio(ns["c"] / each) for name, each in ns.items() if name not in ("c", "floor")}
+        return {"group": group, "operation": "...", "ns": ns, "ratio": compared}
+
+    workloads = {
+        "sleep0": workload("micro", {"c": 1700.0, "rasyncio": 230.0, "uvloop": 900.0, "floor": 200.0}),
+        "threadsafe": workload("micro", {"c": 4800.0, "rasyncio": 340.0}),
+        "chat": workload("program", {"c": 9000.0, "rasyncio": 8000.0, "uvloop": 8500.0}),
+    }
+    speed = {
+        "python": "3.14.10",
+        "columns": ["c", "rasyncio", "uvloop", "rloop", "floor"],
+        "workloads": workloads,
+        "notes": [],
+    }
+    (directory / "results.json").write_text(json.dumps(speed))
+    cells = {
+        "c": {"failure": "", "rounds": [figures(1.0), figures(1.1)]},
+        "rasyncio": {"failure": "", "rounds": [figures(0.5), figures(0.5)]},
+        "rloop": {"failure": "fails: no", "rounds": [figures(0.5)]},
+    }
+    (directory / "network.json").write_text(json.dumps({"3.14.10": {"notes": [], "cases": {"echo-1k": cells}}}))
+    points = {"c": [[1, 4000.0], [1000, 2500.0]], "rasyncio": [[1, 900.0], [1000, 600.0]], "blazio": []}
+    points |= {"uvloop": points["c"][:1]}
+    growth = {"tasks": dict.fromkeys(FIGURES["tasks"], points)}
+    (directory / "growth.json").write_text(json.dumps({"python": "3.14.10", "growth": growth}))
+    gaps = "No figures of blazio.", "No figure of uvloop: 1k."
+    return {
+        "speed-micro": {
+            "sleep0",
+            "threadsafe",
+            f"7.39{TIMES}",
+            "No figure of uvloop: threadsafe. No figures of rloop.",
+            "limit (floor)",
+        },
+        "speed-program": {"chat", f"1.12{TIMES}"},
+        "network": {"echo-1k", f"2.10{TIMES}"},
+        "growth-tasks": {"time per task, µs", "memory per task, bytes", "peak memory, MiB", *gaps},
+    }
+
+
+def test_charts(tmp_path: Path) -> None:
+    told = results(tmp_path)
+    made = []
+    for run in ("first", "second"):
+        script("charts.py", str(tmp_path), f"--out={tmp_path / run}")
+        made.append({path.name: path.read_bytes() for path in (tmp_path / run).iterdir()})
+    assert made[0] == made[1]
+    assert set(made[0]) == {f"{name}{end}" for name in told for end in ("-light.svg", "-dark.svg", ".png")}
+    for name, words in told.items():
+        light, dark = (made[0][f"{name}-{theme}.svg"].decode() for theme in ("light", "dark"))
+        assert light != dark
+        for svg in (light, dark):
+            assert {word for word in {*words, "rasyncio"} if word not in svg} == set()
+            assert len(svg) < 100_000

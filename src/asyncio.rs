@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::sys::compat::POLICY_GETTER;
 use crate::sys::error::{self, raise};
 use crate::sys::lazy::Lazy;
 use crate::sys::{Object, Owned, Raised, Res, call};
+use crate::versions::POLICY_GETTER;
 
 pub(crate) static BASE_EVENTS_GLOBALS: Lazy = Lazy::new("asyncio.base_events", "__dict__");
 pub(crate) static EVENTS_GLOBALS: Lazy = Lazy::new("asyncio.events", "__dict__");

@@ -1,24 +1,32 @@
 //! `rasyncio._asyncio`: CPython's `_asyncio`, that is asyncio's Future and Task, in Rust.
 //!
-//! The layers, each knowing only those above it:
+//! The layers, from the ground up; each uses those below it, never one above (`tests/tools/test_layers.py`):
 //!
-//! * [`sys`]: CPython's C API, made safe; knows nothing of asyncio.
-//! * [`asyncio`]: the few helpers of the `asyncio` package that we call.
-//! * [`state`]: running loop and current task of each thread, and the tasks that exist.
-//! * [`io`]: waiting for file descriptors.
-//! * [`sched`]: handing work to event loops, and our own event loop.
+//! * [`sys`]: CPython's C API, made safe; knows nothing of asyncio. [`io`]: waiting for file descriptors; knows nothing
+//!   of Python.
+//! * [`asyncio`], [`names`], [`versions`]: what we look up in the `asyncio` package, by which names, and how it differs
+//!   between versions. [`job`]: a piece of work for a loop.
+//! * [`handle`]: a piece of work as a Python object. [`state`]: running loop and current task of each thread, and the
+//!   tasks that exist.
+//! * [`event_loop`]: our own event loop.
+//! * [`sched`]: handing work to any event loop.
 //! * [`future`]: Future and its iterator.
 //! * [`task`]: Task; read this one to learn how a coroutine is driven.
-//! * [`functions`]: the functions of the module.
+//! * [`module`]: the functions of the module, and the loop's type.
 
 mod asyncio;
-mod functions;
+mod event_loop;
 mod future;
+mod handle;
 mod io;
+mod job;
+mod module;
+mod names;
 mod sched;
 mod state;
 mod sys;
 mod task;
+mod versions;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -75,11 +83,9 @@ fn init(module: &sys::Object) -> sys::Res<()> {
         sys::assertions::end_process_on_panic();
     }
     sys::intern::init()?;
-    sched::init(module)?;
+    names::init()?;
+    sched::init();
     future::init(module)?;
     task::init(module)?;
-    functions::init(module)?;
-    functions::init_link(module)?;
-    state::init(module, &*functions::linked_tasks_function(module)?)?;
-    functions::init_fork(module)
+    module::init(module)
 }

@@ -3,14 +3,15 @@
 //! The first waiter is stored bare, from the second on they are in a set. CPython's debugger reads both forms.
 
 use crate::sys::object::none;
-use crate::sys::{Layout, Object, Owned, Res, compat, containers};
+use crate::sys::{Layout, Object, Owned, Res, containers};
+use crate::versions;
 
 use super::FutureObject;
 
 /// Notes that `waiter` awaits the future.
 #[inline]
 pub(crate) fn add_to_awaited_by(future: &FutureObject, waiter: &Object) -> Res<()> {
-    if !compat::AWAITED_BY {
+    if !versions::AWAITED_BY {
         return Ok(());
     }
     match future.awaited_by.get() {
@@ -33,7 +34,7 @@ pub(crate) fn add_to_awaited_by(future: &FutureObject, waiter: &Object) -> Res<(
 /// Notes that `waiter` no longer does; no error if it never did.
 #[inline]
 pub(crate) fn discard_from_awaited_by(future: &FutureObject, waiter: &Object) -> Res<()> {
-    if !compat::AWAITED_BY {
+    if !versions::AWAITED_BY {
         return Ok(());
     }
     if future.awaited_by_is_set.get() {

@@ -4,7 +4,8 @@
 //! first may also be a *waiter*: the task that awaits the future, kept as the object itself with the kind of work to
 //! do, and shown as a callable (`Task.task_wakeup`) only to those who look.
 
-use crate::sched::{self, Entry, Job};
+use crate::job::{Entry, Job};
+use crate::sched;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::field::Content;
 use crate::sys::object::none;

@@ -2,8 +2,8 @@
 
 use std::ffi::CStr;
 
+use crate::names::{CALL_EXCEPTION_HANDLER, EXCEPTION, FUTURE, MESSAGE, Name, SOURCE_TRACEBACK};
 use crate::sys::error::{self, fetch, write_unraisable};
-use crate::sys::intern::{CALL_EXCEPTION_HANDLER, EXCEPTION, FUTURE, MESSAGE, Name, SOURCE_TRACEBACK};
 use crate::sys::{Layout, Object, Res, call, containers, typeobj};
 
 use super::FutureObject;

@@ -15,7 +15,8 @@ use crate::sys::iter::{Sent, raise_stop_iteration};
 use crate::sys::object::none;
 use crate::sys::slots::{inquiry, noargs, one, positional, traverse, unary};
 use crate::sys::typeobj::{StaticType, TypeBuilder};
-use crate::sys::{Field, Layout, Object, Owned, Raised, Res, args, call, compat, typeobj};
+use crate::sys::{Field, Layout, Object, Owned, Raised, Res, args, call, typeobj};
+use crate::versions;
 
 use super::object::{BLOCKING, FutureObject, not_initialized};
 use super::result;
@@ -62,7 +63,7 @@ fn advance(iterator: &IteratorObject) -> Res<Sent> {
         future.flags.put(BLOCKING, true);
         return Ok(Sent::Yielded(future.into_object()));
     }
-    if !compat::ITERATOR_KEEPS_FUTURE {
+    if !versions::ITERATOR_KEEPS_FUTURE {
         iterator.future.clear();
     }
     result::result(&future).map(Sent::Returned)
@@ -123,7 +124,7 @@ fn send(iterator: &IteratorObject, _value: &Object) -> Res<Owned> {
 fn throw(iterator: &IteratorObject, arguments: &[&Object]) -> Res<Owned> {
     match arguments.len() {
         0 => return Err(args::arity_error(c"throw expected at least 1 argument, got %S", 0)),
-        2 | 3 if compat::THROW_SIGNATURE_DEPRECATED => error::warn_deprecated(
+        2 | 3 if versions::THROW_SIGNATURE_DEPRECATED => error::warn_deprecated(
             c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.",
         )?,
         1..=3 => {}
@@ -201,7 +202,7 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
 pub(super) fn init(module: &Object) -> Res<()> {
     let builder = TypeBuilder::new(&TYPE, c"_asyncio.FutureIter", c"What awaiting a future iterates.");
     let builder =
-        if compat::ITERATOR_CAN_BE_MADE { builder } else { builder.flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) };
+        if versions::ITERATOR_CAN_BE_MADE { builder } else { builder.flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) };
     builder
         .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
         .slot(ffi::Py_tp_traverse, traverse!(IteratorObject, visit))

@@ -5,14 +5,16 @@ use std::ffi::CStr;
 use pyo3::ffi;
 
 use crate::asyncio::FUTURE_REPR;
+use crate::names::{CANCELLED, CONTEXT, FINISHED, LOOP, MSG, PENDING};
 use crate::sys::error::{Builtin, raise};
-use crate::sys::intern::{CANCELLED, CONTEXT, EMPTY, FINISHED, LOOP, MSG, PENDING};
+use crate::sys::intern::EMPTY;
 use crate::sys::slots::{
     Method, construct, finalizer, getset, init, inquiry, keywords, no_arguments, noargs, not_deleted, one, traverse,
     unary,
 };
 use crate::sys::typeobj::{self, TypeBuilder};
 use crate::sys::{Layout, Object, Owned, Res, args, call, compat, instance::Instance};
+use crate::versions;
 
 use super::finalize::finalize;
 use super::object::{BLOCKING, FutureObject, LOG_TRACEBACK, State, TYPE, dealloc, not_initialized};
@@ -298,7 +300,7 @@ pub(crate) fn inherited_getsets() -> Vec<ffi::PyGetSetDef> {
             c"What cancel() was called with, for the CancelledError."
         ),
     ];
-    if compat::AWAITED_BY {
+    if versions::AWAITED_BY {
         getsets.push(getset!(
             FutureObject,
             c"_asyncio_awaited_by",

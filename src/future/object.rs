@@ -17,6 +17,7 @@ use crate::sys::instance::{Instance, clear_weakrefs};
 use crate::sys::trash;
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Flags, Layout, Object, Owned, Raised, Res, compat};
+use crate::versions;
 
 use super::callbacks::WaiterJob;
 
@@ -194,7 +195,7 @@ pub(crate) fn initialize(future: &FutureObject, event_loop: Option<&Object>) -> 
 
 #[cold]
 fn initialize_again(future: &FutureObject) -> Res<()> {
-    if compat::INIT_ONCE {
+    if versions::INIT_ONCE {
         let text = c"%T object is already initialized";
         return Err(raise_format(Builtin::RuntimeError.class(), text, &[future.as_object()]));
     }

@@ -4,7 +4,8 @@ use crate::asyncio;
 use crate::sys::error::{
     self, Builtin, is_exception, is_exception_class, matches, raise, set_cause_and_context, set_traceback,
 };
-use crate::sys::{Layout, Object, Owned, Raised, Res, call, compat, containers};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers};
+use crate::versions;
 
 use super::callbacks;
 use super::object::{FutureObject, LOG_TRACEBACK, State, not_initialized};
@@ -68,7 +69,7 @@ pub(crate) fn set_exception(future: &FutureObject, given: &Object) -> Res<()> {
 fn without_stop_iteration(exception: Owned) -> Res<Owned> {
     let text = c"StopIteration interacts badly with generators and cannot be raised into a Future";
     let stop_iteration = Builtin::StopIteration.class();
-    if compat::STOP_ITERATION_CONVERTED {
+    if versions::STOP_ITERATION_CONVERTED {
         if !matches(&exception, stop_iteration) {
             return Ok(exception);
         }

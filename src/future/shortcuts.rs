@@ -1,8 +1,8 @@
 //! Callbacks that only complete a future: `future.set_result`, and what `asyncio.sleep` gives to its timer.
 
 use crate::asyncio::SET_RESULT_UNLESS_CANCELLED;
-use crate::sched::Job;
-use crate::sched::shortcuts;
+use crate::job::Job;
+use crate::job::shortcuts;
 use crate::sys::typeobj::{bound_object, is_bound_function};
 use crate::sys::{Layout, Object, Owned, Res, containers};
 

@@ -1,55 +1,22 @@
-//! Handing work to event loops, and our own event loop.
+//! Asking any event loop: to call something soon, whether it runs, whether debug mode is on.
 //!
 //! Futures and tasks describe what they want done as an [`Entry`] and give it to [`call_soon`]. How it gets to the
-//! loop is this module's affair: straight into the queue of our own loop ([`event_loop`]); as a native handle if the
-//! loop is asyncio's own and nobody has changed it ([`stock`]); by `loop.call_soon(...)` on any other.
+//! loop is this module's affair: straight into the queue of our own loop ([`crate::event_loop`]); as a native handle if
+//! the loop is asyncio's own and nobody has changed it ([`stock`]); by `loop.call_soon(...)` on any other.
 
-mod event_loop;
-mod handle;
-pub(crate) mod shortcuts;
 mod stock;
 
-use crate::sys::gc::{Visited, Visitor};
-use crate::sys::intern::{CALL_SOON, CONTEXT, GET_DEBUG, IS_RUNNING};
-use crate::sys::lazy::Once;
+use crate::event_loop;
+use crate::handle::{self, HandleObject, Owner};
+use crate::job::{Entry, context_keyword};
+use crate::names::{CALL_SOON, GET_DEBUG, IS_RUNNING, TIMER_HANDLE_CANCELLED};
 use crate::sys::object::boolean;
-use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
+use crate::sys::{Layout, Object, Res, call, context};
 
-pub(crate) use event_loop::init;
-
-/// A kind of work. The functions get the entry's target and argument.
-pub(crate) struct Job {
-    /// Does it; the caller has entered the entry's context.
-    pub(crate) run: fn(target: &Object, argument: Option<&Object>) -> Res<()>,
-    /// The same as a Python callable and its argument, for loops that want these and for people who look.
-    pub(crate) callback: fn(target: &Object, argument: Option<&Object>) -> Res<Callback>,
-    /// The callable's argument, then, is the tuple of several.
-    pub(crate) takes_several: bool,
-    /// It runs no code of the program, so that no one could tell in which context.
-    pub(crate) needs_context: bool,
-}
-
-/// A callable, and its one argument if it has one.
-pub(crate) type Callback = (Owned, Option<Owned>);
-
-/// One piece of work for a loop.
-#[derive(Clone)]
-pub(crate) struct Entry {
-    pub(crate) job: &'static Job,
-    pub(crate) target: Owned,
-    pub(crate) argument: Option<Owned>,
-    /// What `call_soon` gets as `context=`.
-    pub(crate) context: Owned,
-}
-
-impl Entry {
-    fn visit(&self, visitor: Visitor) -> Visited {
-        visitor.address(self.target.as_ptr())?;
-        if let Some(argument) = &self.argument {
-            visitor.address(argument.as_ptr())?;
-        }
-        visitor.address(self.context.as_ptr())
-    }
+/// Tells the handles how to ask the loops that they belong to. Called once, by the module's initialisation.
+pub(crate) fn init() {
+    static OWNER: Owner = Owner { timer_cancelled, debug_enabled };
+    handle::register_owner(&OWNER);
 }
 
 /// `loop.call_soon(callback[, argument], context=context)`. Runs Python code unless the loop is ours or a stock one.
@@ -64,12 +31,6 @@ pub(crate) fn call_soon(event_loop: &Object, entry: Entry) -> Res<()> {
         return crate::sys::deque::append(&ready, handle.as_object());
     }
     call_soon_in_python(event_loop, &entry)
-}
-
-/// `("context",)`
-fn context_keyword() -> Res<&'static Object> {
-    static CONTEXT_KEYWORD: Once = Once::new();
-    CONTEXT_KEYWORD.get_or_init(|| containers::tuple(&[CONTEXT.object()]))
 }
 
 fn call_soon_in_python(event_loop: &Object, entry: &Entry) -> Res<()> {
@@ -106,4 +67,13 @@ pub(crate) fn debug_enabled(event_loop: &Object) -> Res<bool> {
         Some(debug) => Ok(debug),
         None => call::is_true(&*call::call_method(&GET_DEBUG, &[event_loop], None)?),
     }
+}
+
+/// `loop._timer_handle_cancelled(timer)`
+fn timer_cancelled(event_loop: &Object, timer: &HandleObject) -> Res<()> {
+    if let Some(native) = event_loop::plain(event_loop) {
+        native.timer_cancelled(timer);
+        return Ok(());
+    }
+    call::call_method(&TIMER_HANDLE_CANCELLED, &[event_loop, timer.as_object()], None).map(drop)
 }

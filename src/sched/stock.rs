@@ -12,14 +12,14 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use super::handle;
 use crate::asyncio::{BASE_EVENTS_GLOBALS, EVENTS_GLOBALS};
-use crate::sys::attached::Attached;
-use crate::sys::instance_values::{NOWHERE, Values};
-use crate::sys::intern::{
+use crate::handle;
+use crate::names::{
     CALL_SOON, CHECK_CLOSED, CLOSED, DEBUG, GET_DEBUG, HANDLE_CLASS, HANDLE_INIT, IS_RUNNING, Name, PRIVATE_CALL_SOON,
     PRIVATE_RUN, READY, THREAD_ID,
 };
+use crate::sys::attached::Attached;
+use crate::sys::instance_values::{NOWHERE, Values};
 use crate::sys::object::{boolean, none};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, context, deque, error, typeobj};
 

@@ -8,18 +8,20 @@
 //! (`_all_tasks` on 3.11), which shows the linked tasks too, and `_eager_tasks`.
 
 use crate::asyncio;
-use crate::sys::intern::{ADD, DISCARD, DONE};
+use crate::names::{DISCARD, DONE};
+use crate::sys::intern::ADD;
 use crate::sys::lazy::{Lazy, Once};
 use crate::sys::list::{Linked, List};
 use crate::sys::object::boolean;
 use crate::sys::typeobj::add_to_module;
-use crate::sys::{Layout, Object, Owned, Res, call, compat, containers, gc};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, gc};
+use crate::versions;
 
 /// The native tasks that are listed. Where tasks are held by weak references, the collector clears these before it
 /// finalises anything, so one that its finaliser brought back is not listed either.
 pub(crate) fn listed<T: Linked>(list: &'static List<T>) -> Res<Vec<Owned<T>>> {
     let mut tasks = list.items()?;
-    if !compat::TASKS_PER_THREAD {
+    if !versions::TASKS_PER_THREAD {
         tasks.retain(|task| !gc::is_finalized(&**task));
     }
     Ok(tasks)
@@ -41,11 +43,11 @@ fn eager() -> Res<&'static Object> {
 
 /// `linked_tasks` is a function without arguments that lists the native tasks.
 pub(crate) fn init(module: &Object, linked_tasks: &Object) -> Res<()> {
-    if compat::TASKS_PER_THREAD {
+    if versions::TASKS_PER_THREAD {
         return Ok(());
     }
     SCHEDULED.get_or_init(|| call::call1(SCHEDULED_TASKS_CLASS.get()?, linked_tasks))?;
-    if !compat::EAGER_TASKS {
+    if !versions::EAGER_TASKS {
         return add_to_module(module, c"_all_tasks", scheduled()?);
     }
     add_to_module(module, c"_scheduled_tasks", scheduled()?)?;

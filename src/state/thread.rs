@@ -9,13 +9,14 @@
 //! read and change.
 
 use crate::asyncio;
+use crate::names::{GET_EVENT_LOOP, THREAD_STATE};
 use crate::sys::attached::Attached;
 use crate::sys::error::{Builtin, raise, raise_format};
-use crate::sys::intern::{GET_EVENT_LOOP, THREAD_STATE};
 use crate::sys::lazy::Once;
 use crate::sys::object::none;
 use crate::sys::per_thread::PerThread;
-use crate::sys::{Field, Layout, Object, Owned, Raised, Res, call, compat, containers};
+use crate::sys::{Field, Layout, Object, Owned, Raised, Res, call, containers};
+use crate::versions;
 
 #[derive(Default)]
 pub(crate) struct ThreadState {
@@ -48,7 +49,7 @@ pub(crate) fn link(get: &Object, set: &Object) {
 }
 
 pub(crate) fn init(module: &Object) -> Res<()> {
-    if compat::TASKS_PER_THREAD {
+    if versions::TASKS_PER_THREAD {
         return Ok(());
     }
     crate::sys::typeobj::add_to_module(module, c"_current_tasks", current_tasks()?)
@@ -127,7 +128,7 @@ pub(crate) fn enter_task(event_loop: &Object, task: &Object) -> Res<()> {
 
 /// Ends what [`enter_task`] began.
 pub(crate) fn leave_task(event_loop: &Object, task: &Object) -> Res<()> {
-    if compat::TASKS_PER_THREAD {
+    if versions::TASKS_PER_THREAD {
         return leave_in(state_running(event_loop)?, task);
     }
     let tasks = current_tasks()?;
@@ -147,7 +148,7 @@ pub(crate) struct Entered(Option<&'static ThreadState>);
 impl Entered {
     #[inline]
     pub(crate) fn enter(event_loop: &Object, task: &Object) -> Res<Entered> {
-        if compat::TASKS_PER_THREAD {
+        if versions::TASKS_PER_THREAD {
             let state = state_running(event_loop)?;
             if let Some(current) = state.current_task.get() {
                 return Err(cannot_enter(task, &current));
@@ -184,7 +185,7 @@ fn leave_in(state: &ThreadState, task: &Object) -> Res<()> {
 
 /// Makes `task` (or, if `None`, no task) the loop's current one and returns the one before.
 pub(crate) fn swap_current_task(event_loop: &Object, task: Option<&Object>) -> Res<Option<Owned>> {
-    if compat::TASKS_PER_THREAD {
+    if versions::TASKS_PER_THREAD {
         return Ok(state_running(event_loop)?.current_task.replace(task.map(Layout::own)));
     }
     let tasks = current_tasks()?;
@@ -199,7 +200,7 @@ pub(crate) fn swap_current_task(event_loop: &Object, task: Option<&Object>) -> R
 
 /// The task that the loop is executing, in whatever thread.
 pub(crate) fn current_task(event_loop: &Object) -> Res<Option<Owned>> {
-    if !compat::TASKS_PER_THREAD {
+    if !versions::TASKS_PER_THREAD {
         return containers::dict_get(current_tasks()?, event_loop);
     }
     if let Some(state) = STATES.find()? {

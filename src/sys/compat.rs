@@ -1,55 +1,12 @@
-//! Everything that differs between CPython 3.11 and 3.15, and nowhere else.
-//!
-//! The constants name a behaviour, not a version: code asks `if compat::EAGER_TASKS`, and the compiler drops the
-//! branch that this interpreter does not have.
-
-use std::ffi::CStr;
+//! How the C API differs between CPython 3.11 and 3.15, as far as one place can say it. (How `asyncio` differs is in
+//! [`crate::versions`].)
 
 use pyo3::ffi;
 
-/// `Task(eager_start=)` and the eager task functions.
-pub(crate) const EAGER_TASKS: bool = cfg!(Py_3_12);
 /// Some methods get their class from the interpreter, by a convention with messages of its own.
 pub(crate) const METHODS_GET_CLASS: bool = cfg!(Py_3_12);
-/// `Task.get_context()`.
-pub(crate) const TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
-/// `FutureIter.throw()` with more than one argument warns.
-pub(crate) const THROW_SIGNATURE_DEPRECATED: bool = cfg!(Py_3_12);
-/// `set_exception(StopIteration())` stores a `RuntimeError` instead of raising `TypeError`.
-pub(crate) const STOP_ITERATION_CONVERTED: bool = cfg!(Py_3_13);
-/// `uncancel()` that reaches zero also withdraws a cancellation that was not delivered yet.
-pub(crate) const UNCANCEL_CLEARS_MUST_CANCEL: bool = cfg!(Py_3_13);
-/// A future knows the tasks that await it (`_asyncio_awaited_by`).
-pub(crate) const AWAITED_BY: bool = cfg!(Py_3_14);
-/// Current task and task list belong to the thread (`_enter_task` checks the running loop, `all_tasks` is native, a
-/// done task leaves the list); before, they are module containers that anyone may look into.
-pub(crate) const TASKS_PER_THREAD: bool = cfg!(Py_3_14);
-/// A future iterator that has delivered its result delivers it again.
-pub(crate) const ITERATOR_KEEPS_FUTURE: bool = cfg!(Py_3_14);
-/// `type(iter(future))()` makes an exhausted iterator.
-pub(crate) const ITERATOR_CAN_BE_MADE: bool = cfg!(Py_3_12);
-/// The "already done" text of a step says `__step()`.
-pub(crate) const STEP_NAME_MANGLED: bool = cfg!(Py_3_14);
 /// Deleting an attribute is refused with a text that names it.
 pub(crate) const DELETE_NAMES_ATTRIBUTE: bool = cfg!(Py_3_14);
-/// `eager_start` with `loop` omitted asks the loop that was found, not `None`.
-pub(crate) const EAGER_START_ON_FOUND_LOOP: bool = cfg!(Py_3_14);
-/// `__init__` on an initialised object is refused (gh-142615).
-pub(crate) const INIT_ONCE: bool = cfg!(Py_3_15);
-/// `Task(context=)` must be a `contextvars.Context` (gh-157301).
-pub(crate) const TASK_CONTEXT_CHECKED: bool = cfg!(any(Py_3_15, all(Py_3_13, not(Py_3_14))));
-/// Subclasses of `Task` redefine what they inherit from `Future`'s attributes.
-pub(crate) const TASK_REDEFINES_GETSETS: bool = !cfg!(Py_3_14);
-/// `format_helpers._format_callback_source` takes `debug=`.
-pub(crate) const FORMAT_CALLBACK_TAKES_DEBUG: bool = cfg!(Py_3_13);
-/// The function of `asyncio.events` that returns the event loop policy without a warning.
-pub(crate) const POLICY_GETTER: &str = if cfg!(Py_3_14) { "_get_event_loop_policy" } else { "get_event_loop_policy" };
-/// `type(task.__step)` is a builtin of no module, and shows itself so.
-pub(crate) const STEP_WRAPPER_IS_BUILTIN: bool = !cfg!(Py_3_12);
-/// Its name for the type's spec.
-pub(crate) const STEP_WRAPPER_NAME: &CStr =
-    if cfg!(Py_3_12) { c"_asyncio.TaskStepMethWrapper" } else { c"builtins.TaskStepMethWrapper" };
-
 /// Classes with `__slots__` leave the place of their instances' weak references to the interpreter.
 pub(crate) const MANAGED_WEAKREFS: bool = cfg!(Py_3_12);
 /// The flag of such a class.
@@ -57,19 +14,8 @@ pub(crate) const MANAGED_WEAKREFS: bool = cfg!(Py_3_12);
 pub(crate) const MANAGED_WEAKREF_FLAG: std::ffi::c_ulong = ffi::Py_TPFLAGS_MANAGED_WEAKREF;
 #[cfg(not(Py_3_12))]
 pub(crate) const MANAGED_WEAKREF_FLAG: std::ffi::c_ulong = 0;
-/// `call_soon_threadsafe` makes handles of a class of their own, `_ThreadSafeHandle`.
-pub(crate) const THREAD_SAFE_HANDLES: bool = cfg!(Py_3_14);
 /// Freeing a chain of objects recurses unless their types prevent it.
 pub(crate) const DEALLOC_RECURSES: bool = !cfg!(Py_3_14);
-/// `Handle.get_context()`.
-pub(crate) const HANDLE_GET_CONTEXT: bool = cfg!(Py_3_12);
-/// A timer that is due never (its time is not a number) fails the loop when it is idle, as computing the time to wait does.
-pub(crate) const NAN_TIMER_FAILS: bool = cfg!(Py_3_13);
-/// A timer is due if its time comes before the next number after the present time, should the clock's resolution be
-/// too small for it.
-pub(crate) const DUE_WITHIN_ULP: bool = cfg!(Py_3_15);
-/// `loop.create_task()` hands all keywords to the task factory, and to `Task`.
-pub(crate) const CREATE_TASK_KEYWORDS: bool = cfg!(Py_3_14);
 
 /// The raised exception, as a strong reference with its traceback in it, or NULL; clears the indicator.
 ///

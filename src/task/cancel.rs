@@ -1,8 +1,9 @@
 //! Cancelling a task.
 
-use crate::sys::intern::CANCEL;
+use crate::names::CANCEL;
 use crate::sys::object::none;
-use crate::sys::{Layout, Object, Owned, Res, call, compat, containers};
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
+use crate::versions;
 
 use super::TaskObject;
 
@@ -37,7 +38,7 @@ pub(super) fn uncancel(task: &TaskObject) -> Res<Owned> {
     let requested = task.cancels_requested.get();
     if requested > 0 {
         task.cancels_requested.set(requested - 1);
-        if requested == 1 && compat::UNCANCEL_CLEARS_MUST_CANCEL {
+        if requested == 1 && versions::UNCANCEL_CLEARS_MUST_CANCEL {
             task.set_must_cancel(false);
         }
     }

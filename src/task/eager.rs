@@ -2,7 +2,8 @@
 
 use crate::state::{tasks, thread};
 use crate::sys::error;
-use crate::sys::{Layout, Object, Res, compat, context};
+use crate::sys::{Layout, Object, Res, context};
+use crate::versions;
 
 use super::step::advance;
 use super::{LIST, TaskObject};
@@ -36,7 +37,7 @@ fn finish(task: &TaskObject, event_loop: &Object, outer: Option<&Object>, task_c
     let exited = context::exit(task_context);
     if !task.future().is_pending() {
         task.coroutine.clear();
-    } else if !compat::TASKS_PER_THREAD {
+    } else if !versions::TASKS_PER_THREAD {
         LIST.link(task);
     }
     swapped.and(unregistered).and(exited)
@@ -45,7 +46,7 @@ fn finish(task: &TaskObject, event_loop: &Object, outer: Option<&Object>, task_c
 /// Before 3.14, `all_tasks()` looks for a task in its eager start in a container of its own.
 #[inline]
 fn register(task: &TaskObject) -> Res<()> {
-    if compat::TASKS_PER_THREAD {
+    if versions::TASKS_PER_THREAD {
         LIST.link(task);
         return Ok(());
     }
@@ -54,5 +55,5 @@ fn register(task: &TaskObject) -> Res<()> {
 
 #[inline]
 fn unregister(task: &TaskObject) -> Res<()> {
-    if compat::TASKS_PER_THREAD { Ok(()) } else { tasks::discard_eager(task.as_object()) }
+    if versions::TASKS_PER_THREAD { Ok(()) } else { tasks::discard_eager(task.as_object()) }
 }

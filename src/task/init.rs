@@ -2,27 +2,28 @@
 
 use crate::asyncio::IS_COROUTINE;
 use crate::future;
+use crate::names::{CONTEXT, CORO, EAGER_START, LOOP, NAME};
 use crate::sched;
 use crate::sys::error::{Builtin, raise_format};
-use crate::sys::intern::{CONTEXT, CORO, EAGER_START, LOOP, NAME};
 use crate::sys::iter::is_native_coroutine;
 use crate::sys::lazy::Once;
 use crate::sys::object::none;
-use crate::sys::{Layout, Object, Owned, Res, args, call, compat, containers, context, typeobj};
+use crate::sys::{Layout, Object, Owned, Res, args, call, containers, context, typeobj};
+use crate::versions;
 
 use super::{LIST, TaskObject, eager, name, object, step};
 
 /// The parameters of `Task()`.
-pub(super) const PARAMETERS: usize = if compat::EAGER_TASKS { 5 } else { 4 };
+pub(super) const PARAMETERS: usize = if versions::EAGER_TASKS { 5 } else { 4 };
 
 pub(super) static SIGNATURE: args::Signature<PARAMETERS> = args::Signature {
-    format: if compat::EAGER_TASKS { c"O|$OOOO:Task" } else { c"O|$OOO:Task" },
+    format: if versions::EAGER_TASKS { c"O|$OOOO:Task" } else { c"O|$OOO:Task" },
     names: {
         let mut names = [&CORO; PARAMETERS];
         names[1] = &LOOP;
         names[2] = &NAME;
         names[3] = &CONTEXT;
-        if compat::EAGER_TASKS {
+        if versions::EAGER_TASKS {
             names[PARAMETERS - 1] = &EAGER_START;
         }
         names
@@ -48,7 +49,7 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
     }
     task.context.set(match args::given(task_context) {
         None => context::copy_current()?,
-        Some(given) if compat::TASK_CONTEXT_CHECKED && !context::is_context(given) => {
+        Some(given) if versions::TASK_CONTEXT_CHECKED && !context::is_context(given) => {
             task.set_log_destroy_pending(false);
             let text = c"a contextvars.Context was expected, got %S";
             return Err(raise_format(Builtin::TypeError.class(), text, &[&*typeobj::name(given)?]));
@@ -64,7 +65,7 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
     let event_loop_used = task.future().require_loop()?;
     if eager_start {
         let asked: &Object =
-            if compat::EAGER_START_ON_FOUND_LOOP { &event_loop_used } else { event_loop.unwrap_or(none()) };
+            if versions::EAGER_START_ON_FOUND_LOOP { &event_loop_used } else { event_loop.unwrap_or(none()) };
         if sched::is_running(asked)? {
             return eager::start(task, &event_loop_used);
         }

@@ -4,15 +4,16 @@ use pyo3::ffi;
 
 use crate::asyncio::{TASK_GET_STACK, TASK_PRINT_STACK, TASK_REPR};
 use crate::future;
+use crate::names::{FILE, LIMIT, MSG};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::instance::Instance;
-use crate::sys::intern::{FILE, LIMIT, MSG};
 use crate::sys::object::none;
 use crate::sys::slots::{
     Method, construct, finalizer, getset, init, inquiry, keywords, noargs, not_deleted, one, traverse, unary,
 };
 use crate::sys::typeobj::TypeBuilder;
-use crate::sys::{Layout, Object, Owned, Res, args, call, compat};
+use crate::sys::{Layout, Object, Owned, Res, args, call};
+use crate::versions;
 
 use super::object::{self, TYPE, dealloc};
 use super::{TaskObject, cancel, init as making, name};
@@ -121,7 +122,7 @@ fn methods() -> Vec<Method> {
             c"get_coro($self, /)\n--\n\nReturn the coroutine, None after an eager start that ran to the end."
         ),
     ];
-    if compat::TASK_GET_CONTEXT {
+    if versions::TASK_GET_CONTEXT {
         methods.push(noargs!(
             TaskObject,
             c"get_context",
@@ -134,7 +135,7 @@ fn methods() -> Vec<Method> {
 }
 
 fn getsets() -> Vec<ffi::PyGetSetDef> {
-    let mut getsets = if compat::TASK_REDEFINES_GETSETS { future::inherited_getsets() } else { Vec::new() };
+    let mut getsets = if versions::TASK_REDEFINES_GETSETS { future::inherited_getsets() } else { Vec::new() };
     getsets.extend([
         getset!(
             TaskObject,
@@ -157,7 +158,7 @@ fn getsets() -> Vec<ffi::PyGetSetDef> {
 
 /// Makes the type. Called once, by the module's initialisation.
 pub(super) fn init(module: &Object) -> Res<()> {
-    let doc = if compat::EAGER_TASKS {
+    let doc = if versions::EAGER_TASKS {
         c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\nA coroutine, driven by an event loop; a future of what it returns."
     } else {
         c"Task(coro, *, loop=None, name=None, context=None)\n--\n\nA coroutine, driven by an event loop; a future of what it returns."

@@ -37,7 +37,7 @@ pub(crate) use object::{LIST, TYPE, TaskObject};
 /// Makes the types. Called once, by the module's initialisation, after the future's.
 pub(crate) fn init(module: &Object) -> Res<()> {
     methods::init(module)?;
-    crate::sched::shortcuts::register_task(TYPE.as_object(), init::make);
+    crate::job::shortcuts::register_task(TYPE.as_object(), init::make);
     step_wrapper::init(module)
 }
 

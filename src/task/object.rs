@@ -7,10 +7,10 @@ use std::ops::{ControlFlow, Range};
 use pyo3::ffi;
 
 use crate::future::{self, FutureObject};
+use crate::names::TASK;
 use crate::sys::error::guard_dealloc;
 use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
-use crate::sys::intern::TASK;
 use crate::sys::list::{Linked, List, Node};
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Layout, Object, Owned, Res};

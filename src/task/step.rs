@@ -2,12 +2,14 @@
 
 use crate::asyncio;
 use crate::future;
-use crate::sched::{self, Entry, Job};
+use crate::job::{Entry, Job};
+use crate::sched;
 use crate::state::thread;
 use crate::sys::error::{self, Builtin, fetch, is_exit, raise, raise_format, restore};
 use crate::sys::iter::{Sent, send_none, throw};
 use crate::sys::object::none;
-use crate::sys::{Layout, Object, Owned, Raised, Res, compat, panics};
+use crate::sys::{Layout, Object, Owned, Raised, Res, panics};
+use crate::versions;
 
 use super::{LIST, TYPE, TaskObject, step_wrapper, suspend};
 
@@ -95,7 +97,7 @@ fn drive(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Re
 #[cold]
 fn already_done(task: &TaskObject, exception: Option<&Object>) -> Raised {
     let text =
-        if compat::STEP_NAME_MANGLED { c"__step(): already done: %R %R" } else { c"_step(): already done: %R %R" };
+        if versions::STEP_NAME_MANGLED { c"__step(): already done: %R %R" } else { c"_step(): already done: %R %R" };
     match asyncio::invalid_state_error() {
         Ok(class) => raise_format(class, text, &[task.as_object(), exception.unwrap_or(none())]),
         Err(raised) => raised,
@@ -149,7 +151,7 @@ fn failed(task: &TaskObject, raised: Raised) -> Res<Stepped> {
 /// From 3.14 on, a task leaves the list when it is done; before, when it dies.
 #[inline]
 fn leave_list(task: &TaskObject) {
-    if compat::TASKS_PER_THREAD {
+    if versions::TASKS_PER_THREAD {
         LIST.unlink(task);
     }
 }

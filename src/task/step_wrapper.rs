@@ -9,7 +9,8 @@ use crate::sys::freelist::{self, Freelist};
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::slots::{call, getset, inquiry, traverse};
 use crate::sys::typeobj::{StaticType, TypeBuilder};
-use crate::sys::{Field, Layout, Object, Owned, Res, compat};
+use crate::sys::{Field, Layout, Object, Owned, Res};
+use crate::versions;
 
 use super::TYPE as TASK_TYPE;
 use super::step::{Stepped, step, uninitialized};
@@ -86,14 +87,14 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
 
 /// Makes the type. Called once, by the module's initialisation.
 pub(super) fn init(module: &Object) -> Res<()> {
-    TypeBuilder::new(&TYPE, compat::STEP_WRAPPER_NAME, c"The next step of a task, as a callback.")
+    TypeBuilder::new(&TYPE, versions::STEP_WRAPPER_NAME, c"The next step of a task, as a callback.")
         .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
         .slot(ffi::Py_tp_traverse, traverse!(StepWrapper, visit))
         .slot(ffi::Py_tp_clear, inquiry!(StepWrapper, clear))
         .slot(ffi::Py_tp_call, call!(StepWrapper, run))
         .getsets([getset!(StepWrapper, c"__self__", get_self, c"The task.")])
         .build(module, None)?;
-    if compat::STEP_WRAPPER_IS_BUILTIN {
+    if versions::STEP_WRAPPER_IS_BUILTIN {
         TYPE.show_as(c"TaskStepMethWrapper");
     }
     Ok(())

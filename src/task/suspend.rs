@@ -3,8 +3,8 @@
 use std::ffi::CStr;
 
 use crate::future::{self, FutureObject, Waiter};
+use crate::names::{ADD_DONE_CALLBACK, ASYNCIO_FUTURE_BLOCKING, CANCEL, CONTEXT, GET_LOOP, PRIVATE_LOOP};
 use crate::sys::error::{Builtin, fetch, raise_format};
-use crate::sys::intern::{ADD_DONE_CALLBACK, ASYNCIO_FUTURE_BLOCKING, CANCEL, CONTEXT, GET_LOOP, PRIVATE_LOOP};
 use crate::sys::iter::is_generator;
 use crate::sys::lazy::Once;
 use crate::sys::object::boolean;

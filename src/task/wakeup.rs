@@ -1,9 +1,9 @@
 //! Waking a task up when what it awaits is done.
 
 use crate::future::{self, Outcome, WaiterJob};
-use crate::sched::Job;
+use crate::job::Job;
+use crate::names::RESULT;
 use crate::sys::error::{caught, fetch};
-use crate::sys::intern::RESULT;
 use crate::sys::object::none;
 use crate::sys::slots::one;
 use crate::sys::typeobj::StaticMethod;

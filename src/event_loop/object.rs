@@ -13,11 +13,11 @@ use crate::sys::object::none;
 use crate::sys::typeobj::{self, StaticType};
 use crate::sys::{Field, Layout, Object, Raised, Res};
 
-use super::super::handle::HandleObject;
 use super::files::Files;
 use super::idle::Idle;
 use super::ready::{Ready, ReadyQueue};
 use super::timers::TimerHeap;
+use crate::handle::HandleObject;
 
 /// The native half of an event loop; the Python class's attributes are behind it.
 #[repr(C)]
@@ -61,7 +61,7 @@ pub(crate) static TYPE: StaticType<LoopObject> = StaticType::new();
 impl LoopObject {
     /// Queues an entry.
     #[inline]
-    pub(crate) fn push(&self, entry: super::super::Entry) -> Res<()> {
+    pub(crate) fn push(&self, entry: crate::job::Entry) -> Res<()> {
         self.ready.push(Ready::Entry(entry))
     }
 

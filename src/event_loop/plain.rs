@@ -11,11 +11,11 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use crate::sys::attached::Attached;
-use crate::sys::error::{self, guard};
-use crate::sys::intern::{
+use crate::names::{
     ADD_CALLBACK, CALL_AT, CALL_LATER, CALL_SOON, GET_DEBUG, IS_RUNNING, Name, RUN_ONCE, TIME, TIMER_HANDLE_CANCELLED,
 };
+use crate::sys::attached::Attached;
+use crate::sys::error::{self, guard};
 use crate::sys::slots::IntoStatus;
 use crate::sys::{Layout, Object, Res, call, typeobj};
 

@@ -7,22 +7,22 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use crate::asyncio::{self, EVENTS_GLOBALS};
+use crate::asyncio::EVENTS_GLOBALS;
+use crate::names::{
+    ARGS, CALLBACK, CANCELLED_FLAG, HANDLE_CLASS, LOCK, Name, PRIVATE_CONTEXT, PRIVATE_LOOP, PRIVATE_REPR,
+    PRIVATE_SOURCE_TRACEBACK, SCHEDULED_FLAG, THREAD_SAFE_HANDLE_CLASS, TIMER_HANDLE_CLASS, WHEN,
+};
 use crate::sys::error::{Builtin, guard_dealloc, raise};
 use crate::sys::freelist::Freelist;
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::instance::clear_weakrefs;
-use crate::sys::intern::{
-    ARGS, CALLBACK, CANCELLED_FLAG, HANDLE_CLASS, LOCK, Name, PRIVATE_CONTEXT, PRIVATE_LOOP, PRIVATE_REPR,
-    PRIVATE_SOURCE_TRACEBACK, SCHEDULED_FLAG, THREAD_SAFE_HANDLE_CLASS, TIMER_HANDLE_CLASS, WHEN,
-};
 use crate::sys::object::{boolean, none};
 use crate::sys::trash;
 use crate::sys::typeobj::{self, StaticType};
-use crate::sys::{Field, Layout, Object, Owned, Res, call, compat, containers, context};
+use crate::sys::{Field, Layout, Object, Owned, Res, compat, containers};
 
-use super::super::{Entry, Job, shortcuts};
 use super::methods;
+use crate::job::Job;
 
 /// What all kinds begin with: the slots of `asyncio.Handle`, which Python code reads and writes at any time; so each
 /// holds an object or nothing, and nothing is taken for granted about them. Behind it is what the kind adds.
@@ -60,15 +60,15 @@ struct PlainObject {
 }
 
 #[repr(C)]
-struct TimerObject {
+pub(super) struct TimerObject {
     base: HandleObject,
     /// `_scheduled`
-    scheduled: Field,
+    pub(super) scheduled: Field,
     /// `_when`, if somebody has given or asked for it as an object.
-    when_object: Field,
+    pub(super) when_object: Field,
     job: Cell<Option<&'static Job>>,
     /// Seconds on the loop's clock.
-    when: Cell<f64>,
+    pub(super) when: Cell<f64>,
 }
 
 #[repr(C)]
@@ -140,93 +140,10 @@ impl Kind {
     }
 }
 
-/// What a handle is to run.
-pub(crate) enum Work<'a> {
-    /// In the given context, or a copy of the current one.
-    Call {
-        callback: &'a Object,
-        arguments: &'a [&'a Object],
-        context: Option<&'a Object>,
-    },
-    Entry(Entry),
-}
-
-/// `callback(argument)`, without a tuple for the one argument.
-static CALL_WITH_ONE: Job = Job {
-    run: |callback, argument| match argument {
-        Some(argument) => call::call1(callback, argument).map(drop),
-        None => Ok(()), // the collector has taken the handle apart
-    },
-    callback: |callback, argument| Ok((callback.own(), argument.map(Layout::own))),
-    takes_several: false,
-    needs_context: true,
-};
-
-/// A handle for the work, not of a timer.
-pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) -> Res<Owned<HandleObject>> {
-    let handle = allocate(kind)?;
-    match work {
-        Work::Call { callback, arguments, context } => {
-            let given = context.filter(|context| !context.is_none());
-            let shortcut = if debug || given.is_some() { None } else { shortcuts::recognise(callback, arguments) };
-            handle.callback.set(callback.own());
-            match arguments {
-                [] => {}
-                [argument] => {
-                    handle.job().set(Some(&CALL_WITH_ONE));
-                    handle.arguments.set((*argument).own());
-                }
-                several => handle.arguments.set(containers::tuple(several)?),
-            }
-            match (shortcut, given) {
-                (Some(job), _) => handle.job().set(Some(job)),
-                (None, Some(given)) => handle.context.set(given.own()),
-                (None, None) => {
-                    // Many of these may be pending for long: an empty context is made when it is needed.
-                    let current = context::copy_current()?;
-                    if kind == Kind::Plain || !context::is_empty(&current) {
-                        handle.context.set(current);
-                    }
-                }
-            }
-        }
-        Work::Entry(entry) => {
-            handle.job().set(Some(entry.job));
-            handle.callback.set(entry.target);
-            drop(handle.arguments.replace(entry.argument));
-            handle.context.set(entry.context);
-        }
-    }
-    handle.event_loop.set(event_loop.own());
-    handle.cancelled.set(boolean(false).own());
-    handle.repr.set(none().own());
-    handle.source_traceback.set(if debug { asyncio::extract_debug_stack()? } else { none().own() });
-    if let Some(timer) = handle.as_timer() {
-        timer.scheduled.set(boolean(false).own());
-    }
-    Ok(handle)
-}
-
-/// A handle of a timer. `given` is the time as an object, if the caller has one.
-pub(crate) fn new_timer(
-    event_loop: &Object,
-    debug: bool,
-    work: Work<'_>,
-    when: f64,
-    given: Option<&Object>,
-) -> Res<Owned<HandleObject>> {
-    let handle = new(Kind::Timer, event_loop, debug, work)?;
-    if let Some(timer) = handle.as_timer() {
-        timer.when.set(when);
-        drop(timer.when_object.replace(given.map(Layout::own)));
-    }
-    Ok(handle)
-}
-
 impl HandleObject {
     #[inline]
     #[expect(unsafe_code, reason = "one Rust type stands for three of Python's")]
-    fn as_timer(&self) -> Option<&TimerObject> {
+    pub(super) fn as_timer(&self) -> Option<&TimerObject> {
         // SAFETY: instances of the type have the layout.
         TIMER.class.is_exact(&self.head).then(|| unsafe { &*ptr::from_ref(self).cast() })
     }
@@ -328,7 +245,7 @@ pub(crate) fn downcast(object: &Object) -> Option<&HandleObject> {
 }
 
 #[inline]
-fn allocate(kind: Kind) -> Res<Owned<HandleObject>> {
+pub(super) fn allocate(kind: Kind) -> Res<Owned<HandleObject>> {
     let class = kind.class();
     if class.class.as_ptr().is_null() {
         make(kind)?;

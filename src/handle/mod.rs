@@ -5,17 +5,21 @@
 //! handle's attributes is asyncio's own. Making, running and cancelling one is native.
 //!
 //! * [`object`] has the layout: the base's slots, where CPython puts them, then our own fields.
-//! * [`run`] runs one and reports what it raises.
+//! * [`new`] makes one of a call or of an entry, [`run`] runs it and reports what it raises, [`cancel`] cancels it.
 //! * [`thread_safe`] makes other threads wait for one that runs.
-//! * [`methods`] is what Python code sees that the base does not do as well.
+//! * [`show`] has what Python code sees of its work, [`methods`] the tables of the types.
 //!
 //! The types are made when the first handle is, for they need `asyncio.events`.
 
+mod cancel;
 mod methods;
+mod new;
 mod object;
 mod run;
+mod show;
 mod thread_safe;
 
-pub(super) use methods::cancel;
-pub(super) use object::{HandleObject, Kind, Work, downcast, has_slots_of_handle, new, new_timer, trim_memory};
-pub(super) use run::{report, run};
+pub(crate) use cancel::{Owner, cancel, register_owner};
+pub(crate) use new::{Work, new, new_timer};
+pub(crate) use object::{HandleObject, Kind, downcast, has_slots_of_handle, trim_memory};
+pub(crate) use run::{report, run};

@@ -4,15 +4,16 @@
 //! the swap is made, CPython's if not, somebody's replacement if there is one.
 
 use crate::asyncio::{BASE_EVENTS_GLOBALS, FUTURES_GLOBALS, TASKS_GLOBALS};
+use crate::names::{BASE_EVENT_LOOP, CONTEXT, CREATE_TASK, FUTURE_CLASS, LOOP, NAME, Name, TASK_CLASS};
 use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, raise_format};
-use crate::sys::intern::{BASE_EVENT_LOOP, CONTEXT, CREATE_TASK, FUTURE_CLASS, LOOP, NAME, Name, TASK_CLASS};
 use crate::sys::lazy::{Lazy, Once};
 use crate::sys::memory::{joined, vec_for};
-use crate::sys::{Layout, Object, Owned, Res, call, compat, containers};
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
 
-use super::super::shortcuts;
 use super::object::{LoopObject, check_closed};
+use crate::job::shortcuts;
+use crate::versions;
 
 static LOOP_KEYWORD: Once = Once::new();
 
@@ -45,14 +46,14 @@ pub(super) fn create_task(core: &LoopObject, arguments: Arguments<'_>) -> Res<Ow
     }
     let usual = UsualKeywords::of(arguments);
     let factory = core.task_factory.get_or_none();
-    if factory.is_none() && (usual.is_some() || compat::CREATE_TASK_KEYWORDS) {
+    if factory.is_none() && (usual.is_some() || versions::CREATE_TASK_KEYWORDS) {
         let class = class(&TASKS_GLOBALS, &TASK_CLASS)?;
         return match (shortcuts::task(&class), usual) {
             (Some(make), Some(usual)) => make(coroutine, core.as_object(), usual.name, usual.context),
             _ => call_with(&class, &[coroutine], Some((&LOOP, core.as_object())), arguments),
         };
     }
-    if compat::CREATE_TASK_KEYWORDS {
+    if versions::CREATE_TASK_KEYWORDS {
         call_with(&factory, &[core.as_object(), coroutine], None, arguments)
     } else {
         create_task_in_python(core, arguments)

@@ -2,23 +2,23 @@
 
 use pyo3::ffi;
 
+use crate::names::{ADD_READER, ADD_WRITER, REMOVE_READER, REMOVE_WRITER, WRITE_TO_SELF};
 use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, raise};
-use crate::sys::intern::{ADD_READER, ADD_WRITER, REMOVE_READER, REMOVE_WRITER, WRITE_TO_SELF};
 use crate::sys::object::none;
 use crate::sys::slots::{Method, getset, inquiry, noargs, not_deleted, one, traverse, variadic};
-use crate::sys::typeobj::{self, StaticMethod, TypeBuilder, add_to_module};
+use crate::sys::typeobj::TypeBuilder;
 use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
 
-use super::super::handle;
 use super::calls::{add_file, call_at, call_base, call_later, call_soon, call_soon_threadsafe, remove_file};
 use super::create::{create_future, create_task};
 use super::files::Direction;
-use super::object::{LoopObject, TYPE, clear, dealloc, new, visit};
+use super::object::{LoopObject, clear, dealloc, new, visit};
+use super::plain::set_attribute;
 use super::poll::wake_up;
 use super::ready::{Ready, as_handle};
-use super::recognise::set_attribute;
 use super::run::{is_cancelled, run_once, run_until_stopped};
+use crate::handle;
 
 fn add_reader(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     add_file(core, Direction::Read, &ADD_READER, arguments)
@@ -127,7 +127,7 @@ fn set_cancelled_count(core: &LoopObject, value: Option<&Object>) -> Res<()> {
 fn timer_handle_cancelled(core: &LoopObject, timer: &Object) -> Res<()> {
     match handle::downcast(timer) {
         Some(timer) => core.timer_cancelled(timer),
-        None if call::is_true(&*call::getattr(timer, &crate::sys::intern::SCHEDULED_FLAG)?)? => {
+        None if call::is_true(&*call::getattr(timer, &crate::names::SCHEDULED_FLAG)?)? => {
             core.timers.cancelled.set(core.timers.cancelled.get() + 1);
         }
         None => {}
@@ -315,25 +315,9 @@ fn inspection_methods() -> [Method; 11] {
     ]
 }
 
-/// `_adopt_event_loop_class(cls)`: gives the class our methods as its own.
-static ADOPT: StaticMethod = StaticMethod::new(one!(
-    Object,
-    c"_adopt_event_loop_class",
-    adopt,
-    c"_adopt_event_loop_class($module, cls, /)\n--\n\nGive the subclass of EventLoopCore the methods as its own."
-));
-
-fn adopt(_module: &Object, class: &Object) -> Res<()> {
-    if !typeobj::is_type(class) || !typeobj::is_subclass(class, &TYPE) {
-        return Err(raise(Builtin::TypeError.class(), c"a subclass of EventLoopCore was expected"));
-    }
-    typeobj::adopt_methods(&TYPE, class)
-}
-
-/// Makes the type. Called once, by the module's initialisation.
-pub(crate) fn init(module: &Object) -> Res<()> {
-    TypeBuilder::new(&TYPE, c"_asyncio.EventLoopCore", c"The native half of rasyncio.EventLoop.")
-        .flags(ffi::Py_TPFLAGS_BASETYPE)
+/// Adds what this module gives to the loop's type.
+pub(crate) fn describe(builder: TypeBuilder<LoopObject>) -> TypeBuilder<LoopObject> {
+    builder
         .slot(ffi::Py_tp_new, new as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
         .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
         .slot(ffi::Py_tp_traverse, traverse!(LoopObject, visit))
@@ -382,7 +366,4 @@ pub(crate) fn init(module: &Object) -> Res<()> {
                 c"How many of the scheduled timers have been cancelled."
             ),
         ])
-        .build(module, None)?;
-    TYPE.add_to(module, c"EventLoopCore")?;
-    add_to_module(module, c"_adopt_event_loop_class", &*ADOPT.bind(module)?)
 }

@@ -42,17 +42,17 @@ pub(crate) fn register_callbacks(recognise: Recognise) {
 
 /// How to make an instance of the class natively, if it is the native future class.
 #[inline]
-pub(super) fn future(class: &Object) -> Option<MakeFuture> {
+pub(crate) fn future(class: &Object) -> Option<MakeFuture> {
     FUTURE.get().filter(|_| FUTURE_CLASS.get().is_some_and(|native| native.is(class)))
 }
 
 /// How to make an instance of the class natively, if it is the native task class.
 #[inline]
-pub(super) fn task(class: &Object) -> Option<MakeTask> {
+pub(crate) fn task(class: &Object) -> Option<MakeTask> {
     TASK.get().filter(|_| TASK_CLASS.get().is_some_and(|native| native.is(class)))
 }
 
 #[inline]
-pub(super) fn recognise(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
+pub(crate) fn recognise(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
     RECOGNISE.get().and_then(|recognise| recognise(callback, arguments))
 }

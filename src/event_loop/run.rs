@@ -1,14 +1,15 @@
 //! Running: iterations, until somebody calls `stop()`.
 
-use crate::sys::intern::{CANCELLED_FLAG, PRIVATE_RUN, RUN_IN_DEBUG_MODE, RUN_ONCE};
-use crate::sys::{Layout, Object, Owned, Raised, Res, call, clock, compat, context, panics};
+use crate::names::{CANCELLED_FLAG, PRIVATE_RUN, RUN_IN_DEBUG_MODE, RUN_ONCE};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, clock, context, panics};
 
-use super::super::Entry;
-use super::super::handle::{self, HandleObject};
 use super::object::LoopObject;
+use super::plain::plain;
 use super::poll::poll;
 use super::ready::{Ready, as_handle};
-use super::recognise::plain;
+use crate::handle::{self, HandleObject};
+use crate::job::Entry;
+use crate::versions;
 
 /// Runs the loop until it is told to stop. An exit (`KeyboardInterrupt`, `SystemExit`) ends it too; what was ready then
 /// stays so.
@@ -51,7 +52,7 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
 fn end_of_due(core: &LoopObject) -> Res<f64> {
     let now = time(core)?;
     let resolution = core.clock_resolution.get();
-    if !compat::DUE_WITHIN_ULP {
+    if !versions::DUE_WITHIN_ULP {
         return Ok(now + resolution);
     }
     let next = f64::from_bits(now.to_bits() + 1); // no clock is negative

@@ -14,7 +14,7 @@ use crate::sys::gc::{Visited, Visitor};
 use crate::sys::memory::{make_room, vec_for};
 use crate::sys::{Layout, Owned, Res, panics};
 
-use super::super::handle::HandleObject;
+use crate::handle::HandleObject;
 
 struct Timer {
     /// A copy, so that comparing touches no handle.

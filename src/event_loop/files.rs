@@ -11,8 +11,8 @@ use crate::sys::lazy::Lazy;
 use crate::sys::memory::{no_memory, vec_for};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, panics};
 
-use super::super::handle::HandleObject;
 use super::object::closed;
+use crate::handle::HandleObject;
 
 /// Which of the two to wait for.
 #[derive(Clone, Copy, PartialEq, Eq)]

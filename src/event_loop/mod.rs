@@ -14,7 +14,7 @@
 //! one iteration.
 //!
 //! A step of a task, a wake-up, a future's callback are queue entries without a Python object of their own
-//! ([`super::Entry`]); a handle is made for those who look. [`recognise`] says whether a loop is one of ours with
+//! ([`crate::job::Entry`]); a handle is made for those who look. [`plain`] says whether a loop is one of ours with
 //! nothing overridden, so that entries can go straight into the queue.
 //!
 //! Python code runs in many places here, and may do anything to the loop, from closing it to running another one. So
@@ -28,11 +28,12 @@ mod files;
 mod idle;
 mod methods;
 mod object;
+mod plain;
 mod poll;
 mod ready;
-mod recognise;
 mod run;
 mod timers;
 
-pub(crate) use methods::init;
-pub(super) use recognise::plain;
+pub(crate) use methods::describe;
+pub(crate) use object::TYPE;
+pub(crate) use plain::plain;

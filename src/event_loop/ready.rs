@@ -7,8 +7,8 @@ use crate::sys::gc::{Visited, Visitor};
 use crate::sys::memory::make_room;
 use crate::sys::{Layout, Object, Owned, Res, panics};
 
-use super::super::Entry;
-use super::super::handle::{self, HandleObject, Kind, Work};
+use crate::handle::{self, HandleObject, Kind, Work};
+use crate::job::Entry;
 
 /// Something to run.
 pub(super) enum Ready {

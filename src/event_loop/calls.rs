@@ -1,24 +1,25 @@
 //! `call_soon`, `call_later` and their kin.
 
+use crate::names::{
+    CALL_AT, CALL_SOON, CALL_SOON_THREADSAFE, CALLBACK_KEYWORD, CHECK_CALLBACK, CHECK_THREAD, CONTEXT, DELAY, FD,
+    GET_DEBUG, Name, TIME, WHEN_KEYWORD,
+};
 use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, raise, raise_text};
-use crate::sys::intern::{
-    CALL_AT, CALL_SOON, CALL_SOON_THREADSAFE, CALLBACK_KEYWORD, CHECK_CALLBACK, CHECK_THREAD, CONTEXT, DELAY, FD, Name,
-    TIME, WHEN_KEYWORD,
-};
 use crate::sys::lazy::Lazy;
 use crate::sys::memory::joined;
 use crate::sys::object::{boolean, none};
-use crate::sys::{Layout, Object, Owned, Res, call, clock, compat, containers};
+use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
 
-use super::super::debug_enabled;
-use super::super::handle::{self, Kind, Work};
 use super::create::call_with;
 use super::files::Direction;
 use super::object::{LoopObject, check_closed};
+use super::plain::plain;
 use super::poll::wake_up;
 use super::ready::Ready;
-use super::recognise::plain;
+use crate::handle::{self, Kind, Work};
+use crate::job::context_keyword;
+use crate::versions;
 
 /// The arguments of a function like `call_soon(callback, *args, context=None)`, with `N` parameters before `*args`.
 struct Parsed<'a, const N: usize> {
@@ -82,6 +83,15 @@ fn parse_keywords<'a, const N: usize>(
     Ok(Parsed { leading: leading.map(|given| given.unwrap_or(none())), rest, context: its_context })
 }
 
+/// `bool(loop.get_debug())`
+#[inline]
+fn debug_enabled(core: &LoopObject) -> Res<bool> {
+    match plain(core.as_object()) {
+        Some(core) => Ok(core.debug_is_on()),
+        None => call::is_true(&*call::call_method(&GET_DEBUG, &[core.as_object()], None)?),
+    }
+}
+
 /// What debug mode checks of a call.
 #[cold]
 fn check_in_debug_mode(core: &LoopObject, callback: &Object, method: &Name, any_thread: bool) -> Res<()> {
@@ -100,7 +110,7 @@ pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owne
         check_in_debug_mode(core, callback, &CALL_SOON, false)?;
     }
     let work = Work::Call { callback, arguments: rest, context };
-    let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core.as_object())?, work)?;
+    let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core)?, work)?;
     core.ready.push(Ready::Handle(handle.clone()))?;
     Ok(handle.into_object())
 }
@@ -113,8 +123,8 @@ pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) 
         check_in_debug_mode(core, callback, &CALL_SOON_THREADSAFE, true)?;
     }
     let work = Work::Call { callback, arguments: rest, context };
-    let kind = if compat::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
-    let handle = handle::new(kind, core.as_object(), debug_enabled(core.as_object())?, work)?;
+    let kind = if versions::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
+    let handle = handle::new(kind, core.as_object(), debug_enabled(core)?, work)?;
     core.ready.push(Ready::Handle(handle.clone()))?;
     wake_up(core)?;
     Ok(handle.into_object())
@@ -138,7 +148,7 @@ pub(super) fn call_later(core: &LoopObject, arguments: Arguments<'_>) -> Res<Own
         return call_at_object(core, &when, callback, rest, context);
     }
     let values = joined(&[&[core.as_object(), &*when, callback], rest, &[context.unwrap_or(none())]])?;
-    call::call_method(&CALL_AT, &values, Some(super::super::context_keyword()?))
+    call::call_method(&CALL_AT, &values, Some(context_keyword()?))
 }
 
 /// `call_at(when, callback, *args, context=None)`; `when` is in seconds on the loop's clock.
@@ -175,7 +185,7 @@ fn call_at_time(
         check_in_debug_mode(core, callback, &CALL_AT, false)?;
     }
     let work = Work::Call { callback, arguments: rest, context };
-    let handle = handle::new_timer(core.as_object(), debug_enabled(core.as_object())?, work, when, given)?;
+    let handle = handle::new_timer(core.as_object(), debug_enabled(core)?, work, when, given)?;
     core.timers.push(handle.clone())?;
     Ok(handle.into_object())
 }
@@ -195,7 +205,7 @@ pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arg
     let Parsed { leading: [fd, callback], rest, context } = parse(&function, [&FD, &CALLBACK_KEYWORD], arguments)?;
     check_closed(core)?;
     let work = Work::Call { callback, arguments: rest, context };
-    let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core.as_object())?, work)?;
+    let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core)?, work)?;
     if let Some(before) = core.files.add(&poller, fd, direction, handle.clone())? {
         handle::cancel(&before)?;
     }

@@ -1,15 +1,16 @@
 //! Running a handle.
 
 use crate::asyncio::FORMAT_CALLBACK_SOURCE;
-use crate::sys::error::{fetch, handling, is_exit, restore};
-use crate::sys::intern::{
+use crate::names::{
     CALL_EXCEPTION_HANDLER, DEBUG_KEYWORD, EXCEPTION, GET_DEBUG, HANDLE, MESSAGE, RUN, SOURCE_TRACEBACK,
 };
+use crate::sys::error::{fetch, handling, is_exit, restore};
 use crate::sys::lazy::Once;
-use crate::sys::{Layout, Object, Owned, Raised, Res, call, compat, containers, context, panics};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers, context, panics};
+use crate::versions;
 
-use super::methods::{CONTEXT_LOOKS, get_arguments, get_callback};
 use super::object::HandleObject;
+use super::show::{CONTEXT_LOOKS, get_arguments, get_callback};
 use super::thread_safe;
 
 /// `handle._run()`: errors go to the loop's exception handler, exits through.
@@ -99,7 +100,7 @@ pub(crate) fn report(handle: &HandleObject, raised: Raised) -> Res<()> {
 fn describe(handle: &HandleObject, event_loop: &Object) -> Res<Owned> {
     static DEBUG: Once = Once::new();
     let (callback, arguments) = (get_callback(handle)?, get_arguments(handle)?);
-    if !compat::FORMAT_CALLBACK_TAKES_DEBUG {
+    if !versions::FORMAT_CALLBACK_TAKES_DEBUG {
         return call::call(FORMAT_CALLBACK_SOURCE.get()?, &[&callback, &arguments]);
     }
     let keywords = DEBUG.get_or_init(|| containers::tuple(&[DEBUG_KEYWORD.object()]))?;

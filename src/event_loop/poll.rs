@@ -1,17 +1,18 @@
 //! Asking which files are ready: when nothing else is to be done, or when it was not asked for a while.
 
 use crate::io::{Errno, Event, Poller, Woken};
+use crate::names::{SELECT, WRITE_TO_SELF};
 use crate::sys::clock::Moment;
 use crate::sys::error::{Builtin, raise, raise_os_error};
-use crate::sys::intern::{SELECT, WRITE_TO_SELF};
 use crate::sys::threads::{check_signals, detached};
-use crate::sys::{Layout, Res, call, compat, containers, panics};
+use crate::sys::{Layout, Res, call, containers, panics};
 
-use super::super::handle;
 use super::files::Direction;
 use super::object::LoopObject;
 use super::ready::Ready;
 use super::run::time;
+use crate::handle;
+use crate::versions;
 
 /// The longest wait, in seconds: a day, as asyncio has it.
 const LONGEST: f64 = 24.0 * 3600.0;
@@ -79,7 +80,7 @@ fn time_to_wait(core: &LoopObject) -> Res<Wait> {
         return Ok(Wait::ForEver);
     };
     let seconds = when - time(core)?;
-    if seconds.is_nan() && compat::NAN_TIMER_FAILS {
+    if seconds.is_nan() && versions::NAN_TIMER_FAILS {
         return Err(raise(Builtin::ValueError.class(), c"cannot convert float NaN to integer"));
     }
     Ok(if seconds >= 0.0 { Wait::Seconds(seconds.min(LONGEST)) } else { Wait::No })

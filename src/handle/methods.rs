@@ -1,0 +1,72 @@
+//! Handles as Python code sees them.
+
+use std::ffi::{CStr, c_ulong};
+
+use pyo3::ffi;
+
+use crate::sys::slots::{getset, inquiry, noargs, traverse};
+use crate::sys::typeobj::TypeBuilder;
+use crate::sys::{Object, Res, compat};
+use crate::versions;
+
+use super::cancel::{cancel, cancelled};
+use super::object::{HandleObject, Kind, clear, dealloc, visit};
+use super::run::run;
+use super::show::{get_arguments, get_callback, get_context, set_arguments, set_callback, set_context, set_when};
+
+/// Makes the type for the kind, on asyncio's class.
+pub(super) fn build(kind: Kind, base: &Object) -> Res<()> {
+    let (name, doc): (&'static CStr, &'static CStr) = match kind {
+        Kind::Plain => (c"rasyncio.Handle", c"A call that the loop will make."),
+        Kind::Timer => (c"rasyncio.TimerHandle", c"A call that the loop will make at a time."),
+        Kind::ThreadSafe => (c"rasyncio._ThreadSafeHandle", c"A call that the loop will make, for another thread."),
+    };
+    let weakrefs: c_ulong = if compat::MANAGED_WEAKREFS { compat::MANAGED_WEAKREF_FLAG } else { 0 };
+    let mut builder = TypeBuilder::new(&kind.class().class, name, doc)
+        .size(kind.size())
+        .mutable()
+        .flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | weakrefs)
+        .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
+        .slot(ffi::Py_tp_traverse, traverse!(HandleObject, visit))
+        .slot(ffi::Py_tp_clear, inquiry!(HandleObject, clear))
+        .getsets([
+            getset!(HandleObject, c"_callback", get_callback, set_callback, c"The callable, or None if cancelled."),
+            getset!(HandleObject, c"_args", get_arguments, set_arguments, c"The arguments, or None if cancelled."),
+            getset!(HandleObject, c"_context", get_context, set_context, c"The context that the callable runs in."),
+        ])
+        .methods([
+            noargs!(HandleObject, c"_run", run, c"_run($self, /)\n--\n\nRun the callable in its context."),
+            noargs!(HandleObject, c"cancel", cancel, c"cancel($self, /)\n--\n\nMake the loop pass over this handle."),
+            noargs!(
+                HandleObject,
+                c"cancelled",
+                cancelled,
+                c"cancelled($self, /)\n--\n\nTell whether the handle was cancelled."
+            ),
+        ]);
+    if versions::HANDLE_GET_CONTEXT {
+        builder = builder.methods([noargs!(
+            HandleObject,
+            c"get_context",
+            get_context,
+            c"get_context($self, /)\n--\n\nReturn the contextvars.Context of the callable."
+        )]);
+    }
+    if kind == Kind::Timer {
+        builder = builder
+            .getsets([getset!(
+                HandleObject,
+                c"_when",
+                HandleObject::when_object,
+                set_when,
+                c"The time, in the loop's seconds."
+            )])
+            .methods([noargs!(
+                HandleObject,
+                c"when",
+                HandleObject::when_object,
+                c"when($self, /)\n--\n\nReturn the time of the call, in seconds on the clock of loop.time()."
+            )]);
+    }
+    builder.build_on(base)
+}

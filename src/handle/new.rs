@@ -1,0 +1,91 @@
+//! Making handles.
+
+use crate::asyncio;
+use crate::job::{Entry, Job, shortcuts};
+use crate::sys::object::{boolean, none};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
+
+use super::object::{HandleObject, Kind, allocate};
+
+/// What a handle is to run.
+pub(crate) enum Work<'a> {
+    /// In the given context, or a copy of the current one.
+    Call {
+        callback: &'a Object,
+        arguments: &'a [&'a Object],
+        context: Option<&'a Object>,
+    },
+    Entry(Entry),
+}
+
+/// `callback(argument)`, without a tuple for the one argument.
+static CALL_WITH_ONE: Job = Job {
+    run: |callback, argument| match argument {
+        Some(argument) => call::call1(callback, argument).map(drop),
+        None => Ok(()), // the collector has taken the handle apart
+    },
+    callback: |callback, argument| Ok((callback.own(), argument.map(Layout::own))),
+    takes_several: false,
+    needs_context: true,
+};
+
+/// A handle for the work, not of a timer.
+pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) -> Res<Owned<HandleObject>> {
+    let handle = allocate(kind)?;
+    match work {
+        Work::Call { callback, arguments, context } => {
+            let given = context.filter(|context| !context.is_none());
+            let shortcut = if debug || given.is_some() { None } else { shortcuts::recognise(callback, arguments) };
+            handle.callback.set(callback.own());
+            match arguments {
+                [] => {}
+                [argument] => {
+                    handle.job().set(Some(&CALL_WITH_ONE));
+                    handle.arguments.set((*argument).own());
+                }
+                several => handle.arguments.set(containers::tuple(several)?),
+            }
+            match (shortcut, given) {
+                (Some(job), _) => handle.job().set(Some(job)),
+                (None, Some(given)) => handle.context.set(given.own()),
+                (None, None) => {
+                    // Many of these may be pending for long: an empty context is made when it is needed.
+                    let current = context::copy_current()?;
+                    if kind == Kind::Plain || !context::is_empty(&current) {
+                        handle.context.set(current);
+                    }
+                }
+            }
+        }
+        Work::Entry(entry) => {
+            handle.job().set(Some(entry.job));
+            handle.callback.set(entry.target);
+            drop(handle.arguments.replace(entry.argument));
+            handle.context.set(entry.context);
+        }
+    }
+    handle.event_loop.set(event_loop.own());
+    handle.cancelled.set(boolean(false).own());
+    handle.repr.set(none().own());
+    handle.source_traceback.set(if debug { asyncio::extract_debug_stack()? } else { none().own() });
+    if let Some(timer) = handle.as_timer() {
+        timer.scheduled.set(boolean(false).own());
+    }
+    Ok(handle)
+}
+
+/// A handle of a timer. `given` is the time as an object, if the caller has one.
+pub(crate) fn new_timer(
+    event_loop: &Object,
+    debug: bool,
+    work: Work<'_>,
+    when: f64,
+    given: Option<&Object>,
+) -> Res<Owned<HandleObject>> {
+    let handle = new(Kind::Timer, event_loop, debug, work)?;
+    if let Some(timer) = handle.as_timer() {
+        timer.when.set(when);
+        drop(timer.when_object.replace(given.map(Layout::own)));
+    }
+    Ok(handle)
+}

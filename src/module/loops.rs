@@ -1,0 +1,84 @@
+//! The functions of the running loop.
+
+use crate::names::STACKLEVEL;
+use crate::state::thread;
+use crate::sys::error::{Builtin, raise_text};
+use crate::sys::object::none;
+use crate::sys::slots::{Method, keywords, noargs, one, positional};
+use crate::sys::typeobj::{StaticMethod, add_to_module};
+use crate::sys::{Layout, Object, Owned, Res, args, containers};
+
+fn get_event_loop(_module: &Object) -> Res<Owned> {
+    thread::event_loop()
+}
+
+static STACKLEVEL_SIGNATURE: args::Signature<1> =
+    args::Signature { format: c"|O:_get_event_loop", names: [&STACKLEVEL], positional: 1, required: 0 };
+
+fn get_event_loop_at(_module: &Object, [stacklevel]: [Option<&Object>; 1]) -> Res<Owned> {
+    stacklevel.map(containers::check_c_int).transpose()?;
+    thread::event_loop()
+}
+
+fn get_running_loop(_module: &Object) -> Res<Owned> {
+    thread::require_running_loop()
+}
+
+fn get_running_loop_or_none(_module: &Object) -> Res<Owned> {
+    Ok(thread::running_loop()?.unwrap_or_else(|| none().own()))
+}
+
+fn set_running_loop(_module: &Object, event_loop: &Object) -> Res<()> {
+    thread::set_running_loop(event_loop)
+}
+
+pub(super) const LOOP_FUNCTIONS: [Method; 4] = [
+        noargs!(
+            Object,
+            c"get_event_loop",
+            get_event_loop,
+            c"get_event_loop($module, /)\n--\n\nReturn the running event loop, or else the one that the event loop policy has."
+        ),
+        noargs!(
+            Object,
+            c"get_running_loop",
+            get_running_loop,
+            c"get_running_loop($module, /)\n--\n\nReturn the event loop that runs in this thread.\n\nRaises RuntimeError if there is none."
+        ),
+        noargs!(
+            Object,
+            c"_get_running_loop",
+            get_running_loop_or_none,
+            c"_get_running_loop($module, /)\n--\n\nReturn the event loop that runs in this thread, or None.\n\nFor event loops."
+        ),
+        one!(
+            Object,
+            c"_set_running_loop",
+            set_running_loop,
+            c"_set_running_loop($module, loop, /)\n--\n\nSet the event loop that runs in this thread, None for none.\n\nFor event loops."
+        ),
+];
+
+pub(super) const GET_EVENT_LOOP_AT: Method = keywords!(
+    Object,
+    c"_get_event_loop",
+    STACKLEVEL_SIGNATURE,
+    get_event_loop_at,
+    c"_get_event_loop($module, /, stacklevel=3)\n--\n\nThe same as get_event_loop()."
+);
+
+fn link_running_loop(_module: &Object, arguments: &[&Object]) -> Res<()> {
+    let &[get, set] = arguments else {
+        return Err(raise_text(Builtin::TypeError.class(), "expected _get_running_loop and _set_running_loop"));
+    };
+    thread::link(get, set);
+    Ok(())
+}
+
+static LINK_RUNNING_LOOP: StaticMethod =
+    StaticMethod::new(positional!(Object, c"__rasyncio_link__", link_running_loop, c""));
+
+/// Adds what is not in CPython's module: the swap's way to make that module's functions known to ours.
+pub(crate) fn init_link(module: &Object) -> Res<()> {
+    add_to_module(module, c"__rasyncio_link__", &*LINK_RUNNING_LOOP.bind(module)?)
+}

@@ -1,0 +1,58 @@
+//! The extension module's contents: its functions, by what they are about, and the event loop's type.
+
+mod awaited_by;
+mod fork;
+mod loop_type;
+mod loops;
+mod tasks;
+
+use crate::state;
+use crate::sys::slots::Method;
+use crate::sys::typeobj::{StaticMethod, add_to_module};
+use crate::sys::{Object, Res, containers};
+use crate::versions;
+
+/// Adds all of it, once the types of futures and tasks are made. Called once, by the module's initialisation.
+pub(crate) fn init(module: &Object) -> Res<()> {
+    loop_type::init(module)?;
+    add_functions(module)?;
+    loops::init_link(module)?;
+    state::init(module, &*tasks::linked_tasks_function(module)?)?;
+    fork::init(module)
+}
+
+/// The functions that this version's module has.
+fn functions() -> Vec<Method> {
+    let mut functions = Vec::from(loops::LOOP_FUNCTIONS);
+    functions.extend(tasks::TASK_FUNCTIONS);
+    if versions::EAGER_TASKS {
+        functions.extend(tasks::EAGER_TASK_FUNCTIONS);
+    } else {
+        functions.push(loops::GET_EVENT_LOOP_AT);
+    }
+    if versions::TASKS_PER_THREAD {
+        functions.push(tasks::ALL_TASKS_FUNCTION);
+    }
+    if versions::AWAITED_BY {
+        functions.extend(awaited_by::AWAITED_BY_FUNCTIONS);
+    }
+    #[cfg(feature = "panic-on-purpose")]
+    functions.push(one!(Object, c"_panic_at", panic_at, c"_panic_at($module, place, /)\n--\n\nPanic there, once."));
+    functions
+}
+
+/// Adds the functions.
+fn add_functions(module: &Object) -> Res<()> {
+    let module_name = containers::string(c"_asyncio")?;
+    for method in functions() {
+        // Function objects refer to their definitions for good.
+        let definition: &'static StaticMethod = Box::leak(Box::new(StaticMethod::new(method)));
+        add_to_module(module, method.name, &*definition.in_module(module, &module_name)?)?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "panic-on-purpose")]
+fn panic_at(_module: &Object, place: &Object) -> bool {
+    crate::sys::panics::arm(&containers::text_of(place))
+}

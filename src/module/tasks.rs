@@ -1,0 +1,197 @@
+//! The functions of tasks: which is the current one, which there are.
+
+use crate::names::{LOOP, TASK};
+use crate::state::{tasks, thread};
+use crate::sys::object::none;
+use crate::sys::slots::{Method, keywords, noargs};
+use crate::sys::typeobj::StaticMethod;
+use crate::sys::{Layout, Object, Owned, Res, args, containers};
+use crate::task::{self, TaskObject};
+use crate::versions;
+
+/// The signature of a function of one task.
+const fn of_task(format: &'static std::ffi::CStr) -> args::Signature<1> {
+    args::Signature { format, names: [&TASK], positional: 1, required: 1 }
+}
+
+/// The signature of a function of a loop and a task.
+const fn of_loop_and_task(format: &'static std::ffi::CStr) -> args::Signature<2> {
+    args::Signature { format, names: [&LOOP, &TASK], positional: 2, required: 2 }
+}
+
+/// The signature of a function of a loop, by default the running one.
+const fn of_loop(format: &'static std::ffi::CStr) -> args::Signature<1> {
+    args::Signature { format, names: [&LOOP], positional: 1, required: 0 }
+}
+
+static REGISTER_TASK: args::Signature<1> = of_task(c"O:_register_task");
+static UNREGISTER_TASK: args::Signature<1> = of_task(c"O:_unregister_task");
+static REGISTER_EAGER_TASK: args::Signature<1> = of_task(c"O:_register_eager_task");
+static UNREGISTER_EAGER_TASK: args::Signature<1> = of_task(c"O:_unregister_eager_task");
+static ENTER_TASK: args::Signature<2> = of_loop_and_task(c"OO:_enter_task");
+static LEAVE_TASK: args::Signature<2> = of_loop_and_task(c"OO:_leave_task");
+static SWAP_CURRENT_TASK: args::Signature<2> = of_loop_and_task(c"OO:_swap_current_task");
+static CURRENT_TASK: args::Signature<1> = of_loop(c"|O:current_task");
+static ALL_TASKS: args::Signature<1> = of_loop(c"|O:all_tasks");
+
+/// The argument that the signature requires.
+fn required(argument: Option<&Object>) -> &Object {
+    argument.expect("a required argument")
+}
+
+fn register_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<()> {
+    let given = required(given);
+    match task::TYPE.downcast(given) {
+        Some(native) => {
+            task::LIST.link(native);
+            Ok(())
+        }
+        None => tasks::add_foreign(given),
+    }
+}
+
+fn unregister_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<()> {
+    let given = required(given);
+    match task::TYPE.downcast(given) {
+        Some(native) => {
+            task::LIST.unlink(native);
+            Ok(())
+        }
+        None => tasks::discard_foreign(given),
+    }
+}
+
+fn register_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<()> {
+    let given = required(given);
+    match task::TYPE.downcast(given) {
+        Some(native) if versions::TASKS_PER_THREAD => {
+            task::LIST.link(native);
+            Ok(())
+        }
+        _ => tasks::add_eager(given),
+    }
+}
+
+fn unregister_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<()> {
+    let given = required(given);
+    match task::TYPE.downcast(given) {
+        Some(native) if versions::TASKS_PER_THREAD => {
+            task::LIST.unlink(native);
+            Ok(())
+        }
+        _ => tasks::discard_eager(given),
+    }
+}
+
+/// The native tasks of the list, for the public container that shows them (up to 3.13).
+fn linked_tasks(_module: &Object) -> Res<Owned> {
+    let list = containers::new_list()?;
+    for task in tasks::listed(&task::LIST)? {
+        containers::list_append(&list, task.as_object())?;
+    }
+    Ok(list)
+}
+
+fn enter_task(_module: &Object, [event_loop, task]: [Option<&Object>; 2]) -> Res<()> {
+    thread::enter_task(required(event_loop), required(task))
+}
+
+fn leave_task(_module: &Object, [event_loop, task]: [Option<&Object>; 2]) -> Res<()> {
+    thread::leave_task(required(event_loop), required(task))
+}
+
+fn swap_current_task(_module: &Object, [event_loop, task]: [Option<&Object>; 2]) -> Res<Owned> {
+    let before = thread::swap_current_task(required(event_loop), args::given(task))?;
+    Ok(before.unwrap_or_else(|| none().own()))
+}
+
+/// The loop that was given, or the running one.
+fn loop_or_running(given: Option<&Object>) -> Res<Owned> {
+    args::given(given).map_or_else(thread::require_running_loop, |event_loop| Ok(event_loop.own()))
+}
+
+fn current_task(_module: &Object, [event_loop]: [Option<&Object>; 1]) -> Res<Owned> {
+    let current = thread::current_task(&*loop_or_running(event_loop)?)?;
+    Ok(current.unwrap_or_else(|| none().own()))
+}
+
+fn all_tasks(_module: &Object, [event_loop]: [Option<&Object>; 1]) -> Res<Owned> {
+    tasks::all(&task::LIST, &*loop_or_running(event_loop)?, TaskObject::is_pending_in)
+}
+
+pub(super) const TASK_FUNCTIONS: [Method; 4] = [
+        keywords!(
+            Object,
+            c"_register_task",
+            REGISTER_TASK,
+            register_task,
+            c"_register_task($module, /, task)\n--\n\nAdd a task to those that all_tasks() knows.\n\nFor task implementations."
+        ),
+        keywords!(
+            Object,
+            c"_unregister_task",
+            UNREGISTER_TASK,
+            unregister_task,
+            c"_unregister_task($module, /, task)\n--\n\nRemove a task from those that all_tasks() knows.\n\nFor task implementations."
+        ),
+        keywords!(
+            Object,
+            c"_enter_task",
+            ENTER_TASK,
+            enter_task,
+            c"_enter_task($module, /, loop, task)\n--\n\nMake the task the loop's current one, before its step.\n\nFor task implementations. Raises RuntimeError if there is a current task."
+        ),
+        keywords!(
+            Object,
+            c"_leave_task",
+            LEAVE_TASK,
+            leave_task,
+            c"_leave_task($module, /, loop, task)\n--\n\nEnd what _enter_task() began, after the task's step.\n\nFor task implementations. Raises RuntimeError if the task is not the current one."
+        ),
+];
+
+pub(super) const EAGER_TASK_FUNCTIONS: [Method; 4] = [
+            keywords!(
+                Object,
+                c"_register_eager_task",
+                REGISTER_EAGER_TASK,
+                register_eager_task,
+                c"_register_eager_task($module, /, task)\n--\n\nAdd a task that is in its eager start to those that all_tasks() knows.\n\nFor task implementations."
+            ),
+            keywords!(
+                Object,
+                c"_unregister_eager_task",
+                UNREGISTER_EAGER_TASK,
+                unregister_eager_task,
+                c"_unregister_eager_task($module, /, task)\n--\n\nEnd what _register_eager_task() began.\n\nFor task implementations."
+            ),
+            keywords!(
+                Object,
+                c"_swap_current_task",
+                SWAP_CURRENT_TASK,
+                swap_current_task,
+                c"_swap_current_task($module, /, loop, task)\n--\n\nMake the task (or None) the loop's current one and return the one before, or None.\n\nFor task implementations."
+            ),
+            keywords!(
+                Object,
+                c"current_task",
+                CURRENT_TASK,
+                current_task,
+                c"current_task($module, /, loop=None)\n--\n\nReturn the task that the loop (by default the running one) is executing, or None."
+            ),
+];
+
+pub(super) const ALL_TASKS_FUNCTION: Method = keywords!(
+            Object,
+            c"all_tasks",
+            ALL_TASKS,
+            all_tasks,
+            c"all_tasks($module, /, loop=None)\n--\n\nReturn a set of the loop's tasks that are not done; of the running loop by default."
+);
+
+static LINKED_TASKS: StaticMethod = StaticMethod::new(noargs!(Object, c"linked_tasks", linked_tasks, c""));
+
+/// [`linked_tasks`] as an object.
+pub(super) fn linked_tasks_function(module: &Object) -> Res<Owned> {
+    LINKED_TASKS.bind(module)
+}

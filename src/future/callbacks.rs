@@ -13,20 +13,7 @@ use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
 
 use super::FutureObject;
 use super::object::not_initialized;
-
-/// How a waiter is woken up.
-pub(crate) struct WaiterJob {
-    pub(crate) job: Job,
-    /// The context to wake it up in.
-    pub(crate) context: fn(&Object) -> Owned,
-}
-
-/// Somebody who awaits a future natively.
-#[derive(Clone)]
-pub(crate) struct Waiter {
-    pub(crate) target: Owned,
-    pub(crate) kind: &'static WaiterJob,
-}
+use super::waiter::Waiter;
 
 /// `callback(future)`.
 static CALLBACK: Job = Job {

@@ -8,7 +8,7 @@
 //!   it never goes back (but for a repeated `__init__` up to 3.14).
 //! * [`callbacks`] are scheduled once, at that move, each through the loop; ownership is moved out of the object
 //!   before Python code can run, so that nothing a callback does to the future can reach them.
-//! * A future knows nothing of tasks: what awaits it natively is an opaque [`callbacks::Waiter`].
+//! * A future knows nothing of tasks: what awaits it natively is an opaque [`Waiter`].
 
 mod awaited_by;
 mod callbacks;
@@ -18,15 +18,17 @@ mod methods;
 mod object;
 mod result;
 mod shortcuts;
+mod waiter;
 
 use crate::sys::{Object, Res};
 
 pub(crate) use awaited_by::{add_to_awaited_by, discard_from_awaited_by};
-pub(crate) use callbacks::{Waiter, WaiterJob, add_waiter};
+pub(crate) use callbacks::add_waiter;
 pub(crate) use finalize::{finalize, report_to_loop};
 pub(crate) use methods::{inherited_getsets, shared_methods};
 pub(crate) use object::{FutureObject, TYPE, clear, initialize, take_apart, visit};
 pub(crate) use result::{Outcome, cancel, make_cancelled_error, outcome, set_exception, set_result};
+pub(crate) use waiter::{Waiter, WaiterJob};
 
 /// Makes the types. Called once, by the module's initialisation.
 pub(crate) fn init(module: &Object) -> Res<()> {

@@ -19,7 +19,7 @@ use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Flags, Layout, Object, Owned, Raised, Res, compat};
 use crate::versions;
 
-use super::callbacks::WaiterJob;
+use super::waiter::WaiterJob;
 
 /// What has become of a future.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -16,7 +16,7 @@ use crate::sys::{Layout, Object, Owned, Res, args, call};
 use crate::versions;
 
 use super::object::{self, TYPE, dealloc};
-use super::{TaskObject, cancel, init as making, name};
+use super::{TaskObject, cancel, construct as making, name};
 
 static CANCEL: args::Signature<1> = args::Signature { format: c"|O:cancel", names: [&MSG], positional: 1, required: 0 };
 static GET_STACK: args::Signature<1> =

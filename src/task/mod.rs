@@ -2,7 +2,7 @@
 //!
 //! A task is a future whose result is what its coroutine returns. How it gets there:
 //!
-//! 1. [`init`] checks the coroutine and asks the loop to run the first step soon (or [`eager`] runs it at once).
+//! 1. [`construct`] checks the coroutine and asks the loop to run the first step soon (or [`eager`] runs it at once).
 //! 2. [`step`] sends `None` into the coroutine, or throws an exception into it, and looks at what comes out. If the
 //!    coroutine *returned*, the task has its result; if it *raised*, its exception. Either completes the future, which
 //!    schedules whoever awaits the task.
@@ -19,11 +19,12 @@
 //! is read again after it.
 
 mod cancel;
+mod construct;
 mod eager;
-mod init;
 mod methods;
 mod name;
 mod object;
+mod schedule;
 mod step;
 mod step_wrapper;
 mod suspend;
@@ -37,7 +38,7 @@ pub(crate) use object::{LIST, TYPE, TaskObject};
 /// Makes the types. Called once, by the module's initialisation, after the future's.
 pub(crate) fn init(module: &Object) -> Res<()> {
     methods::init(module)?;
-    crate::job::shortcuts::register_task(TYPE.as_object(), init::make);
+    crate::job::shortcuts::register_task(TYPE.as_object(), construct::make);
     step_wrapper::init(module)
 }
 

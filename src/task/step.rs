@@ -2,8 +2,6 @@
 
 use crate::asyncio;
 use crate::future;
-use crate::job::{Entry, Job};
-use crate::sched;
 use crate::state::thread;
 use crate::sys::error::{self, Builtin, fetch, is_exit, raise, raise_format, restore};
 use crate::sys::iter::{Sent, send_none, throw};
@@ -11,7 +9,7 @@ use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Raised, Res, panics};
 use crate::versions;
 
-use super::{LIST, TYPE, TaskObject, step_wrapper, suspend};
+use super::{LIST, TaskObject, suspend};
 
 /// What a step says to who called it: CPython's step returns the result of `Future.cancel`, `True`, when the
 /// coroutine ended cancelled, else `None`.
@@ -28,21 +26,6 @@ impl Stepped {
             Stepped::Cancelled => crate::sys::object::boolean(true).own(),
         }
     }
-}
-
-/// A step as work for a loop: of the target, a task; the argument is an exception to throw into its coroutine.
-static STEP: Job = Job {
-    run: |task, exception| step(TYPE.require(task)?, exception.map(Layout::own)).map(drop),
-    callback: |task, exception| Ok((step_wrapper::new(task, exception)?, None)),
-    takes_several: false,
-    needs_context: true,
-};
-
-/// Asks the loop to do a step soon, throwing the exception if there is one.
-#[inline]
-pub(super) fn call_soon(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<()> {
-    let target = task.as_object().own();
-    sched::call_soon(event_loop, Entry { job: &STEP, target, argument: exception, context: task.context.get_or_none() })
 }
 
 #[cold]

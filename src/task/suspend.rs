@@ -10,7 +10,7 @@ use crate::sys::lazy::Once;
 use crate::sys::object::boolean;
 use crate::sys::{Layout, Object, Res, call, containers};
 
-use super::{TaskObject, as_exact_future, as_native_future, step, wakeup};
+use super::{TaskObject, as_exact_future, as_native_future, schedule, wakeup};
 
 /// Puts the task to sleep until what it awaits is done. Mistakes are thrown into the coroutine by its next step.
 #[inline]
@@ -23,7 +23,7 @@ pub(super) fn suspend(task: &TaskObject, event_loop: &Object, awaited: &Object) 
     }
     if awaited.is_none() {
         // A bare `yield`, as in `asyncio.sleep(0)`.
-        return step::call_soon(task, event_loop, None);
+        return schedule::call_soon(task, event_loop, None);
     }
     match call::getattr_optional(awaited, &ASYNCIO_FUTURE_BLOCKING)? {
         Some(blocking) if !blocking.is_none() => wait_for_foreign(task, event_loop, awaited, &blocking),
@@ -111,5 +111,5 @@ fn bad_yield(task: &TaskObject, event_loop: &Object, yielded: &Object) -> Res<()
 #[cold]
 fn throw_soon(task: &TaskObject, event_loop: &Object, text: &CStr, objects: &[&Object]) -> Res<()> {
     let exception = fetch(raise_format(Builtin::RuntimeError.class(), text, objects));
-    step::call_soon(task, event_loop, Some(exception))
+    schedule::call_soon(task, event_loop, Some(exception))
 }

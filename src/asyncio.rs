@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::sys::error::{self, raise};
+use crate::sys::error::{self, Builtin, raise};
 use crate::sys::lazy::Lazy;
 use crate::sys::{Object, Owned, Raised, Res, call};
 use crate::versions::POLICY_GETTER;
@@ -76,6 +76,12 @@ pub(crate) fn invalid_state(text: &std::ffi::CStr) -> Raised {
 
 pub(crate) fn invalid_state_error() -> Res<&'static Object> {
     INVALID_STATE_ERROR.get()
+}
+
+/// The loop was closed, and cannot do what it was asked for.
+#[cold]
+pub(crate) fn loop_is_closed() -> Raised {
+    raise(Builtin::RuntimeError.class(), c"Event loop is closed")
 }
 
 /// The event loop policy in force.

@@ -15,8 +15,8 @@ use super::create::call_with;
 use super::files::Direction;
 use super::object::{LoopObject, check_closed};
 use super::plain::plain;
-use super::poll::wake_up;
 use super::ready::Ready;
+use super::wake::wake_up;
 use crate::handle::{self, Kind, Work};
 use crate::job::context_keyword;
 use crate::versions;
@@ -188,11 +188,6 @@ fn call_at_time(
     let handle = handle::new_timer(core.as_object(), debug_enabled(core)?, work, when, given)?;
     core.timers.push(handle.clone())?;
     Ok(handle.into_object())
-}
-
-/// `time()` of a loop whose class or instance has its own, in seconds.
-pub(super) fn time_in_python(core: &LoopObject) -> Res<f64> {
-    containers::float_value(&*call::call_method(&TIME, &[core.as_object()], None)?)
 }
 
 /// `_add_reader` or `_add_writer`: `(fd, callback, *args)`.

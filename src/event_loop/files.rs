@@ -11,7 +11,7 @@ use crate::sys::lazy::Lazy;
 use crate::sys::memory::{no_memory, vec_for};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, panics};
 
-use super::object::closed;
+use crate::asyncio::loop_is_closed;
 use crate::handle::HandleObject;
 
 /// Which of the two to wait for.
@@ -121,7 +121,7 @@ impl Files {
         };
         // `fileno()` may have closed the loop.
         if !self.poller.borrow().as_ref().is_some_and(|now| std::ptr::eq(&raw const **now, poller)) {
-            return Err(closed());
+            return Err(loop_is_closed());
         }
         let mut file = self.get(fd);
         let (was_registered, interest) = (file.is_registered(), file.interest());

@@ -15,9 +15,9 @@ use super::create::{create_future, create_task};
 use super::files::Direction;
 use super::object::{LoopObject, clear, dealloc, new, visit};
 use super::plain::set_attribute;
-use super::poll::wake_up;
 use super::ready::{Ready, as_handle};
 use super::run::{is_cancelled, run_once, run_until_stopped};
+use super::wake::wake_up;
 use crate::handle;
 
 fn add_reader(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {

@@ -32,7 +32,9 @@ mod plain;
 mod poll;
 mod ready;
 mod run;
+mod time;
 mod timers;
+mod wake;
 
 pub(crate) use methods::describe;
 pub(crate) use object::TYPE;

@@ -17,6 +17,7 @@ use super::files::Files;
 use super::idle::Idle;
 use super::ready::{Ready, ReadyQueue};
 use super::timers::TimerHeap;
+use crate::asyncio::loop_is_closed;
 use crate::handle::HandleObject;
 
 /// The native half of an event loop; the Python class's attributes are behind it.
@@ -168,11 +169,5 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
 
 /// The loop, which must not be closed.
 pub(super) fn check_closed(core: &LoopObject) -> Res<()> {
-    if core.closed.get() { Err(closed()) } else { Ok(()) }
-}
-
-#[cold]
-pub(super) fn closed() -> Raised {
-    use crate::sys::error::{Builtin, raise};
-    raise(Builtin::RuntimeError.class(), c"Event loop is closed")
+    if core.closed.get() { Err(loop_is_closed()) } else { Ok(()) }
 }

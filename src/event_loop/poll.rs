@@ -1,7 +1,7 @@
 //! Asking which files are ready: when nothing else is to be done, or when it was not asked for a while.
 
 use crate::io::{Errno, Event, Poller, Woken};
-use crate::names::{SELECT, WRITE_TO_SELF};
+use crate::names::SELECT;
 use crate::sys::clock::Moment;
 use crate::sys::error::{Builtin, raise, raise_os_error};
 use crate::sys::threads::{check_signals, detached};
@@ -10,7 +10,7 @@ use crate::sys::{Layout, Res, call, containers, panics};
 use super::files::Direction;
 use super::object::LoopObject;
 use super::ready::Ready;
-use super::run::time;
+use super::time::time;
 use crate::handle;
 use crate::versions;
 
@@ -162,17 +162,4 @@ fn make_ready(core: &LoopObject, poller: &Poller, event: Event) -> Res<()> {
 fn remove(core: &LoopObject, poller: &Poller, event: Event, direction: Direction) -> Res<()> {
     let fd = containers::int(i64::from(event.fd))?;
     core.files.remove(poller, &fd, direction).map(drop)
-}
-
-/// Ends the wait of the loop's thread, if it waits; from any thread. Many calls in a row wake it up once.
-pub(super) fn wake_up(core: &LoopObject) -> Res<()> {
-    match core.files.poller() {
-        Some(poller) => {
-            if core.idle.wake() {
-                poller.wake();
-            }
-            Ok(())
-        }
-        None => call::call_method(&WRITE_TO_SELF, &[core.as_object()], None).map(drop),
-    }
 }

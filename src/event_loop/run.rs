@@ -1,15 +1,15 @@
 //! Running: iterations, until somebody calls `stop()`.
 
 use crate::names::{CANCELLED_FLAG, PRIVATE_RUN, RUN_IN_DEBUG_MODE, RUN_ONCE};
-use crate::sys::{Layout, Object, Owned, Raised, Res, call, clock, context, panics};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, context, panics};
 
 use super::object::LoopObject;
 use super::plain::plain;
 use super::poll::poll;
 use super::ready::{Ready, as_handle};
+use super::time::end_of_due;
 use crate::handle::{self, HandleObject};
 use crate::job::Entry;
-use crate::versions;
 
 /// Runs the loop until it is told to stop. An exit (`KeyboardInterrupt`, `SystemExit`) ends it too; what was ready then
 /// stays so.
@@ -46,26 +46,6 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
         }
     }
     Ok(())
-}
-
-/// Timers before this time are due.
-fn end_of_due(core: &LoopObject) -> Res<f64> {
-    let now = time(core)?;
-    let resolution = core.clock_resolution.get();
-    if !versions::DUE_WITHIN_ULP {
-        return Ok(now + resolution);
-    }
-    let next = f64::from_bits(now.to_bits() + 1); // no clock is negative
-    Ok(now + resolution.max(next - now))
-}
-
-/// `loop.time()`, in seconds.
-#[inline]
-pub(super) fn time(core: &LoopObject) -> Res<f64> {
-    match plain(core.as_object()) {
-        Some(_) => Ok(clock::monotonic()),
-        None => super::calls::time_in_python(core),
-    }
 }
 
 #[inline]

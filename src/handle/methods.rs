@@ -4,18 +4,21 @@ use std::ffi::{CStr, c_ulong};
 
 use pyo3::ffi;
 
+use crate::asyncio::EVENTS_GLOBALS;
+use crate::names::{HANDLE_CLASS, Name};
+use crate::sys::error::{Builtin, raise};
 use crate::sys::slots::{getset, inquiry, noargs, traverse};
-use crate::sys::typeobj::TypeBuilder;
-use crate::sys::{Object, Res, compat};
+use crate::sys::typeobj::{self, TypeBuilder};
+use crate::sys::{Object, Owned, Res, compat, containers};
 use crate::versions;
 
 use super::cancel::{cancel, cancelled};
-use super::object::{HandleObject, Kind, clear, dealloc, visit};
+use super::object::{HandleObject, Kind, clear, dealloc, has_own_slots, has_slots_of_handle, visit};
 use super::run::run;
 use super::show::{get_arguments, get_callback, get_context, set_arguments, set_callback, set_context, set_when};
 
 /// Makes the type for the kind, on asyncio's class.
-pub(super) fn build(kind: Kind, base: &Object) -> Res<()> {
+fn build(kind: Kind, base: &Object) -> Res<()> {
     let (name, doc): (&'static CStr, &'static CStr) = match kind {
         Kind::Plain => (c"rasyncio.Handle", c"A call that the loop will make."),
         Kind::Timer => (c"rasyncio.TimerHandle", c"A call that the loop will make at a time."),
@@ -69,4 +72,26 @@ pub(super) fn build(kind: Kind, base: &Object) -> Res<()> {
             )]);
     }
     builder.build_on(base)
+}
+
+/// Makes the type, and before it the one of plain handles.
+#[cold]
+pub(super) fn make(kind: Kind) -> Res<()> {
+    if kind != Kind::Plain && Kind::Plain.class().class.as_ptr().is_null() {
+        make(Kind::Plain)?;
+    }
+    let (name, own_slots) = kind.base();
+    let plain = original(&HANDLE_CLASS, has_slots_of_handle)?;
+    if kind == Kind::Plain {
+        return build(kind, &plain);
+    }
+    build(kind, &*original(name, |class| has_own_slots(class, own_slots))?)
+}
+
+/// asyncio's own class of that name: behind whatever subclass somebody has put in its place.
+fn original(name: &Name, is_it: impl Fn(&Object) -> bool) -> Res<Owned> {
+    let unknown = || raise(Builtin::RuntimeError.class(), c"rasyncio does not know the handles of this asyncio");
+    let found = containers::dict_get(EVENTS_GLOBALS.get()?, name.object())?.filter(|class| typeobj::is_type(class));
+    let found = found.ok_or_else(unknown)?;
+    typeobj::ancestors(&found).into_iter().find(|class| is_it(class)).ok_or_else(unknown)
 }

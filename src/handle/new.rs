@@ -5,7 +5,8 @@ use crate::job::{Entry, Job, shortcuts};
 use crate::sys::object::{boolean, none};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
 
-use super::object::{HandleObject, Kind, allocate};
+use super::methods;
+use super::object::{HandleObject, Kind};
 
 /// What a handle is to run.
 pub(crate) enum Work<'a> {
@@ -16,6 +17,15 @@ pub(crate) enum Work<'a> {
         context: Option<&'a Object>,
     },
     Entry(Entry),
+}
+
+#[inline]
+fn allocate(kind: Kind) -> Res<Owned<HandleObject>> {
+    let class = kind.class();
+    if class.class.as_ptr().is_null() {
+        methods::make(kind)?;
+    }
+    class.freelist.allocate(&class.class)
 }
 
 /// `callback(argument)`, without a tuple for the one argument.

@@ -7,12 +7,11 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use crate::asyncio::EVENTS_GLOBALS;
 use crate::names::{
     ARGS, CALLBACK, CANCELLED_FLAG, HANDLE_CLASS, LOCK, Name, PRIVATE_CONTEXT, PRIVATE_LOOP, PRIVATE_REPR,
     PRIVATE_SOURCE_TRACEBACK, SCHEDULED_FLAG, THREAD_SAFE_HANDLE_CLASS, TIMER_HANDLE_CLASS, WHEN,
 };
-use crate::sys::error::{Builtin, guard_dealloc, raise};
+use crate::sys::error::guard_dealloc;
 use crate::sys::freelist::Freelist;
 use crate::sys::gc::{Visited, Visitor, untrack};
 use crate::sys::instance::clear_weakrefs;
@@ -21,7 +20,6 @@ use crate::sys::trash;
 use crate::sys::typeobj::{self, StaticType};
 use crate::sys::{Field, Layout, Object, Owned, Res, compat, containers};
 
-use super::methods;
 use crate::job::Job;
 
 /// What all kinds begin with: the slots of `asyncio.Handle`, which Python code reads and writes at any time; so each
@@ -93,7 +91,7 @@ pub(crate) enum Kind {
 /// A type, and memory of its dead objects.
 pub(super) struct Class {
     pub(super) class: StaticType<HandleObject>,
-    freelist: Freelist,
+    pub(super) freelist: Freelist,
 }
 
 impl Class {
@@ -129,7 +127,7 @@ impl Kind {
     }
 
     /// asyncio's class, and its own slots behind those of `asyncio.Handle`.
-    fn base(self) -> (&'static Name, &'static [&'static Name]) {
+    pub(super) fn base(self) -> (&'static Name, &'static [&'static Name]) {
         static OF_TIMER: [&Name; 2] = [&SCHEDULED_FLAG, &WHEN];
         static OF_THREAD_SAFE: [&Name; 1] = [&LOCK];
         match self {
@@ -244,41 +242,11 @@ pub(crate) fn downcast(object: &Object) -> Option<&HandleObject> {
     [&PLAIN, &TIMER, &THREAD_SAFE].into_iter().find_map(|kind| kind.class.downcast_exact(object))
 }
 
-#[inline]
-pub(super) fn allocate(kind: Kind) -> Res<Owned<HandleObject>> {
-    let class = kind.class();
-    if class.class.as_ptr().is_null() {
-        make(kind)?;
-    }
-    class.freelist.allocate(&class.class)
-}
-
 /// Frees memory of dead handles that was of no use since this was called last.
 pub(crate) fn trim_memory() {
     for kind in [&PLAIN, &TIMER, &THREAD_SAFE] {
         kind.freelist.trim();
     }
-}
-
-#[cold]
-fn make(kind: Kind) -> Res<()> {
-    if kind != Kind::Plain && PLAIN.class.as_ptr().is_null() {
-        make(Kind::Plain)?;
-    }
-    let (name, own_slots) = kind.base();
-    let plain = original(&HANDLE_CLASS, has_slots_of_handle)?;
-    if kind == Kind::Plain {
-        return methods::build(kind, &plain);
-    }
-    methods::build(kind, &*original(name, |class| has_own_slots(class, own_slots))?)
-}
-
-/// asyncio's own class of that name: behind whatever subclass somebody has put in its place.
-fn original(name: &Name, is_it: impl Fn(&Object) -> bool) -> Res<Owned> {
-    let unknown = || raise(Builtin::RuntimeError.class(), c"rasyncio does not know the handles of this asyncio");
-    let found = containers::dict_get(EVENTS_GLOBALS.get()?, name.object())?.filter(|class| typeobj::is_type(class));
-    let found = found.ok_or_else(unknown)?;
-    typeobj::ancestors(&found).into_iter().find(|class| is_it(class)).ok_or_else(unknown)
 }
 
 /// Is it `asyncio.Handle` itself, with its slots where the struct has them? Whoever builds a Python that has others is
@@ -292,7 +260,7 @@ pub(crate) fn has_slots_of_handle(class: &Object) -> bool {
 }
 
 /// Is it a subclass of `asyncio.Handle` with these slots of its own behind?
-fn has_own_slots(class: &Object, own_slots: &[&Name]) -> bool {
+pub(super) fn has_own_slots(class: &Object, own_slots: &[&Name]) -> bool {
     let place = |index: usize| size_of::<HandleObject>() + index * size_of::<Field>();
     typeobj::basic_size(class) == place(own_slots.len())
         && (0..).zip(own_slots).all(|(i, name)| typeobj::slot_offset(class, name) == Some(place(i)))

@@ -16,11 +16,11 @@ use super::thread_safe;
 /// `handle._run()`: errors go to the loop's exception handler, exits through.
 #[inline]
 pub(crate) fn run(handle: &HandleObject) -> Res<()> {
-    if handle.is_thread_safe() { thread_safe::run(handle) } else { run_now(handle) }
+    if handle.is_thread_safe() { thread_safe::run(handle, run_now) } else { run_now(handle) }
 }
 
 #[inline]
-pub(super) fn run_now(handle: &HandleObject) -> Res<()> {
+fn run_now(handle: &HandleObject) -> Res<()> {
     match call_in_context(handle) {
         Ok(()) => Ok(()),
         Err(raised) => report(handle, raised),

@@ -11,7 +11,6 @@ use crate::sys::threads::{Thread, check_signals, detached};
 use crate::sys::{Res, panics};
 
 use super::object::HandleObject;
-use super::run::run_now;
 
 /// The handles that are running, with their threads.
 static RUNNING: Attached<RefCell<Vec<(*const HandleObject, Thread)>>> = Attached::new(RefCell::new(Vec::new()));
@@ -37,8 +36,8 @@ impl Drop for Running {
     }
 }
 
-/// Runs it, unless it was cancelled meanwhile.
-pub(super) fn run(handle: &HandleObject) -> Res<()> {
+/// Calls `run_now` with the handle, unless it was cancelled meanwhile; others can wait for its end.
+pub(super) fn run(handle: &HandleObject, run_now: fn(&HandleObject) -> Res<()>) -> Res<()> {
     if handle.is_cancelled() {
         return Ok(());
     }

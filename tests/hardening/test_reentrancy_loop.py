@@ -1,7 +1,7 @@
 """Python code that runs in the middle of the event loop's work may do anything to the loop, wherever there is any.
 
 Nothing crashes or hangs, and what comes of it is what the stock loop makes of it. (The programs: scenarios_loop.py.)
-Where our loop runs Python code (`src/sched`), and the operation that comes by:
+Where our loop runs Python code (`src/event_loop`, `src/sched`), and the operation that comes by:
 
 * a handle's callback, in its context or in what was given as one: callbacks, timers, foreign context, entered context;
 * letting go of a callback, its arguments, a handle: freed callbacks, many cancelled timers, weak references;

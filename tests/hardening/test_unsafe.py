@@ -18,8 +18,8 @@ EXCEPTIONS = {
     "a layout": [
         "future/iter.rs: impl Layout for IteratorObject",
         "future/object.rs: impl Layout for FutureObject",
-        "sched/event_loop/object.rs: impl Layout for LoopObject",
-        "sched/handle/object.rs: impl Layout for HandleObject",
+        "event_loop/object.rs: impl Layout for LoopObject",
+        "handle/object.rs: impl Layout for HandleObject",
         "task/object.rs: impl Layout for TaskObject",
         "task/object.rs: impl Linked for TaskObject",
         "task/step_wrapper.rs: impl Layout for StepWrapper",
@@ -29,21 +29,21 @@ EXCEPTIONS = {
         "future/iter.rs: fn am_send",
         "future/iter.rs: fn dealloc",
         "future/object.rs: fn dealloc",
-        "sched/event_loop/object.rs: fn dealloc",
-        "sched/event_loop/object.rs: fn new",
-        "sched/event_loop/recognise.rs: fn set_attribute",
-        "sched/handle/object.rs: fn dealloc",
+        "event_loop/object.rs: fn dealloc",
+        "event_loop/object.rs: fn new",
+        "event_loop/plain.rs: fn set_attribute",
+        "handle/object.rs: fn dealloc",
         "task/object.rs: fn dealloc",
         "task/step_wrapper.rs: fn dealloc",
     ],
     # Handles: the same fields at the beginning, others behind. Which ones, the exact type tells.
     "one Rust type stands for three of Python's": [
-        "sched/handle/object.rs: fn as_thread_safe",
-        "sched/handle/object.rs: fn as_timer",
-        "sched/handle/object.rs: fn job",
+        "handle/object.rs: fn as_thread_safe",
+        "handle/object.rs: fn as_timer",
+        "handle/object.rs: fn job",
     ],
     # The one question that is asked at every call_soon.
-    "the class was looked at before, and asking again would cost more": ["sched/event_loop/recognise.rs: fn plain"],
+    "the class was looked at before, and asking again would cost more": ["event_loop/plain.rs: fn plain"],
     # Rust's type for it wants it open, which nobody can promise of a number from Python.
     "a descriptor that Python code owns": ["io/epoll.rs: fn borrowed"],
 }

@@ -12,13 +12,13 @@ use crate::sys::object::{boolean, none};
 use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
 
 use super::create::call_with;
-use super::files::Direction;
 use super::object::{LoopObject, check_closed};
 use super::plain::plain;
 use super::ready::Ready;
 use super::wake::wake_up;
+use super::watchers::{Direction, as_handle, of_handle};
 use crate::handle::{self, Kind, Work};
-use crate::job::context_keyword;
+use crate::job::{Entry, context_keyword};
 use crate::versions;
 
 /// The arguments of a function like `call_soon(callback, *args, context=None)`, with `N` parameters before `*args`.
@@ -192,7 +192,7 @@ fn call_at_time(
 
 /// `_add_reader` or `_add_writer`: `(fd, callback, *args)`.
 pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arguments: Arguments<'_>) -> Res<Owned> {
-    let Some(poller) = core.files.poller() else {
+    let Some(poller) = core.watchers.poller() else {
         check_closed(core)?;
         return call_base(core, name, arguments);
     };
@@ -201,10 +201,15 @@ pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arg
     check_closed(core)?;
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core)?, work)?;
-    if let Some(before) = core.files.add(&poller, fd, direction, handle.clone())? {
-        handle::cancel(&before)?;
+    if let Some(before) = core.watchers.add(&poller, fd, direction, of_handle(handle.clone()))? {
+        stop(&before)?;
     }
     Ok(handle.into_object())
+}
+
+/// Lets go of who waited for a file: a handle is cancelled, as asyncio does it.
+fn stop(watcher: &Entry) -> Res<()> {
+    as_handle(watcher).map_or(Ok(()), handle::cancel)
 }
 
 /// `_remove_reader(fd)` or `_remove_writer(fd)`: was there one?
@@ -212,12 +217,12 @@ pub(super) fn remove_file(core: &LoopObject, direction: Direction, name: &Name, 
     if core.closed.get() {
         return Ok(boolean(false).own());
     }
-    let Some(poller) = core.files.poller() else {
+    let Some(poller) = core.watchers.poller() else {
         return call_base(core, name, Arguments::of(&[fd]));
     };
-    let removed = core.files.remove(&poller, fd, direction)?;
+    let removed = core.watchers.remove(&poller, fd, direction)?;
     if let Some(removed) = &removed {
-        handle::cancel(removed)?;
+        stop(removed)?;
     }
     Ok(boolean(removed.is_some()).own())
 }

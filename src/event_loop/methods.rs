@@ -12,12 +12,12 @@ use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
 
 use super::calls::{add_file, call_at, call_base, call_later, call_soon, call_soon_threadsafe, remove_file};
 use super::create::{create_future, create_task};
-use super::files::Direction;
 use super::object::{LoopObject, clear, dealloc, new, visit};
 use super::plain::set_attribute;
 use super::ready::{Ready, as_handle};
 use super::run::{is_cancelled, run_once, run_until_stopped};
 use super::wake::wake_up;
+use super::watchers::Direction;
 use crate::handle;
 
 fn add_reader(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
@@ -151,27 +151,27 @@ fn queue(core: &LoopObject, object: &Object) -> Res<()> {
 
 /// `_write_to_self()`
 fn write_to_self(core: &LoopObject) -> Res<()> {
-    if core.files.poller().is_some() {
+    if core.watchers.poller().is_some() {
         return wake_up(core);
     }
     call_base(core, &WRITE_TO_SELF, Arguments::of(&[])).map(drop)
 }
 
 fn open_poller(core: &LoopObject) -> Res<()> {
-    core.files.open()
+    core.watchers.open()
 }
 
 fn close_poller(core: &LoopObject) {
-    core.files.close();
+    core.watchers.close();
 }
 
 /// `[(fd, object or None, reader or None, writer or None), …]`
 fn registered_files(core: &LoopObject) -> Res<Owned> {
     let list = containers::new_list()?;
-    for (fd, object, reader, writer) in core.files.registered()? {
+    for (fd, object, reader, writer) in core.watchers.registered()? {
         let fd = containers::int(i64::try_from(fd).unwrap_or(i64::MAX))?;
         let object = object.as_deref().unwrap_or(none());
-        let [reader, writer] = [&reader, &writer].map(|handle| handle.as_ref().map_or(none(), |h| h.as_object()));
+        let [reader, writer] = [&reader, &writer].map(|entry| entry.as_ref().map_or(none(), |entry| &*entry.target));
         containers::list_append(&list, &*containers::tuple(&[&fd, object, reader, writer])?)?;
     }
     Ok(list)

@@ -5,7 +5,7 @@
 //!
 //! 1. timers that were cancelled leave the heap ([`timers`]);
 //! 2. if nothing is ready, or about 40 µs have passed since the last time, the poller is asked which files are ready
-//!    ([`poll`], [`files`]); with nothing ready it waits, until the first timer is due at most ([`idle`]: or until
+//!    ([`poll`], [`watchers`]); with nothing ready it waits, until the first timer is due at most ([`idle`]: or until
 //!    another thread calls);
 //! 3. timers that are due join the ready queue;
 //! 4. what is in the [`ready`] queue now runs; what that adds runs in the next iteration.
@@ -24,7 +24,6 @@
 
 mod calls;
 mod create;
-mod files;
 mod idle;
 mod methods;
 mod object;
@@ -35,6 +34,7 @@ mod run;
 mod time;
 mod timers;
 mod wake;
+mod watchers;
 
 pub(crate) use methods::describe;
 pub(crate) use object::TYPE;

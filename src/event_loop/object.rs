@@ -13,10 +13,10 @@ use crate::sys::object::none;
 use crate::sys::typeobj::{self, StaticType};
 use crate::sys::{Field, Layout, Object, Raised, Res};
 
-use super::files::Files;
 use super::idle::Idle;
 use super::ready::{Ready, ReadyQueue};
 use super::timers::TimerHeap;
+use super::watchers::Watchers;
 use crate::asyncio::loop_is_closed;
 use crate::handle::HandleObject;
 
@@ -26,7 +26,7 @@ pub(crate) struct LoopObject {
     head: Object,
     pub(super) ready: ReadyQueue,
     pub(super) timers: TimerHeap,
-    pub(super) files: Files,
+    pub(super) watchers: Watchers,
     /// When the poller was asked last; not set at the beginning of a run.
     pub(super) last_poll: Cell<Option<Moment>>,
     /// When memory that is of no use was freed last.
@@ -105,7 +105,7 @@ pub(super) unsafe extern "C" fn new(
                     let place = made.as_ptr().cast::<LoopObject>();
                     (&raw mut (*place).ready).write(ReadyQueue::new());
                     (&raw mut (*place).timers).write(TimerHeap::new());
-                    (&raw mut (*place).files).write(Files::new());
+                    (&raw mut (*place).watchers).write(Watchers::new());
                     (&raw mut (*place).idle).write(Idle::new());
                     (&raw mut (*place).last_poll).write(Cell::new(None));
                     (&raw mut (*place).last_tidy).write(Cell::new(None));
@@ -125,7 +125,7 @@ pub(super) fn visit(core: &LoopObject, visitor: Visitor) -> Visited {
     visitor.class_of(&core.head)?;
     core.ready.visit(visitor)?;
     core.timers.visit(visitor)?;
-    core.files.visit(visitor)?;
+    core.watchers.visit(visitor)?;
     visitor.field(&core.debug)?;
     visitor.field(&core.thread_id)?;
     visitor.field(&core.current_handle)?;
@@ -136,7 +136,7 @@ pub(super) fn visit(core: &LoopObject, visitor: Visitor) -> Visited {
 pub(super) fn clear(core: &LoopObject) {
     core.ready.clear();
     core.timers.clear();
-    core.files.close();
+    core.watchers.close();
     core.debug.clear();
     core.thread_id.set(none().own());
     core.current_handle.set(none().own());
@@ -156,7 +156,7 @@ pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             let place = object.cast::<LoopObject>();
             ptr::drop_in_place(&raw mut (*place).ready);
             ptr::drop_in_place(&raw mut (*place).timers);
-            ptr::drop_in_place(&raw mut (*place).files);
+            ptr::drop_in_place(&raw mut (*place).watchers);
             for field in [&core.thread_id, &core.current_handle, &core.task_factory] {
                 field.clear();
             }

@@ -7,10 +7,10 @@ use crate::sys::error::{Builtin, raise, raise_os_error};
 use crate::sys::threads::{check_signals, detached};
 use crate::sys::{Layout, Res, call, containers, panics};
 
-use super::files::Direction;
 use super::object::LoopObject;
 use super::ready::Ready;
 use super::time::time;
+use super::watchers::{Direction, as_handle};
 use crate::handle;
 use crate::versions;
 
@@ -88,7 +88,7 @@ fn time_to_wait(core: &LoopObject) -> Res<Wait> {
 
 #[cold]
 fn ask(core: &LoopObject, wait: Wait) -> Res<()> {
-    match core.files.poller() {
+    match core.watchers.poller() {
         Some(poller) => ask_natively(core, &poller, wait),
         None => ask_selector(core, wait),
     }
@@ -148,11 +148,11 @@ fn serve(core: &LoopObject, poller: &Poller, woken: Result<Woken, Errno>, events
 }
 
 fn make_ready(core: &LoopObject, poller: &Poller, event: Event) -> Res<()> {
-    for (direction, handle) in core.files.ready(event).into_iter().flatten() {
-        if handle.is_cancelled() {
-            remove(core, poller, event, direction)?;
-        } else {
-            core.ready.push(Ready::Handle(handle))?;
+    for (direction, watcher) in core.watchers.ready(event).into_iter().flatten() {
+        match as_handle(&watcher) {
+            Some(handle) if handle.is_cancelled() => remove(core, poller, event, direction)?,
+            Some(handle) => core.ready.push(Ready::Handle(handle.own()))?,
+            None => core.ready.push(Ready::Entry(watcher))?,
         }
     }
     Ok(())
@@ -161,5 +161,5 @@ fn make_ready(core: &LoopObject, poller: &Poller, event: Event) -> Res<()> {
 #[cold]
 fn remove(core: &LoopObject, poller: &Poller, event: Event, direction: Direction) -> Res<()> {
     let fd = containers::int(i64::from(event.fd))?;
-    core.files.remove(poller, &fd, direction).map(drop)
+    core.watchers.remove(poller, &fd, direction).map(drop)
 }

@@ -7,7 +7,7 @@ use super::object::LoopObject;
 
 /// Ends the wait of the loop's thread, if it waits; from any thread. Many calls in a row wake it up once.
 pub(super) fn wake_up(core: &LoopObject) -> Res<()> {
-    match core.files.poller() {
+    match core.watchers.poller() {
         Some(poller) => {
             if core.idle.wake() {
                 poller.wake();

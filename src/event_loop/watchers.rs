@@ -1,4 +1,8 @@
 //! File descriptors and who waits for them: the readers and the writers.
+//!
+//! What waits for a descriptor is an [`Entry`], a job with a target: `add_reader` makes one whose target is a handle
+//! ([`of_handle`]), a transport can be one itself. The table and the poller know the same descriptors. Only the thread
+//! that runs the loop changes them, or whoever holds the GIL while it does not run.
 
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -9,10 +13,30 @@ use crate::sys::error::{Builtin, raise, raise_format, raise_os_error, raised_is}
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Lazy;
 use crate::sys::memory::{no_memory, vec_for};
+use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Res, call, containers, panics};
 
 use crate::asyncio::loop_is_closed;
-use crate::handle::HandleObject;
+use crate::handle::{self, HandleObject};
+use crate::job::{Entry, Job};
+use crate::names::PRIVATE_RUN;
+
+/// A handle as what waits for a file.
+static HANDLE: Job = Job {
+    run: |target, _| handle::downcast(target).map_or(Ok(()), handle::run),
+    callback: |target, _| Ok((call::getattr(target, &PRIVATE_RUN)?, None)),
+    takes_several: false,
+    needs_context: false,
+};
+
+pub(super) fn of_handle(handle: Owned<HandleObject>) -> Entry {
+    Entry { job: &HANDLE, target: handle.into_object(), argument: None, context: none().own() }
+}
+
+/// The handle, if it is one that waits.
+pub(super) fn as_handle(watcher: &Entry) -> Option<&HandleObject> {
+    if std::ptr::eq(watcher.job, &raw const HANDLE) { handle::downcast(&watcher.target) } else { None }
+}
 
 /// Which of the two to wait for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,15 +47,15 @@ pub(super) enum Direction {
 
 /// What is known of a descriptor; it is registered with the poller if there is a reader or a writer.
 #[derive(Default, Clone)]
-struct File {
-    reader: Option<Owned<HandleObject>>,
-    writer: Option<Owned<HandleObject>>,
+struct Watched {
+    reader: Option<Entry>,
+    writer: Option<Entry>,
     /// What it was registered by, if not by its number.
     object: Option<Owned>,
 }
 
-impl File {
-    fn place(&mut self, direction: Direction) -> &mut Option<Owned<HandleObject>> {
+impl Watched {
+    fn place(&mut self, direction: Direction) -> &mut Option<Entry> {
         match direction {
             Direction::Read => &mut self.reader,
             Direction::Write => &mut self.writer,
@@ -48,14 +72,14 @@ impl File {
 }
 
 /// The files by their descriptors, and the poller that knows the same ones. No Python code runs while a cell is borrowed.
-pub(super) struct Files {
-    files: RefCell<Vec<File>>,
+pub(super) struct Watchers {
+    files: RefCell<Vec<Watched>>,
     poller: RefCell<Option<Rc<Poller>>>,
 }
 
-impl Files {
+impl Watchers {
     pub(super) const fn new() -> Self {
-        Files { files: RefCell::new(Vec::new()), poller: RefCell::new(None) }
+        Watchers { files: RefCell::new(Vec::new()), poller: RefCell::new(None) }
     }
 
     /// The poller; `None` if the loop uses a selector of Python's.
@@ -79,13 +103,13 @@ impl Files {
         drop(files);
     }
 
-    fn get(&self, fd: c_int) -> File {
+    fn get(&self, fd: c_int) -> Watched {
         let index = usize::try_from(fd).expect("not negative");
         self.files.borrow().get(index).cloned().unwrap_or_default()
     }
 
     /// The table has a place for the file.
-    fn set(&self, fd: c_int, file: File) {
+    fn set(&self, fd: c_int, file: Watched) {
         let index = usize::try_from(fd).expect("not negative");
         let mut files = self.files.borrow_mut();
         panics::here("files");
@@ -103,19 +127,19 @@ impl Files {
             return false;
         }
         if missing > 0 {
-            files.resize_with(index + 1, File::default);
+            files.resize_with(index + 1, Watched::default);
         }
         true
     }
 
-    /// Makes `handle` the file's reader or writer, and returns the one before.
+    /// Makes the entry the file's reader or writer, and returns the one before.
     pub(super) fn add(
         &self,
         poller: &Poller,
         object: &Object,
         direction: Direction,
-        handle: Owned<HandleObject>,
-    ) -> Res<Option<Owned<HandleObject>>> {
+        watcher: Entry,
+    ) -> Res<Option<Entry>> {
         let Some(fd) = self.descriptor(object)? else {
             return Err(raise(Builtin::OverflowError.class(), c"Python int too large to convert to C int"));
         };
@@ -125,7 +149,7 @@ impl Files {
         }
         let mut file = self.get(fd);
         let (was_registered, interest) = (file.is_registered(), file.interest());
-        let before = file.place(direction).replace(handle);
+        let before = file.place(direction).replace(watcher);
         let changed = if !was_registered {
             file.object = (!containers::is_exact_int(object)).then(|| object.own());
             poller.add(fd, file.interest())
@@ -138,7 +162,7 @@ impl Files {
             // As with asyncio's selectors, a file that cannot be changed is forgotten.
             if was_registered {
                 poller.remove(fd);
-                self.set(fd, File::default());
+                self.set(fd, Watched::default());
             }
             return Err(raise_os_error(errno.0));
         }
@@ -152,12 +176,7 @@ impl Files {
     }
 
     /// Removes the file's reader or writer, and returns it.
-    pub(super) fn remove(
-        &self,
-        poller: &Poller,
-        object: &Object,
-        direction: Direction,
-    ) -> Res<Option<Owned<HandleObject>>> {
+    pub(super) fn remove(&self, poller: &Poller, object: &Object, direction: Direction) -> Res<Option<Entry>> {
         let Some(fd) = self.descriptor(object)? else {
             return Ok(None);
         };
@@ -167,10 +186,10 @@ impl Files {
         };
         if !file.is_registered() {
             poller.remove(fd);
-            self.set(fd, File::default());
+            self.set(fd, Watched::default());
         } else if let Err(errno) = poller.modify(fd, file.interest()) {
             poller.remove(fd);
-            self.set(fd, File::default());
+            self.set(fd, Watched::default());
             return Err(raise_os_error(errno.0));
         } else {
             self.set(fd, file);
@@ -178,12 +197,16 @@ impl Files {
         Ok(Some(removed))
     }
 
-    /// Those who wait for what has come.
-    pub(super) fn ready(&self, event: Event) -> [Option<(Direction, Owned<HandleObject>)>; 2] {
-        let file = self.get(event.fd);
+    /// Those who wait for what has come, the reader first.
+    pub(super) fn ready(&self, event: Event) -> [Option<(Direction, Entry)>; 2] {
+        let files = self.files.borrow();
+        let file = usize::try_from(event.fd).ok().and_then(|index| files.get(index));
+        let waiting = |wanted: bool, watcher: fn(&Watched) -> &Option<Entry>, direction| {
+            file.filter(|_| wanted).and_then(|file| watcher(file).clone()).map(|watcher| (direction, watcher))
+        };
         [
-            file.reader.filter(|_| event.ready.readable).map(|reader| (Direction::Read, reader)),
-            file.writer.filter(|_| event.ready.writable).map(|writer| (Direction::Write, writer)),
+            waiting(event.ready.readable, |file| &file.reader, Direction::Read),
+            waiting(event.ready.writable, |file| &file.writer, Direction::Write),
         ]
     }
 
@@ -219,9 +242,7 @@ impl Files {
 
     /// For each registered file its descriptor, its object (if it was not registered by number), its reader and writer.
     #[allow(clippy::type_complexity)]
-    pub(super) fn registered(
-        &self,
-    ) -> Res<Vec<(usize, Option<Owned>, Option<Owned<HandleObject>>, Option<Owned<HandleObject>>)>> {
+    pub(super) fn registered(&self) -> Res<Vec<(usize, Option<Owned>, Option<Entry>, Option<Entry>)>> {
         let files = self.files.borrow();
         let registered = || files.iter().enumerate().filter(|(_, file)| file.is_registered());
         let mut copies = vec_for(registered().count())?;
@@ -234,8 +255,8 @@ impl Files {
         // Never borrowed otherwise while the collector runs.
         let Ok(files) = self.files.try_borrow() else { return Visited::Continue(()) };
         for file in files.iter() {
-            for handle in [&file.reader, &file.writer].into_iter().flatten() {
-                visitor.address(handle.as_ptr())?;
+            for watcher in [&file.reader, &file.writer].into_iter().flatten() {
+                watcher.visit(visitor)?;
             }
             if let Some(object) = &file.object {
                 visitor.address(object.as_ptr())?;

@@ -3,7 +3,8 @@
 use crate::io::{Errno, Event, Poller, Woken};
 use crate::names::SELECT;
 use crate::sys::clock::Moment;
-use crate::sys::error::{Builtin, raise, raise_os_error};
+use crate::sys::error::{Builtin, raise};
+use crate::sys::os_error::raise_os_error;
 use crate::sys::threads::{check_signals, detached};
 use crate::sys::{Layout, Res, call, containers, panics};
 

@@ -9,11 +9,12 @@ use std::ffi::c_int;
 use std::rc::Rc;
 
 use crate::io::{Event, Interest, Poller};
-use crate::sys::error::{Builtin, raise, raise_format, raise_os_error, raised_is};
+use crate::sys::error::{Builtin, raise, raise_format, raised_is};
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Lazy;
 use crate::sys::memory::{no_memory, vec_for};
 use crate::sys::object::none;
+use crate::sys::os_error::raise_os_error;
 use crate::sys::{Layout, Object, Owned, Res, call, containers, panics};
 
 use crate::asyncio::loop_is_closed;
@@ -222,7 +223,7 @@ impl Watchers {
                 Err(raised) if !raised_is(Builtin::ValueError.class()) => return Err(raised),
                 Err(raised) => {
                     let known = self.registered_by(object).ok_or(raised)?;
-                    crate::sys::error::clear();
+                    crate::sys::raised::clear();
                     return Ok(Some(known));
                 }
             }

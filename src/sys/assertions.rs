@@ -5,8 +5,6 @@ use std::ops::Range;
 
 use pyo3::ffi;
 
-use super::{Layout, Object};
-
 /// Makes a failed assertion, and any other panic, end the process: a slot would turn it into an exception, which a test
 /// may expect for another reason or nobody may see. Later calls change nothing.
 pub(crate) fn end_process_on_panic() {
@@ -30,12 +28,6 @@ pub(crate) fn is_attached() -> bool {
 pub(crate) fn is_alive(object: *mut ffi::PyObject) -> bool {
     // SAFETY: the callers have a pointer to an object.
     unsafe { ffi::Py_REFCNT(object) > 0 }
-}
-
-/// Is it NULL, or a live object of the layout?
-pub(crate) fn holds<T: Layout>(object: *mut ffi::PyObject) -> bool {
-    // SAFETY: the callers have a pointer to an object, or NULL.
-    object.is_null() || unsafe { is_alive(object) && T::fits(&*object.cast::<Object>()) }
 }
 
 /// Is a dead object's memory as its allocation made it: all zeroes, but for the head and the bytes that are `kept`?

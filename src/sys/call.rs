@@ -4,10 +4,10 @@ use std::ptr;
 
 use pyo3::ffi;
 
-#[cfg(not(Py_3_13))]
-use super::error;
 use super::intern::Name;
 use super::{Layout, Object, Owned, Raised, Res, enter};
+#[cfg(not(Py_3_13))]
+use super::{error, raised};
 
 #[inline]
 pub(crate) fn call0(callable: &Object) -> Res<Owned> {
@@ -94,7 +94,7 @@ pub(crate) fn getattr_optional(object: &Object, name: &Name) -> Res<Option<Owned
     #[cfg(not(Py_3_13))]
     match getattr(object, name) {
         Err(Raised) if error::raised_is(error::Builtin::AttributeError.class()) => {
-            error::clear();
+            raised::clear();
             Ok(None)
         }
         found => found.map(Some),

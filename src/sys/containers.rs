@@ -194,7 +194,7 @@ pub(crate) fn int(value: i64) -> Res<Owned> {
 pub(crate) fn check_c_int(object: &Object) -> Res<()> {
     // SAFETY: a live object.
     let value = unsafe { enter::PyLong_AsLong(object.as_ptr()) };
-    if value == -1 && super::error::occurred() {
+    if value == -1 && super::raised::occurred() {
         return Err(Raised);
     }
     if std::ffi::c_int::try_from(value).is_err() {
@@ -214,7 +214,7 @@ pub(crate) fn float_value(object: &Object) -> Res<f64> {
     // SAFETY: a live object.
     let value = unsafe { enter::PyFloat_AsDouble(object.as_ptr()) };
     #[allow(clippy::float_cmp)] // the very value that tells of an error
-    if value == -1.0 && super::error::occurred() { Err(Raised) } else { Ok(value) }
+    if value == -1.0 && super::raised::occurred() { Err(Raised) } else { Ok(value) }
 }
 
 /// The exact type `float`?
@@ -239,7 +239,7 @@ pub(crate) fn tuple_of(list: &Object) -> Res<Owned> {
 pub(crate) fn int_value(object: &Object) -> Res<i64> {
     // SAFETY: a live object.
     let value = unsafe { enter::PyLong_AsLongLong(object.as_ptr()) };
-    if value == -1 && super::error::occurred() { Err(Raised) } else { Ok(value) }
+    if value == -1 && super::raised::occurred() { Err(Raised) } else { Ok(value) }
 }
 
 /// An integer; what does not fit is the least or the greatest that does.
@@ -248,7 +248,7 @@ pub(crate) fn int_clamped(object: &Object) -> Res<i64> {
     // SAFETY: a live object, and a place for the sign of what does not fit.
     let value = unsafe { enter::PyLong_AsLongLongAndOverflow(object.as_ptr(), &raw mut overflow) };
     match overflow {
-        0 if value == -1 && super::error::occurred() => Err(Raised),
+        0 if value == -1 && super::raised::occurred() => Err(Raised),
         0 => Ok(value),
         sign => Ok(if sign < 0 { i64::MIN } else { i64::MAX }),
     }

@@ -54,7 +54,7 @@ pub(crate) fn run<T>(context: &Object, work: impl FnOnce() -> Res<T>) -> Res<T> 
     impl Drop for Entered<'_> {
         fn drop(&mut self) {
             if exit(self.0).is_err() {
-                super::error::clear();
+                super::raised::clear();
             }
         }
     }

@@ -1,28 +1,13 @@
-//! Python exceptions: the error indicator as `Result`, raising, catching, and panics.
+//! Python exceptions: raising, catching, and what becomes of panics.
 
 use std::any::Any;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use pyo3::PyErr;
 use pyo3::ffi;
 
-use super::{Layout, Object, Owned, enter, panics, py};
-
-/// The thread's error indicator is set.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Raised;
-
-pub(crate) type Res<T> = Result<T, Raised>;
-
-impl From<PyErr> for Raised {
-    fn from(error: PyErr) -> Self {
-        error.restore(py());
-        Raised
-    }
-}
+use super::{Layout, Object, Owned, Raised, Res, enter, panics};
 
 /// The builtin exception classes that we raise.
 #[derive(Clone, Copy)]
@@ -91,32 +76,12 @@ pub(crate) fn raise_format(class: &Object, format: &CStr, objects: &[&Object]) -
     Raised
 }
 
-/// Raises the `OSError` for an `errno`, with the operating system's text.
-#[cold]
-pub(crate) fn raise_os_error(errno: std::ffi::c_int) -> Raised {
-    static TEXT: super::lazy::Lazy = super::lazy::Lazy::new("os", "strerror");
-    let make = || -> Res<Owned> {
-        let number = super::containers::int(i64::from(errno))?;
-        let text = super::call::call1(TEXT.get()?, &number)?;
-        super::call::call(Builtin::OSError.class(), &[&number, &text])
-    };
-    match make() {
-        Ok(exception) => raise_object(&exception),
-        Err(raised) => raised,
-    }
-}
-
 /// Raises an exception that exists already, as the `raise` statement does: the exception being handled becomes its
 /// `__context__`.
 pub(crate) fn raise_object(exception: &Object) -> Raised {
     // SAFETY: a live exception object; its type is alive with it.
     unsafe { enter::PyErr_SetObject(exception.type_ptr().cast(), exception.as_ptr()) };
     Raised
-}
-
-pub(crate) fn occurred() -> bool {
-    // SAFETY: no precondition but attachment.
-    unsafe { !ffi::PyErr_Occurred().is_null() }
 }
 
 /// Is the exception that is being raised one of `class`?
@@ -188,11 +153,6 @@ pub(crate) fn restore(exception: Owned) -> Raised {
     // SAFETY: an exception object whose reference the function steals.
     unsafe { super::compat::set_raised_exception(exception.into_ptr()) };
     Raised
-}
-
-pub(crate) fn clear() {
-    // SAFETY: no precondition but attachment.
-    unsafe { enter::PyErr_Clear() };
 }
 
 /// Runs `work` with no exception raised and raises `first` after it; if `work` raised one too, that one is raised

@@ -37,16 +37,18 @@ pub(crate) mod lazy;
 pub(crate) mod list;
 pub(crate) mod memory;
 pub(crate) mod object;
+pub(crate) mod os_error;
 pub(crate) mod panics;
 pub(crate) mod per_thread;
+pub(crate) mod raised;
 pub(crate) mod slots;
 pub(crate) mod threads;
 pub(crate) mod trash;
 pub(crate) mod typeobj;
 
-pub(crate) use error::{Raised, Res};
 pub(crate) use field::{Field, Flags};
 pub(crate) use object::{Layout, Object, Owned};
+pub(crate) use raised::{Raised, Res};
 
 use pyo3::Python;
 

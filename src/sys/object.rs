@@ -93,7 +93,7 @@ pub(crate) unsafe trait Layout: Sized {
     /// As for [`Layout::from_ptr`], unless `ptr` is NULL.
     #[inline]
     unsafe fn from_nullable<'a>(ptr: *mut ffi::PyObject) -> Option<&'a Self> {
-        debug_assert!(assertions::holds::<Self>(ptr));
+        debug_assert!(holds::<Self>(ptr));
         // SAFETY: the caller vouches for layout and lifetime.
         unsafe { ptr.cast::<Self>().as_ref() }
     }
@@ -154,7 +154,7 @@ impl<T: Layout> Owned<T> {
     /// `ptr` is a strong reference, now ours, to a live object of layout `T`.
     #[inline]
     pub(crate) unsafe fn steal(ptr: *mut ffi::PyObject) -> Self {
-        debug_assert!(!ptr.is_null() && assertions::holds::<T>(ptr));
+        debug_assert!(!ptr.is_null() && holds::<T>(ptr));
         // SAFETY: the caller vouches that it is not NULL.
         Owned(unsafe { NonNull::new_unchecked(ptr.cast()) })
     }
@@ -165,8 +165,8 @@ impl<T: Layout> Owned<T> {
     /// `ptr` is NULL with the error indicator set, or as for [`Owned::steal`].
     #[inline]
     pub(crate) unsafe fn steal_or_raised(ptr: *mut ffi::PyObject) -> Res<Self> {
-        debug_assert!(assertions::holds::<T>(ptr));
-        debug_assert!(!ptr.is_null() || super::error::occurred());
+        debug_assert!(holds::<T>(ptr));
+        debug_assert!(!ptr.is_null() || super::raised::occurred());
         NonNull::new(ptr.cast()).map(Owned).ok_or(Raised)
     }
 
@@ -176,7 +176,7 @@ impl<T: Layout> Owned<T> {
     /// `ptr` is NULL, or as for [`Owned::steal`].
     #[inline]
     pub(crate) unsafe fn steal_nullable(ptr: *mut ffi::PyObject) -> Option<Self> {
-        debug_assert!(assertions::holds::<T>(ptr));
+        debug_assert!(holds::<T>(ptr));
         NonNull::new(ptr.cast()).map(Owned)
     }
 
@@ -217,4 +217,10 @@ impl<T: Layout> Drop for Owned<T> {
         // SAFETY: we own this reference and give it up exactly once. The thread is attached (contract of `sys`).
         unsafe { enter::Py_DECREF(self.as_ptr()) }
     }
+}
+
+/// Is it NULL, or a live object of the layout? For debug assertions.
+fn holds<T: Layout>(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: the callers have a pointer to an object, or NULL.
+    object.is_null() || unsafe { assertions::is_alive(object) && T::fits(&*object.cast::<Object>()) }
 }

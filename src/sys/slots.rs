@@ -38,9 +38,9 @@ impl IntoReturn for bool {
 impl<T: IntoReturn> IntoReturn for Res<T> {
     #[inline]
     fn into_return(self) -> *mut ffi::PyObject {
-        debug_assert!(self.is_ok() || super::error::occurred());
+        debug_assert!(self.is_ok() || super::raised::occurred());
         let result = self.map_or(ptr::null_mut(), T::into_return);
-        debug_assert!(result.is_null() || !super::error::occurred());
+        debug_assert!(result.is_null() || !super::raised::occurred());
         result
     }
 }
@@ -60,7 +60,7 @@ pub(crate) trait IntoStatus {
 
 impl IntoStatus for Res<()> {
     fn into_status(self) -> c_int {
-        debug_assert_eq!(self.is_err(), super::error::occurred());
+        debug_assert_eq!(self.is_err(), super::raised::occurred());
         if self.is_ok() { 0 } else { -1 }
     }
 }

@@ -57,12 +57,6 @@ impl<T: Layout> StaticType<T> {
         self.is_instance(object).then(|| unsafe { object.cast() })
     }
 
-    /// [`StaticType::downcast`] of what can be something else only if somebody has meddled: `TypeError` then.
-    #[inline]
-    pub(crate) fn require<'a>(&self, object: &'a Object) -> Res<&'a T> {
-        self.downcast(object).ok_or_else(|| unexpected(object))
-    }
-
     /// [`StaticType::downcast`] of what cannot be anything else.
     #[inline]
     pub(crate) fn expect<'a>(&self, object: &'a Object) -> &'a T {
@@ -311,12 +305,6 @@ pub(crate) fn is_type(object: &Object) -> bool {
     unsafe { ffi::PyType_Check(object.as_ptr()) != 0 }
 }
 
-#[cold]
-pub(crate) fn unexpected(object: &Object) -> super::Raised {
-    use super::error::{Builtin, raise_format};
-    raise_format(Builtin::TypeError.class(), c"an event loop's handle was changed: it has %R", &[object])
-}
-
 /// Is the class the type or a subclass of it?
 pub(crate) fn is_subclass<T: Layout>(class: &Object, base: &StaticType<T>) -> bool {
     // SAFETY: the callers pass types.
@@ -370,7 +358,7 @@ pub(crate) fn instance_dict(object: &Object) -> Option<Owned> {
     // SAFETY: a live object; a new reference, or NULL with `AttributeError` set.
     let dict = unsafe { Owned::steal_or_raised(enter::PyObject_GenericGetDict(object.as_ptr(), ptr::null_mut())) };
     if dict.is_err() {
-        super::error::clear();
+        super::raised::clear();
     }
     dict.ok()
 }

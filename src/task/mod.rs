@@ -31,6 +31,7 @@ mod suspend;
 mod wakeup;
 
 use crate::future::{self, FutureObject};
+use crate::sys::error::{Builtin, raise_format};
 use crate::sys::{Object, Res};
 
 pub(crate) use object::{LIST, TYPE, TaskObject};
@@ -52,4 +53,12 @@ fn as_exact_future(object: &Object) -> Option<&FutureObject> {
 #[inline]
 pub(crate) fn as_native_future(object: &Object) -> Option<&FutureObject> {
     as_exact_future(object).or_else(|| future::TYPE.downcast(object))
+}
+
+/// The target of a step or a wake-up. It is something else only if somebody has meddled with a handle: `TypeError` then.
+#[inline]
+fn target(object: &Object) -> Res<&TaskObject> {
+    TYPE.downcast(object).ok_or_else(|| {
+        raise_format(Builtin::TypeError.class(), c"an event loop's handle was changed: it has %R", &[object])
+    })
 }

@@ -5,11 +5,11 @@ use crate::sched;
 use crate::sys::{Layout, Object, Owned, Res};
 
 use super::step::step;
-use super::{TYPE, TaskObject, step_wrapper};
+use super::{TaskObject, step_wrapper, target};
 
 /// A step as work for a loop: of the target, a task; the argument is an exception to throw into its coroutine.
 static STEP: Job = Job {
-    run: |task, exception| step(TYPE.require(task)?, exception.map(Layout::own)).map(drop),
+    run: |task, exception| step(target(task)?, exception.map(Layout::own)).map(drop),
     callback: |task, exception| Ok((step_wrapper::new(task, exception)?, None)),
     takes_several: false,
     needs_context: true,

@@ -12,8 +12,8 @@ use crate::sys::typeobj::{StaticType, TypeBuilder};
 use crate::sys::{Field, Layout, Object, Owned, Res};
 use crate::versions;
 
-use super::TYPE as TASK_TYPE;
 use super::step::{Stepped, step, uninitialized};
+use super::target;
 
 /// `task` is not set in one that Python code made by calling the type.
 #[repr(C)]
@@ -51,7 +51,7 @@ fn run(wrapper: &StepWrapper, positional: usize, keywords: usize) -> Res<Owned> 
         return Err(raise(type_error, c"function takes no positional arguments"));
     }
     let task = wrapper.task.get().ok_or_else(uninitialized)?;
-    step(TASK_TYPE.require(&task)?, wrapper.exception.get()).map(Stepped::into_object)
+    step(target(&task)?, wrapper.exception.get()).map(Stepped::into_object)
 }
 
 fn get_self(wrapper: &StepWrapper) -> Owned {

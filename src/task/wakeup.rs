@@ -10,13 +10,13 @@ use crate::sys::typeobj::StaticMethod;
 use crate::sys::{Layout, Object, Owned, Res, call};
 
 use super::step::{Stepped, step};
-use super::{TYPE, TaskObject, as_exact_future, as_native_future};
+use super::{TYPE, TaskObject, as_exact_future, as_native_future, target};
 
 /// A task as the waiter of a future.
 pub(super) static WAKE_UP: WaiterJob = WaiterJob {
     job: Job {
-        run: |task, future| wake_up(TYPE.require(task)?, future.unwrap_or(none())).map(drop),
-        callback: |task, future| Ok((callable(TYPE.require(task)?)?, future.map(Layout::own))),
+        run: |task, future| wake_up(target(task)?, future.unwrap_or(none())).map(drop),
+        callback: |task, future| Ok((callable(target(task)?)?, future.map(Layout::own))),
         takes_several: false,
         needs_context: true,
     },

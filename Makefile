@@ -83,28 +83,25 @@ lint: check-lint $(INSTALLED) $(TOOLS) ## rustfmt, clippy, ruff, mypy, and the s
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy benches examples
 	$(BIN)/python -m mypy.stubtest rasyncio
 
 # What the benchmarks compare with. One that cannot be had is said, and shown as absent.
 $(PEERS): $(TOOLS)
-	$(BIN)/python benches/install_peers.py
+	$(BIN)/python -m benches.install_peers
 	@touch $@
 
-ALL_LOOPS := c,ours,swap,python,uvloop,rloop,zuvloop,blazio,floor
-
 bench: $(INSTALLED) $(PEERS) ## the benchmark: all implementations side by side (QUICK=1: a minute or two; BENCH=name: one workload)
-	$(if $(QUICK),$(BIN)/python benches/quick.py --rounds 1 --impl $(ALL_LOOPS) $(BENCH) $(ARGS),\
-		$(BIN)/python benches/run.py --impl python,c,rasyncio --loop all $(if $(BENCH),--bench $(BENCH)) $(ARGS))
+	$(BIN)/python -m benches.speed --impl all $(if $(BENCH),--bench $(BENCH)) \
+		$(if $(QUICK),--quick --rounds 1 --clock cpu --no-control $(if $(BENCH),,--group micro)) $(ARGS)
 
 bench-network: $(INSTALLED) $(PEERS) ## servers and clients on all implementations
-	$(BIN)/python benches/network.py $(ARGS)
+	$(BIN)/python -m benches.network $(ARGS)
 
 bench-bridge: $(INSTALLED) $(PEERS) ## awaiting Rust's futures, and Rust awaiting coroutines, on all implementations
-	$(BIN)/python benches/bridge.py $(ARGS)
+	$(BIN)/python -m benches.speed.bridge $(ARGS)
 
 bench-growth: $(INSTALLED) $(PEERS) ## how time and memory grow with the number of tasks, timers, connections
-	$(BIN)/python benches/growth.py $(ARGS)
+	$(BIN)/python -m benches.growth $(ARGS)
 
 # A build of its own: its clock counts, and it has the functions' names.
 bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads on GUARD_PYTHON, fail if they have become more
@@ -113,13 +110,14 @@ bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads o
 		cargo build --release --locked -q --features counted-clock --target-dir $(GUARD)
 	cp -r python/rasyncio $(GUARD)/python && rm -f $(GUARD)/python/rasyncio/*.so
 	cp $(GUARD)/release/lib_asyncio.so $(GUARD)/python/rasyncio/_asyncio.so
-	PYTHONPATH=$(GUARD)/python $(BIN)/python benches/guard.py --python $(GUARD_PYTHON) $(ARGS)
+	PYTHONPATH=$(GUARD)/python $(BIN)/python -m benches.instructions.guard --python $(GUARD_PYTHON) $(ARGS)
 
 bench-report: $(INSTALLED) $(PEERS) ## all benchmarks, into benches/README.md with its charts (hours)
-	$(BIN)/python benches/run.py --impl python,c,rasyncio --loop all --json $(BENCHED) --update README.md benches/README.md $(ARGS)
-	$(BIN)/python benches/network.py --json $(BENCHED)/network.json --update benches/README.md
-	$(BIN)/python benches/growth.py --json $(BENCHED)/growth.json --update benches/README.md
-	$(BIN)/python benches/charts.py $(BENCHED)
+	rm -rf $(BENCHED)/speed
+	$(BIN)/python -m benches.speed --impl all --json $(BENCHED)/speed --update README.md benches/README.md $(ARGS)
+	$(BIN)/python -m benches.network --json $(BENCHED)/network.json --update benches/README.md
+	$(BIN)/python -m benches.growth --json $(BENCHED)/growth.json --update benches/README.md
+	$(BIN)/python -m benches.report.charts $(BENCHED)
 
 cpython: ## CPython's own asyncio tests on PYTHON, with the swap and without
 	$(MAKE) cpython-all PYTHONS='$(PYTHON)'

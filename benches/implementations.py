@@ -8,11 +8,6 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-MODULES = {
-    "c": "CPython's C `_asyncio`",
-    "rasyncio": "rasyncio's Rust `_asyncio`",
-    "python": "asyncio's pure-Python Future and Task",
-}
 OWN_LOOPS = {
     "stock": ("asyncio", "SelectorEventLoop"),
     "ours": ("rasyncio", "EventLoop"),
@@ -25,7 +20,7 @@ PEER_LOOPS = {
     "blazio": ("blazio", "EventLoop"),
 }
 # Not a loop for programs: it does nothing but drive the coroutines of a few workloads (see floor/).
-FLOOR_LOOP = {"floor": ("floor", "Loop")}
+FLOOR_LOOP = {"floor": ("benches.floor", "Loop")}
 LOOPS = OWN_LOOPS | PEER_LOOPS | FLOOR_LOOP
 
 
@@ -33,7 +28,7 @@ LOOPS = OWN_LOOPS | PEER_LOOPS | FLOOR_LOOP
 class Implementation:
     """An implementation of Future and Task on an event loop."""
 
-    module: str
+    module: str  # c: CPython's; rasyncio: ours; python: asyncio's own, in Python
     loop: str
 
     @property

@@ -1,10 +1,11 @@
 """The workloads: asyncio programs, written on the public API only, the same code for every implementation.
 
 Each is a coroutine function of one argument, how often to repeat. ``operations`` says how many operations one
-repetition does: the unit in which every report of this directory counts. The randomness of a workload comes from a
+repetition does: the unit in which every report counts. The randomness of a workload comes from a
 generator of its own with a fixed seed, so that all implementations do the same work.
 """
 
+import importlib.util
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ GROUPS = {
     "micro": "single operations",
     "tree": "trees of tasks",
     "program": "programs of many tasks",
+    "bridge": "Rust's futures and coroutines, through pyo3-async-runtimes",
 }
 SEED = 20_250_101
 
@@ -28,6 +30,7 @@ class Workload:
     operation: str
     operations: int
     since: tuple[int, int]
+    needs: str  # a module, if any
     small: Run  # the same with less in a repetition, to try whether it runs
 
 
@@ -42,16 +45,21 @@ def enter(
     operation: str,
     operations: int = 1,
     since: tuple[int, int] = (3, 11),
+    needs: str = "",
     small: Run | None = None,
 ) -> None:
     """Enter a coroutine function in WORKLOADS."""
-    WORKLOADS[name] = Workload(group, run, operation, operations, since, small or run)
+    WORKLOADS[name] = Workload(group, run, operation, operations, since, needs, small or run)
 
 
 def available() -> dict[str, Workload]:
     """The workloads that this Python can run."""
-    return {name: entry for name, entry in WORKLOADS.items() if sys.version_info[:2] >= entry.since}
+    return {
+        name: entry
+        for name, entry in WORKLOADS.items()
+        if sys.version_info[:2] >= entry.since and (not entry.needs or importlib.util.find_spec(entry.needs))
+    }
 
 
 # They enter themselves, in this order.
-from workloads import micro, trees, programs  # noqa: E402, F401, I001
+from benches.workloads import micro, trees, programs, bridge  # noqa: E402, F401, I001

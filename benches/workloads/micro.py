@@ -5,7 +5,7 @@ import itertools
 import threading
 from collections.abc import Callable
 
-from workloads import Run, enter
+from benches.workloads import Run, enter
 
 GROUP = 100  # tasks in one gather or TaskGroup
 TASKS = 1000  # that sleep(0) side by side

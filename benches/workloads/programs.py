@@ -16,7 +16,7 @@ from functools import cache, partial
 from random import Random
 from typing import TypeAlias
 
-from workloads import SEED, enter
+from benches.workloads import SEED, enter
 
 USERS = 5_000
 CHATTERS = 10_000  # more, since each leaves only after 15 ms of silence, in which there is little else to do

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 
-from workloads import SEED, enter
+from benches.workloads import SEED, enter
 
 LEVELS = 6
 BRANCHES = 6

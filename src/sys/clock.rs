@@ -77,7 +77,7 @@ mod ticker {
 }
 
 /// Time passes by being looked at, about 200 ns each time, so that what a program does depends on no clock
-/// (benches/guard.py).
+/// (`make bench-guard`).
 #[cfg(feature = "counted-clock")]
 mod ticker {
     use std::sync::atomic::{AtomicU64, Ordering};

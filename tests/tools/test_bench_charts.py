@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-BENCHES = Path(__file__).parents[2] / "benches"
+import pyperf
+
+from support.benches import check_module
+
 TIMES = "\N{MULTIPLICATION SIGN}"
 FIGURES = {
     "tasks": {"ns", "bytes", "peak"},
@@ -18,22 +18,9 @@ FIGURES = {
 }
 
 
-def script(name: str, *arguments: str, path: Path | None = None) -> str:
-    """Run one of the scripts, with modules from this path; it must end well. Returns its stdout."""
-    done = subprocess.run(
-        [sys.executable, str(BENCHES / name), *arguments],
-        env=os.environ | ({"PYTHONPATH": str(path)} if path else {}),
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_growth_has_all_figures(tmp_path: Path) -> None:
     file = tmp_path / "growth.json"
-    script("growth.py", "--quick", "--impl=c,ours", "--least=1000", "--most=1000", f"--json={file}")
+    check_module("growth", "--quick", "--impl=c,ours", "--least=1000", "--most=1000", f"--json={file}")
     growth = json.loads(file.read_text())["growth"]
     assert {kind: set(figures) for kind, figures in growth.items()} == FIGURES
     for figures in growth.values():
@@ -44,7 +31,7 @@ def test_growth_has_all_figures(tmp_path: Path) -> None:
 def test_growth_of_little(tmp_path: Path) -> None:
     """For one thing alone there are times, but no memory that could be told from noise."""
     file = tmp_path / "growth.json"
-    script("growth.py", "--quick", "--impl=ours", "--most=1", f"--json={file}")
+    check_module("growth", "--quick", "--impl=ours", "--most=1", f"--json={file}")
     growth = json.loads(file.read_text())["growth"]
     assert {
         kind: {name for name, columns in figures.items() if columns["rasyncio"]} for kind, figures in growth.items()
@@ -60,7 +47,7 @@ def test_growth_says_what_is_missing(tmp_path: Path) -> None:
     broken += "        return super().call_at(*args, **kwargs)\n"
     (tmp_path / "blazio.py").write_text(broken)
     options = ("--quick", "--impl=c,uvloop,blazio", "--what=timers", "--most=1000", "--markdown")
-    text = script("growth.py", *options, path=tmp_path)
+    text = check_module("growth", *options, path=tmp_path)
     rows = {
         row[0]: row[1:]
         for row in ([cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines())
@@ -75,28 +62,23 @@ def test_growth_says_what_is_missing(tmp_path: Path) -> None:
 def results(directory: Path) -> dict[str, set[str]]:
     """Write made-up result files. Returns what must be told by each chart."""
 
-    def ratio(median: float) -> dict[str, float]:
-        return {"median": median, "low": median * 0.9, "high": median * 1.1}
-
     def figures(seconds: float) -> dict[str, Any]:
         return {"requests": 1000, "seconds": seconds, "mean": 1, "p50": 1, "p99": 1, "cpu": 1, "other_cpu": 1}
 
-    def workload(group: str, ns: dict[str, float]) -> dict[str, Any]:
-        compared = {f"c / {name}": ratio(ns["c"] / each) for name, each in ns.items() if name not in ("c", "floor")}
-        return {"group": group, "operation": "...", "ns": ns, "ratio": compared}
+    def save(column: str, implementation: str, ns: dict[str, float]) -> None:
+        facts = {"python_version": "3.14.10 (64-bit)", "asyncio_implementation": implementation, "column": column}
+        suite = []
+        for name, each in ns.items():
+            values = ([each * noise / 1e9] for noise in (0.9, 1, 1.1))
+            runs = [pyperf.Run(value, metadata=facts | {"name": name}, collect_metadata=False) for value in values]
+            suite.append(pyperf.Benchmark(runs))
+        pyperf.BenchmarkSuite(suite).dump(str(directory / "speed" / f"3.14.10-{column}.json"))
 
-    workloads = {
-        "sleep0": workload("micro", {"c": 1700.0, "rasyncio": 230.0, "uvloop": 900.0, "floor": 200.0}),
-        "threadsafe": workload("micro", {"c": 4800.0, "rasyncio": 340.0}),
-        "chat": workload("program", {"c": 9000.0, "rasyncio": 8000.0, "uvloop": 8500.0}),
-    }
-    speed = {
-        "python": "3.14.10",
-        "columns": ["c", "rasyncio", "uvloop", "rloop", "floor"],
-        "workloads": workloads,
-        "notes": [],
-    }
-    (directory / "results.json").write_text(json.dumps(speed))
+    (directory / "speed").mkdir()
+    save("c", "c", {"sleep0": 1700.0, "threadsafe": 4800.0, "chat": 9000.0})
+    save("rasyncio", "ours", {"sleep0": 230.0, "threadsafe": 340.0, "chat": 8000.0})
+    save("uvloop", "uvloop", {"sleep0": 900.0, "chat": 8500.0})
+    save("floor", "floor", {"sleep0": 200.0})
     cells = {
         "c": {"failure": "", "rounds": [figures(1.0), figures(1.1)]},
         "rasyncio": {"failure": "", "rounds": [figures(0.5), figures(0.5)]},
@@ -113,7 +95,7 @@ def results(directory: Path) -> dict[str, set[str]]:
             "sleep0",
             "threadsafe",
             f"7.39{TIMES}",
-            "No figure of uvloop: threadsafe. No figures of rloop.",
+            "No figure of uvloop: threadsafe. No figures of rloop. No figures of zuvloop. No figures of blazio.",
             "limit (floor)",
         },
         "speed-program": {"chat", f"1.12{TIMES}"},
@@ -126,10 +108,10 @@ def test_charts(tmp_path: Path) -> None:
     told = results(tmp_path)
     made = []
     for run in ("first", "second"):
-        script("charts.py", str(tmp_path), f"--out={tmp_path / run}")
+        check_module("report.charts", str(tmp_path), f"--out={tmp_path / run}")
         made.append({path.name: path.read_bytes() for path in (tmp_path / run).iterdir()})
     assert made[0] == made[1]
-    assert set(made[0]) == {f"{name}{end}" for name in told for end in ("-light.svg", "-dark.svg", ".png")}
+    assert set(made[0]) == {f"{name}{end}" for name in told for end in ("-light.svg", "-dark.svg")}
     for name, words in told.items():
         light, dark = (made[0][f"{name}-{theme}.svg"].decode() for theme in ("light", "dark"))
         assert light != dark

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-BENCHES = Path(__file__).parents[2] / "benches"
-FLOOR = BENCHES / "floor"
+from support.benches import ROOT
+
+FLOOR = ROOT / "benches" / "floor"
 RUNS = [
     "sleep0",
     "sleep0_tasks",
@@ -124,7 +125,7 @@ async def main():
     return "value of main"
 
 if sys.argv[1] == "floor":
-    import floor
+    from benches import floor
     factory = floor.Loop
 else:
     factory = asyncio.SelectorEventLoop
@@ -140,8 +141,8 @@ print(json.dumps(log))
 # Runs workloads and says of each how it failed, if it did, and how many futures are left over.
 RUN = """
 import asyncio, gc, json, sys
-import floor
-from workloads import WORKLOADS
+from benches import floor
+from benches.workloads import WORKLOADS
 
 def run(name):
     before = sys.getrefcount(floor.Future)  # each instance has a reference
@@ -158,7 +159,8 @@ print(json.dumps({name: run(name) for name in json.loads(sys.argv[1])}))
 """
 
 MISUSE = """
-import asyncio, json, floor
+import asyncio, json
+from benches import floor
 
 async def waiter(future):
     await future
@@ -190,15 +192,16 @@ with asyncio.Runner(loop_factory=floor.Loop) as runner:
 """
 
 
-def python(code: str, *arguments: str, benches: Path = BENCHES, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(code: str, *arguments: str, root: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter that finds the benchmarks' modules."""
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
+        cwd=root,
         check=False,
         capture_output=True,
         text=True,
         timeout=240,
-        env=os.environ | {"PYTHONPATH": str(benches)} | environment,
+        env=os.environ | {"PYTHONPATH": str(root)} | environment,
     )
 
 
@@ -213,7 +216,7 @@ def floor() -> None:
     """The floor is built."""
     if shutil.which("cargo") is None:
         pytest.skip("the floor is built by cargo, which is not there")
-    done = python("import floor")
+    done = python("import benches.floor")
     assert done.returncode == 0, done.stderr
 
 
@@ -258,7 +261,7 @@ def test_misuse() -> None:
 def test_without_cargo(tmp_path: Path) -> None:
     """That cargo is missing is said."""
     shutil.copytree(FLOOR, tmp_path / "benches" / "floor")
-    done = python("import floor", benches=tmp_path / "benches", PATH="")
+    done = python("import benches.floor", root=tmp_path, PATH="")
     assert done.stderr.splitlines()[-1] == (
         "ImportError: the floor is built by cargo, which is not there: https://rustup.rs"
     )
@@ -269,5 +272,5 @@ def test_failing_build(tmp_path: Path) -> None:
     """What cargo says of a failure is passed on."""
     copy = shutil.copytree(FLOOR, tmp_path / "benches" / "floor")
     (copy / "Cargo.toml").write_text("nonsense")
-    done = python("import floor", benches=tmp_path / "benches")
+    done = python("import benches.floor", root=tmp_path)
     assert "ImportError: the floor cannot be built:\nerror: " in done.stderr

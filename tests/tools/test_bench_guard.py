@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-GUARD = Path(__file__).parents[2] / "benches" / "guard.py"
+from support.benches import ROOT
+
 OPERATIONS = 1000  # the guard's
 WORKLOADS = ("sleep0", "future", "pingpong", "create_task", "gather", "call_soon", "timeout")
 GUARDABLE = "# rasyncio: counted-clock, .symtab, rustc version 1.2.3 (abc 2026-01-02)\n"
@@ -103,7 +104,8 @@ class Bench:
     def guard(self, *arguments: str, status: int = 0) -> str:
         """What the guard says."""
         done = subprocess.run(
-            [sys.executable, str(GUARD), f"--baseline={self.baseline}", *arguments],
+            [sys.executable, "-m", "benches.instructions.guard", f"--baseline={self.baseline}", *arguments],
+            cwd=ROOT,
             env={"PYTHONPATH": str(self.directory), "PATH": f"{self.directory}:/usr/bin:/bin", "COLUMNS": "300"},
             capture_output=True,
             text=True,

@@ -1,4 +1,4 @@
-"""benches/network.py: it measures what it says, reports what fails, and leaves nothing running. Never how fast."""
+"""benches/network: it measures what it says, reports what fails, and leaves nothing running. Never how fast."""
 
 import json
 import os
@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
+from support.benches import ROOT, run_module
+
 pytest.importorskip("pyperf", reason="the benchmarks need their own packages")
 pytest.importorskip("rich", reason="the benchmarks need their own packages")
 
-BENCHES = Path(__file__).parents[2] / "benches"
 SHORT = ("--no-control", "--rounds=1", "--seconds=0.02", "--markdown")
 MARK = "RASYNCIO_TEST_MARK"
 
@@ -42,9 +43,8 @@ FAKE_WEBSOCKETS = "raise ImportError('broken websockets')"
 def network(
     *arguments: str, impl: str, case: Sequence[str], env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the script."""
-    command = [sys.executable, str(BENCHES / "network.py"), f"--impl={impl}", *SHORT, *arguments, "--case", *case]
-    return subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=60)
+    """Run the command."""
+    return run_module("network", f"--impl={impl}", *SHORT, *arguments, "--case", *case, env=env)
 
 
 def figures(
@@ -154,9 +154,9 @@ def test_missing_tools_and_packages_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_nothing_outlives_the_script(number: signal.Signals) -> None:
     mark = uuid.uuid4().hex
-    command = [sys.executable, str(BENCHES / "network.py"), "--impl=c", "--seconds=30", "--case", "protocol-1k-100"]
+    command = [sys.executable, "-m", "benches.network", "--impl=c", "--seconds=30", "--case", "protocol-1k-100"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    script = subprocess.Popen(command, env={**os.environ, MARK: mark}, start_new_session=True, **quiet)
+    script = subprocess.Popen(command, cwd=ROOT, env={**os.environ, MARK: mark}, start_new_session=True, **quiet)
     try:
         assert eventually(lambda: len(marked(mark)) == 3)  # script, server, client
         script.send_signal(number)
@@ -184,9 +184,7 @@ def test_the_client_notices_a_wrong_answer(alter: Callable[[bytes], bytes], comp
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        code = f"import sys; sys.path.insert(0, {str(BENCHES)!r}); import net.load as m; m.main()"
-        port = str(listener.getsockname()[1])
-        done = subprocess.run([sys.executable, "-c", code, port], capture_output=True, text=True, timeout=30)
+        done = run_module("network.load", str(listener.getsockname()[1]))
         thread.join()
     assert done.returncode == 1
     assert complaint in done.stderr

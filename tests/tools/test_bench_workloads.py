@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-BENCHES = Path(__file__).parents[2] / "benches"
+from support.benches import ROOT
+
 EAGER = sys.version_info >= (3, 12)
 TREES = {
     f"async_tree{eager}{variant}{group}": variant.removeprefix("_")
@@ -24,11 +24,11 @@ PROGRAMS = ("chat", "event_fiesta", "food_delivery", "producer_consumer", "task_
 # length, computations. With sleep=False no sleep takes any time.
 OBSERVE = """
 import inspect, json, math, sys
-import implementations
+from benches import implementations
 loop_class = implementations.select({implementation!r})
 import asyncio
 from collections import Counter
-from workloads import available
+from benches.workloads import available
 
 counts = Counter()
 real_eager, real_sleep, real_factorial = getattr(asyncio, "eager_task_factory", None), asyncio.sleep, math.factorial
@@ -69,7 +69,7 @@ print(json.dumps(found))
 
 
 def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHES, capture_output=True, text=True, timeout=50)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -117,7 +117,7 @@ def test_documented_parameters() -> None:
     assert memoization["sleep 0.05"] / leaves == pytest.approx(0.1, rel=0.05)
     assert mixed["factorial 500"] / leaves == pytest.approx(0.5, rel=0.05)
     assert mixed["sleep 0.05"] / leaves == pytest.approx(0.05, rel=0.05)
-    code = f"from workloads import WORKLOADS; print({{WORKLOADS[name].operations for name in {list(TREES)}}})"
+    code = f"from benches.workloads import WORKLOADS; print({{WORKLOADS[name].operations for name in {list(TREES)}}})"
     assert run(code).strip() == f"{{{tasks}}}"
 
 
@@ -126,7 +126,7 @@ def test_programs_notice_what_is_missing(name: str) -> None:
     """With a gather that does not wait until all is done, and a journal that loses its entries."""
     code = f"""
 import asyncio
-from workloads import WORKLOADS, programs
+from benches.workloads import WORKLOADS, programs
 
 async def gather(*awaitables):
     tasks = [asyncio.ensure_future(each) for each in awaitables]
@@ -148,8 +148,9 @@ except programs.Unfinished as error:
 
 def test_groups() -> None:
     """The trees and the programs have their own, and the order is that of the groups."""
-    code = "import json, workloads as w; of = {name: entry.group for name, entry in w.WORKLOADS.items()}; "
-    groups, of = json.loads(run(f"{code}print(json.dumps([list(w.GROUPS), of]))"))
-    assert list(dict.fromkeys(of.values())) == groups == ["micro", "tree", "program"]
+    code = "import json; from benches.workloads import GROUPS, WORKLOADS; "
+    code += "of = {name: entry.group for name, entry in WORKLOADS.items()}; "
+    groups, of = json.loads(run(f"{code}print(json.dumps([list(GROUPS), of]))"))
+    assert list(dict.fromkeys(of.values())) == groups == ["micro", "tree", "program", "bridge"]
     assert all(of[name] == "tree" for name in TREES)
     assert all(of[name] == "program" for name in PROGRAMS)

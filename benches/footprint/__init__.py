@@ -1,0 +1,1 @@
+"""Bytes, wake-ups and the import: `python -m benches.footprint sizes|memory|idle|import-time`."""

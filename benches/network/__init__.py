@@ -1,0 +1,1 @@
+"""Servers and clients under load (`python -m benches.network`), and the processes that they run in."""

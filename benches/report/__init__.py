@@ -1,0 +1,1 @@
+"""What all measurements have in common when they tell what they found: tables, the machine, charts."""

@@ -1,9 +1,13 @@
 //! How asyncio differs between CPython 3.11 and 3.15, and nowhere else. (How the C API differs is in `sys::compat`.)
 //!
 //! The constants name a behaviour, not a version: code asks `if versions::EAGER_TASKS`, and the compiler drops the
-//! branch that this interpreter does not have.
+//! branch that this interpreter does not have. One wheel serves all patch releases of a minor version, so what came
+//! with a patch release is a function, which asks the interpreter that runs. What a patch release mended because it
+//! crashed, hung or leaked is nothing to ask about: all of that is mended here, on every patch release.
 
 use std::ffi::CStr;
+
+use crate::sys::compat::runs_patch;
 
 /// `Task(eager_start=)` and the eager task functions.
 pub(crate) const EAGER_TASKS: bool = cfg!(Py_3_12);
@@ -26,12 +30,16 @@ pub(crate) const ITERATOR_KEEPS_FUTURE: bool = cfg!(Py_3_14);
 pub(crate) const ITERATOR_CAN_BE_MADE: bool = cfg!(Py_3_12);
 /// The "already done" text of a step says `__step()`.
 pub(crate) const STEP_NAME_MANGLED: bool = cfg!(Py_3_14);
-/// `eager_start` with `loop` omitted asks the loop that was found, not `None`.
-pub(crate) const EAGER_START_ON_FOUND_LOOP: bool = cfg!(Py_3_14);
+/// `eager_start` with `loop` omitted asks the loop that was found, not `None` (gh-154695).
+pub(crate) fn eager_start_on_found_loop() -> bool {
+    cfg!(Py_3_15) || (cfg!(Py_3_14) && runs_patch(7))
+}
 /// `__init__` on an initialised object is refused (gh-142615).
 pub(crate) const INIT_ONCE: bool = cfg!(Py_3_15);
 /// `Task(context=)` must be a `contextvars.Context` (gh-157301).
-pub(crate) const TASK_CONTEXT_CHECKED: bool = cfg!(any(Py_3_15, all(Py_3_13, not(Py_3_14))));
+pub(crate) fn task_context_checked() -> bool {
+    cfg!(Py_3_15) || (cfg!(all(Py_3_13, not(Py_3_14))) && runs_patch(16))
+}
 /// Subclasses of `Task` redefine what they inherit from `Future`'s attributes.
 pub(crate) const TASK_REDEFINES_GETSETS: bool = !cfg!(Py_3_14);
 /// `format_helpers._format_callback_source` takes `debug=`.

@@ -17,6 +17,13 @@ pub(crate) const MANAGED_WEAKREF_FLAG: std::ffi::c_ulong = 0;
 /// Freeing a chain of objects recurses unless their types prevent it.
 pub(crate) const DEALLOC_RECURSES: bool = !cfg!(Py_3_14);
 
+/// Does the interpreter have at least this patch release of the minor version that this is built for?
+pub(crate) fn runs_patch(release: std::ffi::c_ulong) -> bool {
+    // SAFETY: a constant of the interpreter, 0xXXYYZZ.. for X.Y.Z.
+    let version = unsafe { ffi::Py_Version };
+    (version >> 8) & 0xff >= release
+}
+
 /// The raised exception, as a strong reference with its traceback in it, or NULL; clears the indicator.
 ///
 /// # Safety

@@ -49,7 +49,7 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
     }
     task.context.set(match args::given(task_context) {
         None => context::copy_current()?,
-        Some(given) if versions::TASK_CONTEXT_CHECKED && !context::is_context(given) => {
+        Some(given) if !context::is_context(given) && versions::task_context_checked() => {
             task.set_log_destroy_pending(false);
             let text = c"a contextvars.Context was expected, got %S";
             return Err(raise_format(Builtin::TypeError.class(), text, &[&*typeobj::name(given)?]));
@@ -65,7 +65,7 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
     let event_loop_used = task.future().require_loop()?;
     if eager_start {
         let asked: &Object =
-            if versions::EAGER_START_ON_FOUND_LOOP { &event_loop_used } else { event_loop.unwrap_or(none()) };
+            if versions::eager_start_on_found_loop() { &event_loop_used } else { event_loop.unwrap_or(none()) };
         if sched::is_running(asked)? {
             return eager::start(task, &event_loop_used);
         }

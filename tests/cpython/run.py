@@ -472,7 +472,8 @@ def main() -> int:
         if found is None:
             parser.error(f"no such Python: {name}")
         try:
-            results = run_python(Path(found).absolute(), options)
+            # A venv of 3.13 does not find its home by a link to the executable.
+            results = run_python(Path(found).resolve(), options)
         except (SwapError, subprocess.CalledProcessError) as error:
             print(f"{name}: {error}")
             failed += 1

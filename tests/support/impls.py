@@ -40,19 +40,24 @@ def c_module() -> types.ModuleType:
 
 @dataclass(frozen=True)
 class Fix:
-    """A change that CPython's `_asyncio` got in a patch release. Ours has it on every version that `since` names."""
+    """A change that CPython's `_asyncio` got in a patch release.
+
+    Ours has it on every minor version that `since` names if it mends a crash, a hang or a leak; what a program could
+    want the one way or the other (`follows`) is as in the interpreter that runs.
+    """
 
     reason: str
     #: minor version -> first patch release that has it; minors that never got it are absent.
     since: dict[tuple[int, int], int]
+    follows: bool = False
 
     def in_c(self) -> bool:
         """Whether the running CPython's C module has it."""
         return MINOR in self.since and PATCH[2] >= self.since[MINOR]
 
     def in_ours(self) -> bool:
-        """Whether rasyncio must have it: it follows the newest patch of each minor."""
-        return MINOR in self.since
+        """Whether rasyncio must have it."""
+        return self.in_c() if self.follows else MINOR in self.since
 
 
 class Impl:

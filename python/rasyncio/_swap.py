@@ -203,8 +203,11 @@ def _load_theirs() -> ModuleType:
 
 def _exchange(old: ModuleType, new: ModuleType, kept: frozenset[tuple[str, str]] = frozenset()) -> None:
     """Make every module that holds an object of `old` hold its counterpart in `new`; on an error, change nothing."""
+    from ._unreached import early_subclasses, warn_about, warn_about_uvloop
+
     assert ours is not None
     pairs = _counterparts(old, new)
+    strangers = early_subclasses(old.Future, pairs)
     changes: list[tuple[dict[str, Any], str, object, object]] = [
         (namespace, name, value, pairs[id(value)][1])
         for module, namespace, name, value in _holders(pairs, old, new)
@@ -214,8 +217,8 @@ def _exchange(old: ModuleType, new: ModuleType, kept: frozenset[tuple[str, str]]
     try:
         for namespace, name, _, after in changes:
             namespace[name] = after
-        if "uvloop.loop" in sys.modules:
-            _warn_about_uvloop()
+        warn_about(strangers, old.Task, "install" if new is ours else "uninstall")
+        warn_about_uvloop()
     except BaseException:
         for namespace, name, before, _ in changes:
             namespace[name] = before
@@ -223,17 +226,6 @@ def _exchange(old: ModuleType, new: ModuleType, kept: frozenset[tuple[str, str]]
     theirs = old if new is ours else new
     # Extensions keep get_running_loop() in C variables: from now on either module's tells the loop that runs.
     ours.__rasyncio_link__(theirs._get_running_loop, theirs._set_running_loop)
-
-
-def _warn_about_uvloop() -> None:
-    import warnings
-
-    warnings.warn(
-        "uvloop was imported before asyncio's Future and Task were exchanged, and keeps those it found:"
-        " its loops will not work in this process. Call rasyncio.install() before uvloop is imported",
-        RuntimeWarning,
-        stacklevel=5,  # who called install(), uninstall() or run()
-    )
 
 
 def _holders(ids: Container[int], *passed_over: ModuleType) -> Iterator[tuple[str, dict[str, Any], str, object]]:

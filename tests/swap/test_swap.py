@@ -224,10 +224,13 @@ class TestInstall:
     def test_futures_and_classes_made_before_can_be_awaited(self) -> None:
         check("""
         import asyncio, rasyncio
+        import warnings
         class Early(asyncio.Future): pass
         loop = asyncio.new_event_loop()
         futures = loop.create_future(), Early(loop=loop)
-        rasyncio.install()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            rasyncio.install()
         async def main():
             for n, future in enumerate(futures):
                 loop.call_soon(future.set_result, n)
@@ -351,6 +354,181 @@ class TestDerived:
         assert [module.Base, module.Leaf] == original
         assert not isinstance(module.make(4, loop), rasyncio.Future)
         loop.close()
+        """)
+
+
+#: `told(action)`: what RuntimeWarnings it gave, as (class, base, remedy, file and line that the warning points to).
+TOLD = r"""
+import re, warnings
+
+def told(action):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        action()
+    pattern = r"(\S+) was derived from asyncio\.(\w+) before rasyncio exchanged that class, .*\. Call rasyncio\.(.*)"
+    assert all(warning.category is RuntimeWarning for warning in caught)
+    return sorted((*re.fullmatch(pattern, str(w.message)).groups(), f"{w.filename}:{w.lineno}") for w in caught)
+
+def names(action):
+    return [name for name, *_ in told(action)]
+"""
+
+
+def check_told(code: str, *arguments: str, cwd: Path | None = None) -> str:
+    return check_python(TOLD + "\n".join(line[8:] for line in code.splitlines()), *arguments, cwd=cwd)
+
+
+class TestEarlySubclasses:
+    """A class that was derived from what the swap takes away is named once."""
+
+    @pytest.fixture
+    def early(self, tmp_path: Path) -> Path:
+        """A directory with a module of early subclasses."""
+        (tmp_path / "early.py").write_text(
+            "import asyncio\n"
+            "class Task(asyncio.Task):\n"
+            "    class Nested(asyncio.Future): pass\n"
+            "class Sub(Task): pass\n"
+            "class Mixin: pass\n"
+            "class Both(Mixin, asyncio.Future): __slots__ = ()\n"
+            "class Gathering(asyncio.tasks._GatheringFuture): pass\n"
+            "class Pure(asyncio.tasks._PyTask): pass\n"
+            "class AlsoPure(asyncio.futures._PyFuture): pass\n"
+            "Generic = asyncio.Future[int]\n"
+        )
+        return tmp_path
+
+    def test_each_is_named_with_the_remedy(self, early: Path) -> None:
+        check_told(
+            """
+        import early, rasyncio
+        remedy = "install() before early is imported"
+        warned = told(rasyncio.install)
+        assert [(name, base, text) for name, base, text, _ in warned] == [
+            ("early.Both", "Future", remedy),
+            ("early.Gathering", "Future", remedy),
+            ("early.Sub", "Task", remedy),
+            ("early.Task", "Task", remedy),
+            ("early.Task.Nested", "Future", remedy),
+        ], warned
+        """,
+            cwd=early,
+        )
+
+    def test_none_that_is_made_after(self, early: Path) -> None:
+        check_told(
+            """
+        import asyncio, rasyncio
+        assert told(rasyncio.install) == []
+        import early
+        assert issubclass(early.Task, rasyncio.Task)
+        assert names(rasyncio.uninstall) == ["early.Both", "early.Gathering", "early.Sub", "early.Task",
+                                             "early.Task.Nested"]
+        assert told(rasyncio.install) == []
+        """,
+            cwd=early,
+        )
+
+    def test_once_in_a_process(self) -> None:
+        check_told("""
+        import asyncio, rasyncio
+        class Early(asyncio.Task): pass
+        assert names(rasyncio.install) == ["__main__.Early"]
+        class Ours(asyncio.Task): pass
+        warned = told(rasyncio.uninstall)
+        assert [warning[:3] for warning in warned] == [
+            ("__main__.Ours", "Task", "uninstall() before the class is made")], warned
+        class Late(asyncio.Future): pass
+        assert names(rasyncio.install) == ["__main__.Late"]
+        assert names(rasyncio.uninstall) == []
+        """)
+
+    def test_it_points_to_the_caller(self) -> None:
+        check_told("""
+        import asyncio, inspect, rasyncio, traceback
+        async def main(): pass
+
+        def by_run(): rasyncio.run(main())
+        def by_factory():
+            with asyncio.Runner(loop_factory=rasyncio.new_event_loop) as runner: runner.run(main())
+        def by_new_loop(): rasyncio.new_event_loop().close()
+        def by_install(): rasyncio.install()
+
+        for action in by_run, by_factory, by_new_loop, by_install:
+            class Early(asyncio.Task): pass
+            warned = told(action)
+            line = action.__code__.co_firstlineno + (action is by_factory)
+            assert [place for *_, place in warned] == [f"<string>:{line}"], (action, warned)
+            rasyncio.uninstall()
+            del Early
+        """)
+
+    def test_not_what_nobody_has_any_more(self) -> None:
+        check_told("""
+        import asyncio, gc, rasyncio
+        gc.disable()
+        class Early(asyncio.Task): pass
+        del Early
+        assert told(rasyncio.install) == []
+        """)
+
+    def test_as_an_error_it_undoes_the_swap(self) -> None:
+        check_told("""
+        import asyncio, rasyncio, warnings
+        class Early(asyncio.Task): pass
+        theirs = [asyncio.Task]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                rasyncio.install()
+            except RuntimeWarning as warning:
+                assert "__main__.Early" in str(warning)
+            else:
+                raise AssertionError("installed")
+        assert not rasyncio.installed() and asyncio.Task is theirs[0]
+        assert names(rasyncio.install) == ["__main__.Early"] and rasyncio.installed()
+        """)
+
+    def test_classes_that_are_odd(self) -> None:
+        check_told("""
+        import asyncio, rasyncio
+        class Refusing(type):
+            def __getattribute__(cls, name): raise AssertionError(name)
+            def __subclasscheck__(cls, other): raise AssertionError
+            def __eq__(cls, other): raise AssertionError
+            def __hash__(cls): raise AssertionError
+        Odd = Refusing("Odd", (asyncio.Task,), {"__module__": 5})
+        warned = told(rasyncio.install)
+        assert [warning[:3] for warning in warned] == [("?.Odd", "Task", "install() before ? is imported")], warned
+        """)
+
+    def test_what_is_said_is_so(self) -> None:
+        check_told("""
+        import asyncio, rasyncio
+        class Task(asyncio.Task): pass
+        class Future(asyncio.Future): pass
+
+        async def inside():
+            assert asyncio.current_task() is None
+            for context in asyncio.timeout(1), asyncio.TaskGroup():
+                try:
+                    async with context:
+                        pass
+                except RuntimeError as error:
+                    assert "task" in str(error)
+                else:
+                    raise AssertionError(context)
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            task, future = Task(inside(), loop=loop), Future(loop=loop)
+            assert not isinstance(task, asyncio.Task) and not isinstance(future, asyncio.Future)
+            loop.call_soon(future.set_result, 5)
+            assert await future == 5
+            await task
+
+        told(rasyncio.install)
+        asyncio.run(main())
         """)
 
 

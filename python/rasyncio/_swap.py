@@ -1,12 +1,11 @@
 """Puts rasyncio's extension module in the place of CPython's `_asyncio`, and takes it out again.
 
 If asyncio was not imported yet, `sys.modules["_asyncio"]` is all there is to it: asyncio takes what it finds there.
-Otherwise every module that holds an object of the old module (asyncio's own as well as those that did
+Otherwise every place that holds an object of the old module (in asyncio's own modules as well as in those that did
 `from asyncio import Future`) gets its counterpart in the new one, and the few things that asyncio derives from
-Future and Task at import are made again. Only names in modules are reached: an object that was put into a class, a
-container, a closure or an extension module's C variables stays the old one, as do futures and tasks that already
-exist. So the earlier install() is called, the better; for uvloop, which keeps all it needs in C variables, it must be
-called before uvloop is imported.
+Future and Task at import are made again. `_places` says what is reached and what is not; futures and tasks that exist
+already stay the old ones. So the earlier install() is called, the better; for uvloop, which keeps all it needs in C
+variables, it must be called before uvloop is imported. `_unreached` warns about that, and about early subclasses.
 
 The event loop that goes with it needs no swap: `_loop_policy` makes it the default, or a program names it.
 """
@@ -21,27 +20,30 @@ from types import CellType, FunctionType, ModuleType
 
 from . import _loop_policy
 from ._native import ours
+from ._places import holds, places
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Container, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Set
     from typing import Any, TypeVar
 
     from ._loop import EventLoop
 
     _T = TypeVar("_T")
+    _Target = tuple[Callable[[Any, Any, Any], None], object, str]
     _Pairs = dict[int, tuple[object, object]]  # id of an old object: that object and its counterpart
 
 _lock = RLock()
 # Modules of asyncio that derive classes from Future (the second one on Windows only).
 _DERIVING = ("asyncio.tasks", "asyncio.windows_events")
-# What asyncio derived from Future and Task, and its counterpart: made once, so that a round trip ends where it began.
+# What asyncio derived from Future and Task, and tuples with these in them, with their counterparts: made once, so that
+# a round trip ends where it began.
 _twins: list[tuple[object, object]] = []
 # CPython's module, once it was met.
 _theirs: ModuleType | None = None
-# (module, name) that held an object of ours before install(), taken from rasyncio: uninstall() leaves these alone.
-_kept: frozenset[tuple[str, str]] = frozenset()
+# Places that held an object of ours before install(), taken from rasyncio: uninstall() leaves these alone.
+_kept: frozenset[tuple[str, ...]] = frozenset()
 
 
 def install(loop: bool = True) -> None:
@@ -132,16 +134,16 @@ def _swap_in() -> None:
     global _kept, _theirs
     assert ours is not None
     own = {id(ours), *(id(value) for name, value in vars(ours).items() if not name.startswith("__"))}
-    kept = frozenset((module, name) for module, _, name, _ in _holders(own, ours))
     if "asyncio" in sys.modules:
         from asyncio import futures
 
         theirs: ModuleType | None = getattr(futures, "_asyncio", None)
         if theirs is None:
             raise RuntimeError("rasyncio.install(): asyncio was imported without its C module _asyncio")
-        _exchange(theirs, ours)
+        kept = _exchange(theirs, ours, own)
         _theirs = theirs
     else:
+        kept = frozenset(place for place, _, _ in places(own, ours))
         sys.modules["_asyncio"] = ours
     _kept = kept
 
@@ -151,7 +153,7 @@ def _swap_out() -> None:
     assert ours is not None
     if "asyncio" in sys.modules:
         theirs = _theirs or _load_theirs()
-        _exchange(ours, theirs, _kept)
+        _exchange(ours, theirs)
         _theirs = theirs
     else:
         # CPython's own is not loaded now: up to 3.13 it must not be imported before asyncio is.
@@ -201,47 +203,45 @@ def _load_theirs() -> ModuleType:
         sys.modules["_asyncio"] = installed_module
 
 
-def _exchange(old: ModuleType, new: ModuleType, kept: frozenset[tuple[str, str]] = frozenset()) -> None:
-    """Make every module that holds an object of `old` hold its counterpart in `new`; on an error, change nothing."""
+def _exchange(old: ModuleType, new: ModuleType, own: Set[int] = frozenset()) -> frozenset[tuple[str, ...]]:
+    """Put the counterpart in `new` wherever an object of `old` is found; on an error, change nothing.
+
+    Returns the places where an object was whose id is one of `own`.
+    """
     from ._unreached import early_subclasses, warn_about, warn_about_uvloop
 
     assert ours is not None
     pairs = _counterparts(old, new)
     strangers = early_subclasses(old.Future, pairs)
-    changes: list[tuple[dict[str, Any], str, object, object]] = [
-        (namespace, name, value, pairs[id(value)][1])
-        for module, namespace, name, value in _holders(pairs, old, new)
-        if (module, name) not in kept
-    ]
-    changes.append((sys.modules, "_asyncio", sys.modules["_asyncio"], new))
+    changes: list[tuple[_Target, object, object]] = []
+    kept = set()
+    for place, value, target in places(pairs.keys() | own, old, new):
+        if holds(own, value):
+            kept.add(place)
+        # A tuple may have had one of each.
+        if holds(pairs.keys(), value) and (place not in _kept or _known_twin(value) is not None):
+            changes.append((target, value, _counterpart(value, pairs)))
+    changes.append(((dict.__setitem__, sys.modules, "_asyncio"), sys.modules["_asyncio"], new))
     try:
-        for namespace, name, _, after in changes:
-            namespace[name] = after
+        for (put, where, name), _, after in changes:
+            put(where, name, after)
         warn_about(strangers, old.Task, "install" if new is ours else "uninstall")
         warn_about_uvloop()
     except BaseException:
-        for namespace, name, before, _ in changes:
-            namespace[name] = before
+        for (put, where, name), before, _ in changes:
+            put(where, name, before)
         raise
     theirs = old if new is ours else new
     # Extensions keep get_running_loop() in C variables: from now on either module's tells the loop that runs.
     ours.__rasyncio_link__(theirs._get_running_loop, theirs._set_running_loop)
+    return frozenset(kept)
 
 
-def _holders(ids: Container[int], *passed_over: ModuleType) -> Iterator[tuple[str, dict[str, Any], str, object]]:
-    """Every (module's name, its namespace, name in it, value) whose value's id is one of `ids`."""
-    for module_name, module in list(sys.modules.items()):
-        if f"{module_name}.".startswith(f"{__package__}.") or any(module is one for one in passed_over):
-            continue
-        # Neither ==, isinstance() nor vars(): a lazy module or a proxy would wake up.
-        if issubclass(type(module), ModuleType):
-            namespace: dict[str, Any] = _namespace_of(module)
-            for name, value in list(namespace.items()):
-                if id(value) in ids:
-                    yield module_name, namespace, name, value
-
-
-_namespace_of: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
+def _counterpart(thing: Any, pairs: _Pairs) -> object:
+    """Of an object that has one, or of a tuple with such objects in it."""
+    if id(thing) in pairs:
+        return pairs[id(thing)][1]
+    return _known_twin(thing) or _new_twin(thing, tuple(pairs.get(id(item), (item, item))[1] for item in thing))
 
 
 def _counterparts(old: ModuleType, new: ModuleType) -> _Pairs:

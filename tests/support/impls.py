@@ -22,8 +22,8 @@ from .children import run_python
 IMPLEMENTATIONS = ("python", "c", "ours")
 MINOR = sys.version_info[:2]
 PATCH = sys.version_info[:3]
-#: CPython's own `_asyncio`, from before any swap; in a tuple, since a swap re-points every module's name that holds it.
-_ORIGINAL = (sys.modules["_asyncio"],)
+#: CPython's own `_asyncio`, from before any swap; in a list, since a swap re-points every module's name that holds it.
+_ORIGINAL = [sys.modules["_asyncio"]]
 
 #: What a fresh interpreter runs first, to be on an implementation from the start.
 SELECTORS = {

@@ -357,6 +357,130 @@ class TestDerived:
         """)
 
 
+class TestPlaces:
+    """What stands right in a module is reached, what is further in is not: README.md has the line between."""
+
+    @pytest.fixture
+    def held(self, tmp_path: Path) -> Path:
+        """A directory with a module that keeps asyncio's objects in all kinds of places."""
+        (tmp_path / "held.py").write_text(
+            "import asyncio, dataclasses, enum, functools, typing\n"
+            "FUTURES = asyncio.Future, list\n"
+            "def default(a, kind=asyncio.Task, *, get=asyncio.get_running_loop): return kind, get\n"
+            "class Hostile(type):\n"
+            "    def __setattr__(cls, name, value): raise AssertionError(name)\n"
+            "    def __getattribute__(cls, name): raise AssertionError(name)\n"
+            "class Odd(metaclass=Hostile):\n"
+            "    kind = asyncio.Future\n"
+            "class Attributes:\n"
+            "    kind = asyncio.Future\n"
+            "    kinds = asyncio.Task, asyncio.Future\n"
+            "    def method(self, kind=asyncio.Task): return kind\n"
+            "    @classmethod\n"
+            "    def of_class(cls, kind=asyncio.Task): return kind\n"
+            "    @staticmethod\n"
+            "    def static(*, kind=asyncio.Task): return kind\n"
+            "@dataclasses.dataclass\n"
+            "class Data:\n"
+            "    kind: type = asyncio.Future\n"
+            "class Named(typing.NamedTuple):\n"
+            "    kind: type = asyncio.Future\n"
+            "class Kinds(enum.Enum):\n"
+            "    FUTURE = asyncio.Future\n"
+            "class Instance:\n"
+            "    def __init__(self): self.kind = asyncio.Future\n"
+            "instance = Instance()\n"
+            "in_list, in_dict, in_set = [asyncio.Future], {1: asyncio.Future}, {asyncio.Future}\n"
+            "nested = (asyncio.Future,),\n"
+            "partial = functools.partial(asyncio.Future)\n"
+            "alias = asyncio.Future[int]\n"
+            "def closure(kind):\n"
+            "    def inner(): return kind\n"
+            "    return inner\n"
+            "closure = closure(asyncio.Future)\n"
+            "def reached():\n"
+            "    return [FUTURES[0], *default(1), type.__getattribute__(Odd, 'kind'), Attributes.kind,\n"
+            "            *Attributes.kinds, Attributes().method(), Attributes.of_class(), Attributes.static(),\n"
+            "            Data.kind, Data().kind, Named().kind]\n"
+            "def not_reached():\n"
+            "    return [Kinds.FUTURE.value, instance.kind, in_list[0], in_dict[1], *in_set, nested[0][0],\n"
+            "            partial.func, alias.__origin__, closure()]\n"
+        )
+        return tmp_path
+
+    def test_there_and_back(self, held: Path) -> None:
+        check(
+            """
+        import held, rasyncio
+        theirs, stay, tuples = held.reached(), held.not_reached(), (held.FUTURES, held.default.__defaults__)
+        own = rasyncio._asyncio
+        ours = [own.Future, own.Task, own.get_running_loop, own.Future, own.Future, own.Task, own.Future, own.Task,
+                own.Task, own.Task, own.Future, own.Future, own.Future]
+        for _ in range(2):
+            rasyncio.install()
+            assert held.reached() == ours, held.reached()
+            assert held.FUTURES[1] is list
+            assert held.not_reached() == stay and own.Future not in stay
+            rasyncio.uninstall()
+            assert held.reached() == theirs and held.not_reached() == stay
+            assert held.FUTURES is tuples[0] and held.default.__defaults__ is tuples[1]
+        """,
+            cwd=held,
+        )
+
+    def test_first_imported_on_the_swap(self, held: Path) -> None:
+        check(
+            """
+        import rasyncio
+        rasyncio.install()
+        import held
+        ours = held.reached()
+        assert ours[1] is rasyncio.Task
+        rasyncio.uninstall()
+        import _asyncio
+        assert held.reached()[:3] == [_asyncio.Future, _asyncio.Task, _asyncio.get_running_loop]
+        rasyncio.install()
+        assert held.reached() == ours
+        """,
+            cwd=held,
+        )
+
+    def test_what_was_taken_from_rasyncio_stays(self, tmp_path: Path) -> None:
+        (tmp_path / "mine.py").write_text(
+            "import asyncio, rasyncio\n"
+            "BOTH = rasyncio.Future, asyncio.Future\n"
+            "OWN = (rasyncio.Future,)\n"
+            "class Own:\n"
+            "    kind = rasyncio.Future\n"
+            "def default(kind=rasyncio.Task): return kind\n"
+        )
+        check(
+            """
+        import asyncio, mine, rasyncio
+        rasyncio.install()
+        assert mine.BOTH == (rasyncio.Future, rasyncio.Future)
+        rasyncio.uninstall()
+        assert mine.BOTH == (rasyncio.Future, asyncio.Future) and asyncio.Future is not rasyncio.Future
+        assert mine.OWN == (rasyncio.Future,)
+        assert mine.Own.kind is rasyncio.Future and mine.default() is rasyncio.Task
+        """,
+            cwd=tmp_path,
+        )
+
+    def test_a_class_that_another_module_names(self, held: Path) -> None:
+        (held / "other.py").write_text("from held import Attributes, default as renamed\n")
+        check(
+            """
+        import other, rasyncio, sys
+        del sys.modules["held"]
+        rasyncio.install()
+        assert other.renamed(1)[0] is rasyncio.Task  # functions are whose they are
+        assert other.Attributes.kind is not rasyncio.Future  # classes are looked at where they were made
+        """,
+            cwd=held,
+        )
+
+
 #: `told(action)`: what RuntimeWarnings it gave, as (class, base, remedy, file and line that the warning points to).
 TOLD = r"""
 import re, warnings
@@ -614,15 +738,15 @@ class TestAllOrNothing:
                     raise KeyboardInterrupt
                 super().__setitem__(key, value)
 
-        holders = _swap._holders
+        places = _swap.places
         def with_stubborn(ids, *modules):
-            yield from holders(ids, *modules)
+            yield from places(ids, *modules)
             if modules[-1] is not modules[0]:
-                yield "stubborn", Stubborn(), "Future", modules[0].Future
+                yield ("stubborn", "Future"), modules[0].Future, (Stubborn.__setitem__, Stubborn(), "Future")
 
         before = snapshot()
         for action in rasyncio.install, rasyncio.uninstall:
-            _swap._holders = with_stubborn
+            _swap.places = with_stubborn
             Stubborn.refused = 0
             state, installed = snapshot(), rasyncio.installed()
             try:
@@ -633,7 +757,7 @@ class TestAllOrNothing:
                 raise AssertionError("no error")
             assert changed(state) == set(), changed(state)
             assert rasyncio.installed() is installed
-            _swap._holders = holders
+            _swap.places = places
             action()
             assert rasyncio.installed() is not installed
         assert changed(before) == set(), changed(before)

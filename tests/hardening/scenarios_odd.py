@@ -40,25 +40,30 @@ def _run_coro(make: type[Coro], cancelled: bool) -> Any:
     return operation
 
 
-class Hashed(asyncio.Task):  # type: ignore[type-arg]
-    """A task in sets: hashed, compared, asked whether it is done."""
+def hashed(world: World, coro: Any, name: str) -> Any:
+    """A task in sets: hashed, compared, asked whether it is done. Of the implementation that is on now."""
 
-    world: World
+    class Hashed(asyncio.Task):  # type: ignore[type-arg]
+        armed = False
 
-    def __hash__(self) -> int:
-        if hasattr(self, "world"):
-            self.world.at("hash(task)")
-        return 5
+        def __hash__(self) -> int:
+            if self.armed:
+                world.at("hash(task)")
+            return 5
 
-    def __eq__(self, other: object) -> bool:
-        if hasattr(self, "world"):
-            self.world.at("task == task")
-        return self is other
+        def __eq__(self, other: object) -> bool:
+            if self.armed:
+                world.at("task == task")
+            return self is other
 
-    def done(self) -> bool:
-        if hasattr(self, "world"):
-            self.world.at("task.done()")
-        return super().done()
+        def done(self) -> bool:
+            if self.armed:
+                world.at("task.done()")
+            return super().done()
+
+    task = Hashed(coro, loop=world.loop, name=name)
+    task.armed = True
+    return task
 
 
 def awaited_by_several(world: World) -> None:
@@ -66,9 +71,7 @@ def awaited_by_several(world: World) -> None:
         return await future
 
     world.subject = future = asyncio.Future(loop=world.loop)
-    tasks = [Hashed(main(), loop=world.loop, name=f"T{number}") for number in range(3)]
-    for task in tasks:
-        task.world = world
+    tasks = [hashed(world, main(), f"T{number}") for number in range(3)]
     world.kept += tasks
     world.armed = True
     world.run()
@@ -78,8 +81,7 @@ def awaited_by_several(world: World) -> None:
 
 
 def tasks_of_subclasses(world: World) -> None:
-    world.subject = Hashed(Coro(world), loop=world.loop, name="T")
-    world.subject.world = world
+    world.subject = hashed(world, Coro(world), "T")
     world.armed = True
     asyncio._set_running_loop(world.loop)
     world.note(lambda: len(asyncio.all_tasks(world.loop)))

@@ -14,13 +14,15 @@ import selectors
 import sys
 import threading
 from asyncio import base_events, events
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVarTuple, overload
 
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
+
+_Ts = TypeVarTuple("_Ts")
 
 # The attributes that asyncio gives a loop, in all versions, but for those of the native base. As slots they keep the
 # instance's dictionary empty, and then the interpreter finds the loop's methods without looking into it.
@@ -48,15 +50,16 @@ _ATTRIBUTES = (
 class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]  # versions differ in create_task
     """An event loop for asyncio: everything that `asyncio.SelectorEventLoop` does, faster.
 
-    With a `selector` (of Python's `selectors`) it waits by that one, else natively. A file, a signal, a call from
-    another thread is served when nothing else is ready, or about 40 µs after the loop looked last; a due timer in the
-    next iteration.
+    With a `selector` (of Python's `selectors`) it waits by that one, else natively. Each iteration serves the files
+    that are ready, then the timers that are due, as asyncio's loops do.
     """
 
     __slots__ = _ATTRIBUTES
 
     if TYPE_CHECKING:  # what asyncio's stubs do not tell of the base class
         _selector: Any
+        _signal_handlers: Any
+        _ssock: Any
 
         def _check_closed(self) -> None: ...
         def _check_running(self) -> None: ...
@@ -74,6 +77,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         if selector is None:
             selector = self._native_selector()
         super().__init__(selector)
+        self._own_wake_up()
 
     def _native_selector(self) -> selectors.BaseSelector | None:
         try:
@@ -81,6 +85,25 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         except OSError:  # not on this platform; asyncio chooses one
             return None
         return _NativeSelector(self)
+
+    # Files
+
+    def _own_wake_up(self) -> None:
+        """Let a busy loop not look for what comes by its own socket: call_soon_threadsafe() fills the queue itself."""
+        if self._ssock is not None:
+            self._own_file(self._ssock.fileno())
+
+    def add_signal_handler(self, sig: int, callback: Callable[[*_Ts], Any], *args: *_Ts) -> None:
+        """Call the callback in the loop when the signal comes; in the main thread, on Unix."""
+        super().add_signal_handler(sig, callback, *args)
+        self._own_file(-1)  # signals come by that socket
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Remove the signal's handler; tell whether there was one."""
+        removed = super().remove_signal_handler(sig)
+        if not self._signal_handlers:
+            self._own_wake_up()
+        return removed
 
     # Running
 

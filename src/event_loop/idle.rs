@@ -7,11 +7,12 @@
 //!
 //! That does not always help. The caller may keep the GIL for a while after its call, or need the processor. So now and
 //! then some waits are tried in this way, and some asleep from the beginning; those that follow go on with it only if
-//! that was clearly faster. A loop that waits for files and timers always sleeps.
+//! that was clearly faster. A loop that waits for files and timers always sleeps; one that is called by threads as well
+//! looks at its files while it is awake.
 //!
 //! All but [`Idle::stay_awake`] is called with the GIL held. Who adds to the ready queue calls `wake` afterwards; the
 //! loop's thread looks at the queue before it begins. `stay_awake` runs without the GIL, and touches nothing but the
-//! state.
+//! state, nor may its `look` touch anything of Python's.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -134,10 +135,13 @@ impl Idle {
         self.was_short.set(false);
     }
 
-    /// Waits for a call for some tens of microseconds, detached: has one come?
-    pub(super) fn stay_awake(&self) -> bool {
+    /// Waits for some tens of microseconds, detached, for a call or until `look` finds something: has it come?
+    pub(super) fn stay_awake(&self, mut look: impl FnMut() -> bool) -> bool {
         let start = Moment::now();
         while self.state.load(Ordering::Acquire) == AWAKE {
+            if look() {
+                return true;
+            }
             if Moment::now().is_tens_of_microseconds_after(start) {
                 return false;
             }

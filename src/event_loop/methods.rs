@@ -1,5 +1,7 @@
 //! The loop as Python code, that is the class in `_loop.py`, sees it.
 
+use std::ffi::c_int;
+
 use pyo3::ffi;
 
 use crate::names::{ADD_READER, ADD_WRITER, REMOVE_READER, REMOVE_WRITER, WRITE_TO_SELF};
@@ -161,6 +163,12 @@ fn open_poller(core: &LoopObject) -> Res<()> {
     core.watchers.open()
 }
 
+/// `_own_file(fd)`; a negative number for none.
+fn own_file(core: &LoopObject, fd: &Object) -> Res<()> {
+    core.watchers.own(c_int::try_from(containers::int_value(fd)?).unwrap_or(-1));
+    Ok(())
+}
+
 fn close_poller(core: &LoopObject) {
     core.watchers.close();
 }
@@ -299,9 +307,15 @@ fn internal_methods() -> [Method; 7] {
 }
 
 /// What `_loop.py` builds its views of queue, timers and files on.
-fn inspection_methods() -> [Method; 11] {
+fn inspection_methods() -> [Method; 12] {
     [
         noargs!(LoopObject, c"_open_poller", open_poller, c"_open_poller($self, /)\n--\n\nWait natively."),
+        one!(
+            LoopObject,
+            c"_own_file",
+            own_file,
+            c"_own_file($self, fd, /)\n--\n\nSay that nothing comes by this file but the loop's own wake-up."
+        ),
         noargs!(LoopObject, c"_close_poller", close_poller, c"_close_poller($self, /)\n--\n\n"),
         noargs!(LoopObject, c"_registered_files", registered_files, c"_registered_files($self, /)\n--\n\n"),
         noargs!(LoopObject, c"_ready_handles", ready_handles, c"_ready_handles($self, /)\n--\n\n"),

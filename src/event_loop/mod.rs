@@ -4,14 +4,14 @@
 //! what schedules, waits and runs is here, all the rest is asyncio's. One iteration of the loop ([`run`]):
 //!
 //! 1. timers that were cancelled leave the heap ([`timers`]);
-//! 2. if nothing is ready, or about 40 µs have passed since the last time, the poller is asked which files are ready
-//!    ([`poll`], [`watchers`]); with nothing ready it waits, until the first timer is due at most ([`idle`]: or until
-//!    another thread calls);
+//! 2. the poller is asked which files are ready, and their readers and writers join the ready queue ([`poll`],
+//!    [`watchers`]); with nothing ready it waits, until the first timer is due at most ([`idle`]: or until another thread
+//!    calls);
 //! 3. timers that are due join the ready queue;
 //! 4. what is in the [`ready`] queue now runs; what that adds runs in the next iteration.
 //!
-//! So a file or a signal waits for a poll at most about 40 µs longer than the callbacks that run meanwhile, a timer for
-//! one iteration.
+//! So a file, a timer, a signal with a handler of the loop's waits for one iteration, and all come in asyncio's order.
+//! Only a loop that has no file of the program's to watch leaves the poller alone for up to about 40 µs while it is busy.
 //!
 //! A step of a task, a wake-up, a future's callback are queue entries without a Python object of their own
 //! ([`crate::job::Entry`]); a handle is made for those who look. [`plain`] says whether a loop is one of ours with

@@ -1,13 +1,19 @@
-//! Asking which files are ready: when nothing else is to be done, or when it was not asked for a while.
+//! Asking which files are ready: in each iteration, as asyncio's loops do, if the program has the loop watch any.
+//!
+//! A loop that watches nothing but its own wake-up has nothing to ask for: calls from other threads are in the ready
+//! queue by themselves. So while it is busy it asks but every 40 µs or so; that is for signals whose handlers are
+//! Python's own, which run then, and for other threads, which get the GIL.
 
-use crate::io::{Errno, Event, Poller, Woken};
+use crate::io::{Errno, Event, Events, Poller, Woken};
 use crate::names::SELECT;
 use crate::sys::clock::Moment;
 use crate::sys::error::{Builtin, raise};
+use crate::sys::memory::no_memory;
 use crate::sys::os_error::raise_os_error;
 use crate::sys::threads::{check_signals, detached};
 use crate::sys::{Layout, Res, call, containers, panics};
 
+use super::idle::Idle;
 use super::object::LoopObject;
 use super::ready::Ready;
 use super::time::time;
@@ -54,7 +60,8 @@ impl Wait {
 pub(super) fn poll(core: &LoopObject) -> Res<()> {
     let now = Moment::now();
     if core.ready.len() > 0 || core.stopping.get() {
-        if core.last_poll.get().is_some_and(|last| !now.is_tens_of_microseconds_after(last)) {
+        if core.watchers.is_quiet() && core.last_poll.get().is_some_and(|last| !now.is_tens_of_microseconds_after(last))
+        {
             return Ok(());
         }
         core.last_poll.set(Some(now));
@@ -111,11 +118,11 @@ fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
     // The interpreter runs signal handlers only while it runs Python code. They, or whatever ran since, may have found
     // something to do; nothing runs from the look at the queue to the wait.
     check_signals()?;
-    let mut events = Vec::new();
+    let mut events = poller.lend().ok_or_else(no_memory)?;
     if now_or_later(core, wait).is_long() && core.idle.choose_awake() {
         core.idle.begin_awake();
-        let called = detached(|| core.idle.stay_awake().then(|| poller.wait(Some(0), |event| events.push(event))));
-        if let Some(woken) = called {
+        let watches = !core.watchers.is_quiet();
+        if let Some(woken) = detached(|| stay_awake(&core.idle, poller, watches, &mut events)) {
             return serve(core, poller, woken, events);
         }
         // A signal that came meanwhile does not end the wait below.
@@ -127,9 +134,23 @@ fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
     }
     let woken = detached(|| {
         panics::here("poller");
-        poller.wait(wait.milliseconds(), |event| events.push(event))
+        poller.wait(wait.milliseconds(), &mut events)
     });
     serve(core, poller, woken, events)
+}
+
+/// Waits for a short time without sleeping, for a call and for the program's files; `None` if neither has come.
+fn stay_awake(idle: &Idle, poller: &Poller, watches: bool, events: &mut Events) -> Option<Result<Woken, Errno>> {
+    let mut found = None;
+    let look = || {
+        if watches {
+            let woken = poller.wait(Some(0), events);
+            found = (!events.is_empty() || woken != Ok(Woken::Normally)).then_some(woken);
+        }
+        found.is_some()
+    };
+    let is_over = idle.stay_awake(look);
+    found.or_else(|| is_over.then(|| poller.wait(Some(0), events)))
 }
 
 /// As long as that, unless there is something to run.
@@ -138,14 +159,15 @@ fn now_or_later(core: &LoopObject, wait: Wait) -> Wait {
 }
 
 /// The wait is over: what for?
-fn serve(core: &LoopObject, poller: &Poller, woken: Result<Woken, Errno>, events: Vec<Event>) -> Res<()> {
+fn serve(core: &LoopObject, poller: &Poller, woken: Result<Woken, Errno>, events: Events) -> Res<()> {
     core.idle.end();
-    match woken {
-        Ok(Woken::Normally) => {}
-        Ok(Woken::BySignal) => check_signals()?,
-        Err(errno) => return Err(raise_os_error(errno.0)),
-    }
-    events.into_iter().try_for_each(|event| make_ready(core, poller, event))
+    let served = match woken {
+        Ok(Woken::Normally) => events.iter().try_for_each(|event| make_ready(core, poller, event)),
+        Ok(Woken::BySignal) => check_signals(),
+        Err(errno) => Err(raise_os_error(errno.0)),
+    };
+    poller.keep(events);
+    served
 }
 
 fn make_ready(core: &LoopObject, poller: &Poller, event: Event) -> Res<()> {

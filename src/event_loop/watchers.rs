@@ -4,7 +4,7 @@
 //! ([`of_handle`]), a transport can be one itself. The table and the poller know the same descriptors. Only the thread
 //! that runs the loop changes them, or whoever holds the GIL while it does not run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::rc::Rc;
 
@@ -74,13 +74,45 @@ impl Watched {
 
 /// The files by their descriptors, and the poller that knows the same ones. No Python code runs while a cell is borrowed.
 pub(super) struct Watchers {
-    files: RefCell<Vec<Watched>>,
+    table: RefCell<Vec<Watched>>,
     poller: RefCell<Option<Rc<Poller>>>,
+    /// How many of them are the program's: all but the loop's own.
+    watched: Cell<usize>,
+    /// The loop's own file, by which it is woken up, as long as nothing but that comes by it. The native poller has
+    /// another, so that nothing comes at all.
+    own: Cell<Option<c_int>>,
 }
 
 impl Watchers {
     pub(super) const fn new() -> Self {
-        Watchers { files: RefCell::new(Vec::new()), poller: RefCell::new(None) }
+        Watchers {
+            table: RefCell::new(Vec::new()),
+            poller: RefCell::new(None),
+            watched: Cell::new(1), // see `is_quiet`
+            own: Cell::new(None),
+        }
+    }
+
+    /// Is there no file of the program's to ask the poller for? Who has a selector of Python's may have anything in it.
+    #[inline]
+    pub(super) fn is_quiet(&self) -> bool {
+        self.watched.get() == 0
+    }
+
+    /// From now on the file is the loop's own.
+    pub(super) fn own(&self, fd: c_int) {
+        self.disown();
+        if fd >= 0 && self.get(fd).is_registered() {
+            self.own.set(Some(fd));
+            self.watched.set(self.watched.get() - 1);
+        }
+    }
+
+    /// From now on no file is the loop's own: what comes by it is for the program.
+    pub(super) fn disown(&self) {
+        if self.own.take().is_some() {
+            self.watched.set(self.watched.get() + 1);
+        }
     }
 
     /// The poller; `None` if the loop uses a selector of Python's.
@@ -94,27 +126,39 @@ impl Watchers {
         let poller = Poller::new().map_err(|errno| raise_os_error(errno.0))?;
         self.close();
         drop(self.poller.replace(Some(Rc::new(poller))));
+        self.watched.set(0);
         Ok(())
     }
 
     /// Lets go of everything.
     pub(super) fn close(&self) {
         drop(self.poller.take());
-        let files = self.files.take();
+        self.own.set(None);
+        self.watched.set(1); // a selector of Python's, from now on
+        let files = self.table.take();
         drop(files);
+    }
+
+    /// Somebody changes what waits for the file.
+    fn disown_if(&self, fd: c_int) {
+        if self.own.get() == Some(fd) {
+            self.disown();
+        }
     }
 
     fn get(&self, fd: c_int) -> Watched {
         let index = usize::try_from(fd).expect("not negative");
-        self.files.borrow().get(index).cloned().unwrap_or_default()
+        self.table.borrow().get(index).cloned().unwrap_or_default()
     }
 
     /// The table has a place for the file.
     fn set(&self, fd: c_int, file: Watched) {
         let index = usize::try_from(fd).expect("not negative");
-        let mut files = self.files.borrow_mut();
+        let mut files = self.table.borrow_mut();
         panics::here("files");
+        let registered = usize::from(file.is_registered());
         let before = std::mem::replace(&mut files[index], file);
+        self.watched.set(self.watched.get() + registered - usize::from(before.is_registered()));
         drop(files);
         drop(before);
     }
@@ -122,7 +166,7 @@ impl Watchers {
     /// Gives the file a place in the table, if there is memory.
     fn make_place(&self, fd: c_int) -> bool {
         let index = usize::try_from(fd).expect("not negative");
-        let mut files = self.files.borrow_mut();
+        let mut files = self.table.borrow_mut();
         let missing = (index + 1).saturating_sub(files.len());
         if files.try_reserve(missing).is_err() {
             return false;
@@ -148,6 +192,7 @@ impl Watchers {
         if !self.poller.borrow().as_ref().is_some_and(|now| std::ptr::eq(&raw const **now, poller)) {
             return Err(loop_is_closed());
         }
+        self.disown_if(fd);
         let mut file = self.get(fd);
         let (was_registered, interest) = (file.is_registered(), file.interest());
         let before = file.place(direction).replace(watcher);
@@ -181,6 +226,7 @@ impl Watchers {
         let Some(fd) = self.descriptor(object)? else {
             return Ok(None);
         };
+        self.disown_if(fd);
         let mut file = self.get(fd);
         let Some(removed) = file.place(direction).take() else {
             return Ok(None);
@@ -200,7 +246,7 @@ impl Watchers {
 
     /// Those who wait for what has come, the reader first.
     pub(super) fn ready(&self, event: Event) -> [Option<(Direction, Entry)>; 2] {
-        let files = self.files.borrow();
+        let files = self.table.borrow();
         let file = usize::try_from(event.fd).ok().and_then(|index| files.get(index));
         let waiting = |wanted: bool, watcher: fn(&Watched) -> &Option<Entry>, direction| {
             file.filter(|_| wanted).and_then(|file| watcher(file).clone()).map(|watcher| (direction, watcher))
@@ -236,7 +282,7 @@ impl Watchers {
     }
 
     fn registered_by(&self, object: &Object) -> Option<c_int> {
-        let files = self.files.borrow();
+        let files = self.table.borrow();
         let index = files.iter().position(|file| file.object.as_ref().is_some_and(|known| known.is(object)));
         index.and_then(|index| c_int::try_from(index).ok())
     }
@@ -244,7 +290,7 @@ impl Watchers {
     /// For each registered file its descriptor, its object (if it was not registered by number), its reader and writer.
     #[allow(clippy::type_complexity)]
     pub(super) fn registered(&self) -> Res<Vec<(usize, Option<Owned>, Option<Entry>, Option<Entry>)>> {
-        let files = self.files.borrow();
+        let files = self.table.borrow();
         let registered = || files.iter().enumerate().filter(|(_, file)| file.is_registered());
         let mut copies = vec_for(registered().count())?;
         copies
@@ -254,7 +300,7 @@ impl Watchers {
 
     pub(super) fn visit(&self, visitor: Visitor) -> Visited {
         // Never borrowed otherwise while the collector runs.
-        let Ok(files) = self.files.try_borrow() else { return Visited::Continue(()) };
+        let Ok(files) = self.table.try_borrow() else { return Visited::Continue(()) };
         for file in files.iter() {
             for watcher in [&file.reader, &file.writer].into_iter().flatten() {
                 watcher.visit(visitor)?;

@@ -4,25 +4,55 @@
 //! By `rustix`, a thin safe layer: of the portable crates, `mio` is edge-triggered only, and `polling` takes four system
 //! calls more for each wait and reports urgent data, on which an asyncio program would spin.
 
+use std::cell::Cell;
 use std::ffi::c_int;
-use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::{read, write};
 
 use super::{Errno, Event, Interest, Woken};
 
-/// How many descriptors one wait reports at most; the next wait reports the others.
-const BATCH: usize = 256;
 /// What the waker's events carry in the place of a descriptor.
 const WAKER: u64 = u64::MAX;
 
 /// Waits for file descriptors; another thread can wake it up.
+///
+/// [`Poller::wait`] and [`Poller::wake`] may run in any thread, and touch nothing but the two descriptors; the cells are
+/// for those who hold the GIL.
 pub(crate) struct Poller {
     epoll: OwnedFd,
     waker: OwnedFd,
+    /// How many descriptors there are, the waker among them.
+    registered: Cell<usize>,
+    /// Memory for what a wait finds, while nobody has it.
+    spare: Cell<Events>,
+}
+
+/// What a wait has found, in the system's order.
+#[derive(Default)]
+pub(crate) struct Events(Vec<epoll::Event>);
+
+impl Events {
+    /// The descriptors that are ready.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Event> {
+        self.0.iter().filter_map(|event| {
+            let (key, flags) = (event.data.u64(), event.flags);
+            if key == WAKER {
+                return None;
+            }
+            // An error or a hang-up is for the reader as well as for the writer to find.
+            let ready =
+                Interest { readable: flags.intersects(!EventFlags::OUT), writable: flags.intersects(!EventFlags::IN) };
+            Some(Event { fd: c_int::try_from(key).expect("a descriptor that was added"), ready })
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl From<rustix::io::Errno> for Errno {
@@ -52,45 +82,57 @@ impl Poller {
         let poller = Poller {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            registered: Cell::new(1),
+            spare: Cell::default(),
         };
         epoll::add(&poller.epoll, &poller.waker, EventData::new_u64(WAKER), EventFlags::IN)?;
         Ok(poller)
     }
 
     pub(crate) fn add(&self, fd: c_int, interest: Interest) -> Result<(), Errno> {
-        Ok(epoll::add(&self.epoll, borrowed(fd), data(fd), flags(interest))?)
+        epoll::add(&self.epoll, borrowed(fd), data(fd), flags(interest))?;
+        self.registered.set(self.registered.get() + 1);
+        Ok(())
     }
 
     pub(crate) fn modify(&self, fd: c_int, interest: Interest) -> Result<(), Errno> {
         Ok(epoll::modify(&self.epoll, borrowed(fd), data(fd), flags(interest))?)
     }
 
-    /// That the descriptor is closed already, and so gone, is no error.
+    /// Of one that was added. That the descriptor is closed already, and so gone, is no error.
     pub(crate) fn remove(&self, fd: c_int) {
+        self.registered.set(self.registered.get() - 1);
         let _ = epoll::delete(&self.epoll, borrowed(fd));
     }
 
+    /// Memory for a wait, with room for all that can be ready at once: one wait sees as much as one of asyncio's
+    /// selectors. `None` if there is no memory.
+    #[inline]
+    pub(crate) fn lend(&self) -> Option<Events> {
+        let mut events = self.spare.take();
+        events.0.clear();
+        events.0.try_reserve(self.registered.get()).is_ok().then_some(events)
+    }
+
+    /// Keeps the memory for the next wait.
+    #[inline]
+    pub(crate) fn keep(&self, events: Events) {
+        self.spare.set(events);
+    }
+
     /// Waits until a descriptor is ready, somebody calls [`Poller::wake`], a signal comes, or the time (in
-    /// milliseconds; `None` is for ever) is over, and hands the descriptors that are ready to `report`.
-    pub(crate) fn wait(&self, milliseconds: Option<i32>, mut report: impl FnMut(Event)) -> Result<Woken, Errno> {
+    /// milliseconds; `None` is for ever) is over. `events`, which was lent by this poller, has then what is ready.
+    pub(crate) fn wait(&self, milliseconds: Option<i32>, events: &mut Events) -> Result<Woken, Errno> {
         let timeout =
             milliseconds.map(|ms| Timespec { tv_sec: i64::from(ms / 1000), tv_nsec: i64::from(ms % 1000) * 1_000_000 });
-        let mut space = [const { MaybeUninit::uninit() }; BATCH];
-        let (events, _) = match epoll::wait(&self.epoll, &mut space, timeout.as_ref()) {
-            Ok(found) => found,
+        events.0.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut events.0), timeout.as_ref()) {
+            Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(Woken::BySignal),
             Err(errno) => return Err(errno.into()),
-        };
-        for event in events {
-            let (key, flags) = (event.data.u64(), event.flags);
-            if key == WAKER {
-                let _ = read(&self.waker, &mut [0; 8]);
-                continue;
-            }
-            // An error or a hang-up is for the reader as well as for the writer to find.
-            let ready =
-                Interest { readable: flags.intersects(!EventFlags::OUT), writable: flags.intersects(!EventFlags::IN) };
-            report(Event { fd: c_int::try_from(key).expect("a descriptor that was added"), ready });
+        }
+        if events.0.iter().any(|event| event.data.u64() == WAKER) {
+            let _ = read(&self.waker, &mut [0; 8]);
         }
         Ok(Woken::Normally)
     }

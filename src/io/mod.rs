@@ -9,9 +9,9 @@ mod epoll;
 mod unsupported;
 
 #[cfg(target_os = "linux")]
-pub(crate) use epoll::Poller;
+pub(crate) use epoll::{Events, Poller};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unsupported::Poller;
+pub(crate) use unsupported::{Events, Poller};
 
 use std::ffi::c_int;
 

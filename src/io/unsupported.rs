@@ -7,6 +7,19 @@ use super::{Errno, Event, Interest, Woken};
 /// Cannot be made.
 pub(crate) enum Poller {}
 
+/// Cannot be had.
+pub(crate) enum Events {}
+
+impl Events {
+    pub(crate) fn iter(&self) -> std::iter::Empty<Event> {
+        match *self {}
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        match *self {}
+    }
+}
+
 impl Poller {
     pub(crate) fn new() -> Result<Poller, Errno> {
         Err(Errno(rustix::io::Errno::NOSYS.raw_os_error()))
@@ -24,7 +37,15 @@ impl Poller {
         match *self {}
     }
 
-    pub(crate) fn wait(&self, _: Option<i32>, _: impl FnMut(Event)) -> Result<Woken, Errno> {
+    pub(crate) fn lend(&self) -> Option<Events> {
+        match *self {}
+    }
+
+    pub(crate) fn keep(&self, _: Events) {
+        match *self {}
+    }
+
+    pub(crate) fn wait(&self, _: Option<i32>, _: &mut Events) -> Result<Woken, Errno> {
         match *self {}
     }
 

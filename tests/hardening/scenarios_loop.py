@@ -12,7 +12,6 @@ import selectors
 import signal
 import socket
 import sys
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -70,7 +69,6 @@ class World(Place):
             for _ in range(times):
                 if self.loop.is_closed() or not (self.loop._ready or self.waits()):
                     break
-                time.sleep(0.0001)  # ours looks for files every 40 µs
                 self.note(self.loop._run_once)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

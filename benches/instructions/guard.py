@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -187,14 +187,14 @@ def judge(baseline: Result, now: Result) -> bool:
     return not worse
 
 
-def main() -> None:
-    """Count, then compare or update."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Count, then compare or update. The words are those of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the interpreter (default: this one)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep callgrind's files here, for callgrind_annotate")
     parser.add_argument("--baseline", type=Path, default=BASELINE, metavar="FILE", help="default: %(default)s")
     parser.add_argument("--update-baseline", action="store_true", help="make what is counted now the baseline")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     library = find_library(arguments.python)
     version = ask(arguments.python, probes.version)
     now = Result(platform.machine(), version, check(library), callgrind.version(), {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,8 +69,10 @@ print(json.dumps(found))
 """
 
 
-def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=50)
+def run(code: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=50
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -106,13 +109,20 @@ def test_variants_of_a_tree(small: dict[str, dict[str, dict[str, int]]]) -> None
         assert small["ours"][name]["tasks"] == 6 + 6**2 + 6**3
 
 
+def test_leaves(small: dict[str, dict[str, dict[str, int]]]) -> None:
+    """What the leaves of a tree do, where it is the same for all of them."""
+    tasks, leaves = 6 + 6**2 + 6**3, 6**3
+    assert small["ours"]["async_tree"] == {"tasks": tasks, "started": 0}
+    assert small["ours"]["async_tree_io"] == {"tasks": tasks, "started": 0, "sleep 0.05": leaves}
+
+
 def test_documented_parameters() -> None:
-    names = tuple(dict.fromkeys(f"async_tree_{variant}".rstrip("_") for variant in TREES.values()))
-    plain, io, memoization, mixed = observe("ours", "run", names, sleep=False).values()
+    """The size of the trees, and what the leaves do by chance: as often as documented, if there are many."""
+    memoization, mixed = observe(
+        "ours", "run", ("async_tree_memoization", "async_tree_cpu_io_mixed"), sleep=False
+    ).values()
     tasks, leaves = 55_986, 46_656
-    assert plain == {"tasks": tasks, "started": 0}
-    assert io == {"tasks": tasks, "started": 0, "sleep 0.05": leaves}
-    assert set(memoization) == set(io)
+    assert set(memoization) == {"tasks", "started", "sleep 0.05"}
     assert memoization["tasks"] == mixed["tasks"] == tasks
     assert memoization["sleep 0.05"] / leaves == pytest.approx(0.1, rel=0.05)
     assert mixed["factorial 500"] / leaves == pytest.approx(0.5, rel=0.05)
@@ -154,3 +164,50 @@ def test_groups() -> None:
     assert list(dict.fromkeys(of.values())) == groups == ["micro", "tree", "program", "bridge"]
     assert all(of[name] == "tree" for name in TREES)
     assert all(of[name] == "program" for name in PROGRAMS)
+
+
+def test_bridge(tmp_path: Path) -> None:
+    """Its workloads are there where the extension is, and use it as often as they say."""
+    (tmp_path / "tokio_bridge.py").write_text(
+        """
+import asyncio
+from collections import Counter
+counts = Counter()
+
+async def short(number):
+    counts["short"] += 1
+
+async def call(function, count):
+    for number in range(count):
+        counts["call"] += await function(number) == number
+
+async def map(function, numbers, limit):
+    counts["map"] += await asyncio.gather(*[function(number) for number in numbers]) == list(numbers)
+    counts["mapped"] += limit
+"""
+    )
+    code = """
+import asyncio, json, sys
+from benches.workloads import available
+
+def bridge():
+    return {name: entry for name, entry in available().items() if entry.group == "bridge"}
+
+print(json.dumps(list(bridge())))
+sys.path.append(sys.argv[1])
+found = {}
+for name, entry in bridge().items():
+    import tokio_bridge
+    tokio_bridge.counts.clear()
+    asyncio.run(entry.run(3))
+    found[name] = dict(tokio_bridge.counts)
+print(json.dumps(found))
+"""
+    without, found = map(json.loads, run(code, str(tmp_path)).splitlines())
+    assert without == []
+    assert found == {
+        "one_by_one": {"short": 3},
+        "at_once": {"short": 30_000},
+        "callback": {"call": 3},
+        "callbacks": {"map": 3, "mapped": 30_000},
+    }

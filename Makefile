@@ -132,7 +132,7 @@ RASYNCIO_PYTHONS ?= $(HOME)/.cache/rasyncio-pythons
 DEBUG_PYTHONS ?= $(RASYNCIO_PYTHONS)/python3.14-dbg $(RASYNCIO_PYTHONS)/python3.13-dbg
 
 $(RASYNCIO_PYTHONS)/python%-dbg:
-	../shared/tools/get-pythons $(RASYNCIO_PYTHONS) $*-dbg
+	tools/get-pythons $(RASYNCIO_PYTHONS) $*-dbg
 
 leaks: $(INSTALLED) $(TOOLS) $(DEBUG_PYTHONS) ## hunt for leaks: CPython's -R 3:3 on DEBUG_PYTHONS; ten million tasks (an hour)
 	RASYNCIO_FULL_LEAK_TESTS=1 $(BIN)/python -m pytest -s tests/hardening/test_leaks.py

@@ -9,8 +9,8 @@ Without arguments it takes the tests that try hardest to break things, on rasync
 hour. Every allocation goes to malloc (PYTHONMALLOC), where valgrind sees it; but our free lists keep memory of dead
 objects from it. What is used after it was freed into one of these is found by the debug assertions of PROFILE=checked.
 
-valgrind needs the debug symbols of the C library that the Python runs on. Debian's 3.14 of get-pythons brings its own
-library; there it takes libc6-dbg's files of the same version, below a directory that --extra-debuginfo-path names.
+valgrind needs the debug symbols of the C library that the Python runs on. What tools/get-pythons brings has a library
+of its own; there it takes libc6-dbg's files of the same version, below a directory that --extra-debuginfo-path names.
 """
 
 import argparse

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PYTHONS ?= $(PYTHON)
 ARGS ?=
+# Processes that tests run in, each a file at a time; 0: in pytest's own, for a debugger.
+WORKERS ?= auto
 BENCH ?=
 QUICK ?=
 MINUTES ?= 10
@@ -27,7 +29,7 @@ BRIDGE := examples/tokio_bridge/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak memcheck bench-bridge clean check-python check-cargo check-lint
+.PHONY: help demo test test-tools fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak memcheck bench-bridge clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -59,8 +61,13 @@ build: $(INSTALLED) ## build the wheel and install it into .venv (PROFILE=checke
 demo: $(INSTALLED) ## run a real program on CPython, on the swap, on swap and loop, side by side
 	$(BIN)/python examples/demo.py $(ARGS)
 
-test: $(INSTALLED) $(TOOLS) ## all of the project's own tests
-	$(BIN)/python -m pytest $(ARGS)
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test: $(INSTALLED) $(TOOLS) ## our own tests of what rasyncio does (ARGS chooses which)
+	$(PYTEST) $(ARGS)
+
+test-tools: $(INSTALLED) $(TOOLS) ## our own tests of the benchmarks, of the tools, and of what must be built for them
+	$(PYTEST) tests/tools $(ARGS)
 
 fuzz: $(INSTALLED) $(TOOLS) ## random programs on CPython's asyncio and ours, for SECONDS=...; SEED=... or PROGRAM=FILE: once more
 	PYTHONPATH=tests $(BIN)/python -m differential.fuzz --seconds $(or $(SECONDS),60) \

@@ -10,11 +10,18 @@ from typing import Any
 
 import pytest
 
-from support.impls import IMPLEMENTATIONS, Impl, MockLoop, switched
+from support.fakes import MockLoop
+from support.impls import IMPLEMENTATIONS, Impl, switched
 from support.loops import ENGINES, Engine, engine_for
 
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What pytest has made by now stays: collections, and install()'s look for running loops, need not walk over it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from support.impls import MINOR, Fix, Impl, MockLoop, outcome, plain
+from support.fakes import MockLoop
+from support.impls import MINOR, Fix, Impl, outcome, plain
 
 AFTER_THROW = Fix("gh-146065 (send and next after throw)", {(3, 14): 9, (3, 15): 1})
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from support.children import run_python
-from support.impls import MINOR, Fix, Impl, MockLoop, run_fresh
+from support.fakes import MockLoop
+from support.impls import MINOR, Fix, Impl, run_fresh
 
 REREGISTERED = Fix("gh-142556: a dying task that is registered again", {(3, 14): 3, (3, 15): 0})
 LIST_NODE = Fix("gh-129289: a subclass's __del__ that does not call super", {(3, 14): 0, (3, 15): 0})
@@ -522,13 +523,9 @@ def test_the_handler_registers_the_dying_task(name: str) -> None:
         import asyncio
         import gc
 
-        class Loop:
-            def get_debug(self):
-                return False
+        from support.fakes import QuietLoop
 
-            def call_soon(self, callback, *args, context=None):
-                """Run nothing."""
-
+        class Loop(QuietLoop):
             def call_exception_handler(self, context):
                 asyncio.tasks._register_task(context["task"])
                 print(context["message"])
@@ -559,13 +556,9 @@ def test_del_of_a_subclass(name: str) -> None:
         import asyncio
         import gc
 
-        class Loop:
-            def get_debug(self):
-                return False
+        from support.fakes import QuietLoop
 
-            def call_soon(self, callback, *args, context=None):
-                """Run nothing."""
-
+        class Loop(QuietLoop):
             def call_exception_handler(self, context):
                 print(context["message"])
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from support.impls import MINOR, Impl, MockLoop, c_module, outcome
+from support.fakes import MockLoop
+from support.impls import MINOR, Impl, c_module, outcome
 
 FIRST = (3, 11)
 LAST = (3, 15)

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from support.impls import MINOR, Fix, Impl, MockLoop, outcome, plain
+from support.fakes import MockLoop
+from support.impls import MINOR, Fix, Impl, outcome, plain
 
 CALLBACKS_ARE_COPIED = Fix("gh-125789", {(3, 12): 8, (3, 13): 1, (3, 14): 0, (3, 15): 0})
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from support.impls import MINOR, Fix, Impl, MockLoop, outcome, plain
+from support.fakes import MockLoop
+from support.impls import MINOR, Fix, Impl, outcome, plain
 
 CONTEXT_CHECKED = Fix(
     "gh-157301: a context of a wrong type is refused at once", {(3, 13): 16, (3, 15): 0}, follows=True

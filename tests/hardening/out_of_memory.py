@@ -16,6 +16,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from support.fakes import QuietLoop
+
 #: How many allocations in a row fail. (All from some point on is no test: up to 3.11 that ends in a fatal error or an
 #: endless loop of the interpreter's own.)
 WIDTHS = (1, 8)
@@ -35,20 +37,14 @@ async def seven() -> int:
     return 7
 
 
-class Mock:
+class Mock(QuietLoop):
     """A loop of Python code that is neither asyncio's nor ours."""
 
     def __init__(self) -> None:
         self.ready: list[tuple[Any, tuple[Any, ...]]] = []
 
-    def get_debug(self) -> bool:
-        return False
-
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> None:
         self.ready.append((callback, args))
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Say nothing."""
 
 
 def runs(loop: Any, main: Any, result: object = 7) -> Act:

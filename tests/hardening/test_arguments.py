@@ -17,13 +17,10 @@ SETUP = """
 import asyncio, sys, types, warnings
 warnings.simplefilter("ignore")
 import _asyncio as m
+from support.fakes import QuietLoop
 
-class Loop:
+class Loop(QuietLoop):
     def __repr__(self): return "<Loop>"
-    def call_soon(self, callback, *args, context=None): pass
-    def call_exception_handler(self, context): pass
-    def get_debug(self): return False
-    def is_running(self): return False
 
 class Subclass(m.Future):
     pass

@@ -29,9 +29,7 @@ def test_eq_frees_the_first_callback(name: str) -> None:
         import asyncio
         import gc
 
-        class Loop:
-            def get_debug(self):
-                return False
+        from support.fakes import QuietLoop
 
         class Evil:
             def __eq__(self, other):
@@ -46,7 +44,7 @@ def test_eq_frees_the_first_callback(name: str) -> None:
 
         junk = Junk()
         for others in range(3):
-            future = asyncio.Future(loop=Loop())
+            future = asyncio.Future(loop=QuietLoop())
             future.add_done_callback(Evil())
             for _ in range(others):
                 future.add_done_callback(Junk())
@@ -65,19 +63,14 @@ def test_eq_changes_the_list(name: str) -> None:
     def body() -> None:
         import asyncio
 
-        class Loop:
-            def get_debug(self):
-                return False
-
-            def call_soon(self, callback, *args, context=None):
-                """Run nothing."""
+        from support.fakes import QuietLoop
 
         def nobody(future):
             """Fill the list."""
 
         for action in ("clear", "append", "finish", "cancel", "init"):
             for position in range(4):
-                future = asyncio.Future(loop=Loop())
+                future = asyncio.Future(loop=QuietLoop())
 
                 class Evil:
                     busy = False
@@ -98,7 +91,7 @@ def test_eq_changes_the_list(name: str) -> None:
                             future.cancel()
                         else:
                             try:
-                                future.__init__(loop=Loop())
+                                future.__init__(loop=QuietLoop())
                             except RuntimeError:
                                 """3.15 refuses."""
                         return True
@@ -125,34 +118,23 @@ def test_getattribute_of_the_loop_frees_the_callback(name: str, method: str) -> 
         import contextvars
         import gc
 
-        class Loop:
+        from support.fakes import QuietLoop
+
+        class Loop(QuietLoop):
             def __getattribute__(self, attribute):
                 if attribute == "call_soon":
                     for callback, _ in list(future._callbacks or ()):
                         future.remove_done_callback(callback)
                     try:
-                        future.__init__(loop=Quiet())
+                        future.__init__(loop=QuietLoop())
                     except RuntimeError:
                         """3.15 refuses."""
                     [bytearray(64) for _ in range(200)], [contextvars.Context() for _ in range(200)]
                     gc.collect()
                 return object.__getattribute__(self, attribute)
 
-            def get_debug(self):
-                return False
-
             def call_soon(self, callback, *args, context=None):
                 print(callback(*args), type(context).__name__)
-
-        class Quiet:
-            def get_debug(self):
-                return False
-
-            def call_soon(self, callback, *args, context=None):
-                """Run nothing."""
-
-            def call_exception_handler(self, context):
-                """Say nothing."""
 
         future = asyncio.Future(loop=Loop())
         future.add_done_callback(lambda f: "first", context=contextvars.Context())
@@ -173,12 +155,11 @@ def test_call_soon_changes_the_list(name: str) -> None:
     def body() -> None:
         import asyncio
 
+        from support.fakes import QuietLoop
+
         called = []
 
-        class Loop:
-            def get_debug(self):
-                return False
-
+        class Loop(QuietLoop):
             def call_soon(self, callback, *args, context=None):
                 called.append(callback)
                 future.remove_done_callback(pad)
@@ -207,10 +188,12 @@ def test_is_running_and_get_debug_restart_the_task(name: str) -> None:
         import asyncio
         import sys
 
+        from support.fakes import QuietLoop
+
         async def nothing():
             """Finish at once."""
 
-        class Loop:
+        class Loop(QuietLoop):
             depth = 0
 
             def again(self, where):
@@ -229,12 +212,6 @@ def test_is_running_and_get_debug_restart_the_task(name: str) -> None:
             def is_running(self):
                 self.again("running")
                 return False
-
-            def call_soon(self, callback, *args, context=None):
-                """Run nothing."""
-
-            def call_exception_handler(self, context):
-                """Say nothing."""
 
         task = asyncio.Task.__new__(asyncio.Task)
         options = {"eager_start": True} if sys.version_info >= (3, 12) else {}
@@ -257,6 +234,8 @@ def test_name_aborts_the_constructor(name: str) -> None:
         import gc
         import types
 
+        from support.fakes import QuietLoop
+
         @types.coroutine
         def give():
             while True:
@@ -269,20 +248,14 @@ def test_name_aborts_the_constructor(name: str) -> None:
             def __str__(self):
                 raise KeyError("name")
 
-        class Loop:
+        class Loop(QuietLoop):
             restart = False
-
-            def get_debug(self):
-                return False
 
             def is_running(self):
                 return True
 
             def call_soon(self, callback, *args, context=None):
                 self.last, self.context = callback, context
-
-            def call_exception_handler(self, context):
-                """Say nothing."""
 
             def __getattribute__(self, attribute):
                 if attribute == "call_soon" and object.__getattribute__(self, "restart"):
@@ -320,19 +293,11 @@ def test_half_made_task(name: str) -> None:
         import asyncio
         import sys
 
+        from support.fakes import QuietLoop
+
         class EvilName:
             def __str__(self):
                 raise KeyError("name")
-
-        class Loop:
-            def get_debug(self):
-                return False
-
-            def call_soon(self, callback, *args, context=None):
-                """Run nothing."""
-
-            def call_exception_handler(self, context):
-                """Say nothing."""
 
         async def nothing():
             """Never run."""
@@ -340,7 +305,7 @@ def test_half_made_task(name: str) -> None:
         task = asyncio.Task.__new__(asyncio.Task)
         coro = nothing()
         try:
-            task.__init__(coro, loop=Loop(), name=EvilName())
+            task.__init__(coro, loop=QuietLoop(), name=EvilName())
         except KeyError:
             print("KeyError")
         coro.close()
@@ -377,15 +342,11 @@ def test_cancel_of_the_awaited_object_frees_the_message(name: str) -> None:
         import asyncio
         import types
 
-        class Loop:
-            def get_debug(self):
-                return False
+        from support.fakes import QuietLoop
 
+        class Loop(QuietLoop):
             def call_soon(self, callback, *args, context=None):
                 self.last = callback
-
-            def call_exception_handler(self, context):
-                """Say nothing."""
 
         class Message:
             """Freed at once when nobody keeps it."""
@@ -437,15 +398,11 @@ def test_exception_class_finishes_the_future(name: str, method: str) -> None:
     def body(method: str) -> None:
         import asyncio
 
-        class Loop:
-            def get_debug(self):
-                return False
+        from support.fakes import QuietLoop
 
+        class Loop(QuietLoop):
             def call_soon(self, callback, *args, context=None):
                 print("called", callback.__name__)
-
-            def call_exception_handler(self, context):
-                """Say nothing."""
 
         class Error(Exception):
             def __init__(self):
@@ -485,20 +442,15 @@ def test_attributes_deleted(name: str) -> None:
     def body() -> None:
         import asyncio
 
-        class Loop:
-            def get_debug(self):
-                return False
-
-            def call_soon(self, callback, *args, context=None):
-                """Run nothing."""
+        from support.fakes import QuietLoop
 
         async def nothing():
             """Never run."""
 
         coro = nothing()
-        task = asyncio.Task(coro, loop=Loop())
+        task = asyncio.Task(coro, loop=QuietLoop())
         count = 0
-        for owner in (asyncio.Future(loop=Loop()), task):
+        for owner in (asyncio.Future(loop=QuietLoop()), task):
             for attribute in dir(owner):
                 if attribute.startswith("_") and not attribute.startswith("__"):
                     try:
@@ -521,18 +473,14 @@ def test_class_lies_about_what_it_is(name: str) -> None:
         import asyncio
         import types
 
-        class Loop:
+        from support.fakes import QuietLoop
+
+        class Loop(QuietLoop):
             def __init__(self):
                 self.ready = []
 
-            def get_debug(self):
-                return False
-
             def call_soon(self, callback, *args, context=None):
                 self.ready.append((callback, args))
-
-            def call_exception_handler(self, context):
-                """Say nothing."""
 
         class Liar:
             __class__ = asyncio.Future
@@ -690,18 +638,14 @@ def chain(operation: str, length: int) -> None:
     import asyncio
     import gc
 
-    class Loop:
+    from support.fakes import QuietLoop
+
+    class Loop(QuietLoop):
         def __init__(self):
             self.ready = []
 
-        def get_debug(self):
-            return False
-
         def call_soon(self, callback, *args, context=None):
             self.ready.append((callback, args))
-
-        def call_exception_handler(self, context):
-            """Say nothing."""
 
         def run(self):
             asyncio._set_running_loop(self)
@@ -772,11 +716,9 @@ def test_futures_nested_in_each_other_are_freed(name: str, link: str) -> None:
         import asyncio
         import gc
 
-        class Loop:
-            def get_debug(self):
-                return False
+        from support.fakes import QuietLoop
 
-        loop = Loop()
+        loop = QuietLoop()
         inner = None
         for _ in range(length):
             outer = asyncio.Future(loop=loop)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import out_of_memory
-from support.children import run_python
+from support.children import TESTS, run_python
 from support.impls import MINOR
 from support.loops import run_fresh
 
@@ -50,16 +50,15 @@ SKIPPED = {
 def walked(how: str) -> tuple[str, str]:
     """The lines that `walk` said, and where it was last."""
     code = f"""
-    import faulthandler, sys
+    import faulthandler
     faulthandler.enable()
     faulthandler.dump_traceback_later(110, exit=True)
     import rasyncio
     {INSTALL[how]}
-    sys.path.insert(0, {str(Path(__file__).parent)!r})
     import out_of_memory
     out_of_memory.walk({SKIPPED[how]!r})
     """
-    child = run_python(code, flags=(), timeout=120)
+    child = run_python(code, flags=(), timeout=120, path=[TESTS, Path(__file__).parent])
     return child.stdout, f"exit status {child.returncode}\n{child.stdout}\n{child.stderr[-4000:]}"
 
 

@@ -29,15 +29,14 @@ import scenarios
 import scenarios_odd  # noqa: F401  # adds to the operations
 from support.impls import CRASH, MINOR, Fix, evaluate
 
-SETUP = f"""
-import sys, warnings
+SETUP = """
+import warnings
 warnings.simplefilter("ignore")
-sys.path.insert(0, {str(Path(__file__).parent)!r})
 from scenarios import scenario
 import scenarios_odd
 import gc; gc.collect(); gc.freeze()  # the many collections below need not look at what was imported
 def fresh():
-    return {{"scenario": scenario}}
+    return {"scenario": scenario}
 """
 
 PLACES = [(operation, place) for operation, (_, places) in scenarios.OPERATIONS.items() for place in places]
@@ -49,7 +48,7 @@ def outcomes(name: str) -> dict[str, str]:
     codes = [
         f"scenario({operation!r}, {place!r}, {action!r})" for operation, place in PLACES for action in scenarios.ACTIONS
     ]
-    return evaluate(name, SETUP, codes)
+    return evaluate(name, SETUP, codes, path=[Path(__file__).parent])
 
 
 #: Places that an implementation does not come by: what it has no use for there.

@@ -25,15 +25,14 @@ import scenarios_loop
 from support.impls import CRASH, evaluate
 from support.loops import ENGINES
 
-SETUP = f"""
-import logging, sys, warnings
+SETUP = """
+import logging, warnings
 logging.disable()
 warnings.simplefilter("ignore")
-sys.path.insert(0, {str(Path(__file__).parent)!r})
 from scenarios_loop import scenario
 import gc; gc.collect(); gc.freeze()  # the many collections below need not look at what was imported
 def fresh():
-    return {{"scenario": scenario, "new_loop": new_loop}}
+    return {"scenario": scenario, "new_loop": new_loop}
 """
 
 PLACES = [(operation, place) for operation, (_, places) in scenarios_loop.OPERATIONS.items() for place in places]
@@ -49,7 +48,7 @@ def outcomes(name: str) -> dict[str, str]:
         for operation, place in PLACES
         for action in scenarios_loop.ACTIONS
     ]
-    return evaluate(f"loop {name}", SETUP, codes)
+    return evaluate(f"loop {name}", SETUP, codes, path=[Path(__file__).parent])
 
 
 def outcome(name: str, operation: str, place: str, action: str) -> str:

@@ -11,15 +11,13 @@ from support.impls import CRASH, MINOR, Fix, evaluate
 
 SETUP = """
 import asyncio, gc, io, sys, warnings
+from support.fakes import QuietLoop
 warnings.simplefilter("ignore")
 
-class Loop:
+class Loop(QuietLoop):
     def __init__(self): self.ready = []
     def __repr__(self): return "<Loop>"
     def call_soon(self, callback, *args, context=None): self.ready.append((callback, args))
-    def call_exception_handler(self, context): pass
-    def get_debug(self): return False
-    def is_running(self): return False
 
 async def coroutine():
     pass

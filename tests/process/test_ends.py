@@ -34,6 +34,7 @@ def test_daemon_thread_inside_of_native_code(place: str) -> None:
     code = f"""
     import threading, time, warnings, weakref
     import asyncio
+    from support.fakes import QuietLoop
 
     warnings.simplefilter("ignore")
 
@@ -42,11 +43,7 @@ def test_daemon_thread_inside_of_native_code(place: str) -> None:
         while True:
             time.sleep(0.002)
 
-    class Quiet(asyncio.AbstractEventLoop):
-        def get_debug(self): return False
-        def call_soon(self, *args, **keywords): pass
-        def call_exception_handler(self, context): pass
-    class Handler(Quiet):
+    class Handler(QuietLoop):
         def call_exception_handler(self, context): stay()
     class Del: __del__ = stay
     class Eq: __eq__ = stay
@@ -69,7 +66,7 @@ def test_daemon_thread_inside_of_native_code(place: str) -> None:
         loop = asyncio.new_event_loop()
         {PLACES[place]}
 
-    ready, quiet, handler = threading.Event(), Quiet(), Handler()
+    ready, quiet, handler = threading.Event(), QuietLoop(), Handler()
     threading.Thread(target=work, daemon=True).start()
     assert ready.wait(20)
     time.sleep(0.02)

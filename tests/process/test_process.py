@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from support.children import run_python
+from support.children import TESTS, run_python
 from support.impls import MINOR, SELECTORS, run_fresh
 
 
@@ -145,21 +145,13 @@ def test_end_of_a_thread_releases_loop_and_task(name: str) -> None:
         import threading
         import weakref
 
-        class Loop:
-            def get_debug(self):
-                return False
-
-            def call_soon(self, callback, *args, context=None):
-                """Run nothing."""
-
-            def call_exception_handler(self, context):
-                """Say nothing."""
+        from support.fakes import QuietLoop
 
         class Future(asyncio.Future):
             """Stands for a task."""
 
         def target() -> None:
-            loop = Loop()
+            loop = QuietLoop()
             future = Future(loop=loop)
             references.extend([weakref.ref(loop), weakref.ref(future)])
             asyncio._set_running_loop(loop)
@@ -318,8 +310,8 @@ loop.run_until_complete(main())
 """
 HOOK = """
 import asyncio, atexit
-class Loop:
-    def get_debug(self): return False
+from support.fakes import QuietLoop
+class Loop(QuietLoop):
     def call_soon(self, callback, *args, context=None): self.kept = callback
     def call_exception_handler(self, context): print("told:", context["message"])
 async def never(): pass
@@ -343,7 +335,7 @@ def test_what_is_said_at_exit(program: str) -> None:
     """C and ours say the same; and what they say is what the program should hear."""
     said = {}
     for name in ("c", "ours"):
-        child = run_python(f"{SELECTORS[name]}\n{PROGRAMS[program]}", flags=("-Xfaulthandler",))
+        child = run_python(f"{SELECTORS[name]}\n{PROGRAMS[program]}", flags=("-Xfaulthandler",), path=[TESTS])
         assert child.returncode == 0, f"{name}: exit status {child.returncode}\n{child.stderr[-3000:]}"
         said[name] = normal(child.stdout), normal(child.stderr)
     assert said["ours"] == said["c"]
@@ -360,7 +352,8 @@ def test_what_is_said_at_exit(program: str) -> None:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_exit_of_the_pure_python_classes(program: str) -> None:
     """The same programs end well on the reference."""
-    assert run_python(f"{SELECTORS['python']}\n{PROGRAMS[program]}", flags=()).returncode == 0
+    code = f"{SELECTORS['python']}\n{PROGRAMS[program]}"
+    assert run_python(code, flags=(), path=[TESTS]).returncode == 0
 
 
 def test_daemon_thread_with_a_running_loop(name: str) -> None:

@@ -9,6 +9,7 @@ from textwrap import dedent
 
 #: How many times longer a child process may take: under valgrind (memcheck.py).
 PATIENCE = float(os.environ.get("RASYNCIO_PATIENCE", "1"))
+TESTS = Path(__file__).parents[1]
 
 
 def run_python(
@@ -17,9 +18,13 @@ def run_python(
     flags: Sequence[str] = ("-W", "error"),
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    path: Sequence[Path] = (),
     timeout: float = 60,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a fresh interpreter, the one that runs the tests."""
+    """Run `code` in a fresh interpreter, the one that runs the tests; `path` has directories that it imports from."""
+    if path:
+        env = dict(os.environ if env is None else env)
+        env["PYTHONPATH"] = os.pathsep.join([*map(str, path), *filter(None, [env.get("PYTHONPATH")])])
     return subprocess.run(
         [sys.executable, *flags, "-c", dedent(code), *arguments],
         cwd=cwd,

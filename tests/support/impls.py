@@ -1,4 +1,4 @@
-"""The three implementations that the tests run on, the switch between them, and a loop small enough to see everything.
+"""The three implementations that the tests run on, and the switch between them.
 
 `python` is the standard library's own `_PyFuture` and `_PyTask`, `c` is CPython's `_asyncio`, `ours` is `rasyncio`.
 """
@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import inspect
 import re
 import sys
 import textwrap
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from .children import run_python
+from .children import TESTS, run_python
 
 IMPLEMENTATIONS = ("python", "c", "ours")
 MINOR = sys.version_info[:2]
@@ -98,6 +98,7 @@ def run_fresh(
     """Run code in a fresh interpreter on implementation `name`; check the exit status, return what it printed.
 
     `body` is code, or a function that imports what it needs, whose source is run there and called with `args`.
+    It can import `support`.
     With `stderr` given (a regular expression), that must match the whole of the child's stderr.
     """
     if callable(body):
@@ -105,7 +106,7 @@ def run_fresh(
         source = source[source.index("def ") :]  # without decorators
         body = f"{source}\n{body.__name__}(*{args!r})\n"
     code = f"{SELECTORS[name]}\n{textwrap.dedent(body)}"
-    child = run_python(code, flags=("-Xfaulthandler", *flags), timeout=timeout)
+    child = run_python(code, flags=("-Xfaulthandler", *flags), timeout=timeout, path=[TESTS])
     report = f"exit status {child.returncode} on {name}\n--- stdout\n{child.stdout}\n--- stderr\n{child.stderr[-4000:]}"
     assert child.returncode == status, report
     if stderr is not None:
@@ -175,66 +176,6 @@ def _rebased(cls: type, base: type) -> type:
     return cell.cell_contents  # type: ignore[no-any-return]
 
 
-@dataclass
-class Entry:
-    """What a task or a future gave to `call_soon`."""
-
-    callback: Callable[..., object]
-    args: tuple[object, ...]
-    context: Any
-
-
-@dataclass(eq=False)
-class MockLoop:
-    """A loop that has only what `_asyncio` uses of one: four methods. `run` calls what was scheduled, in order."""
-
-    debug: bool = False
-    running: bool = False
-    ready: collections.deque[Entry] = field(default_factory=collections.deque)
-    reports: list[dict[str, Any]] = field(default_factory=list)
-
-    def call_soon(self, callback: Callable[..., object], *args: object, context: Any = None) -> None:
-        self.ready.append(Entry(callback, args, context))
-
-    def get_debug(self) -> bool:
-        return self.debug
-
-    def is_running(self) -> bool:
-        return self.running
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self.reports.append(context)
-
-    def __repr__(self) -> str:
-        return "<MockLoop>"
-
-    @contextlib.contextmanager
-    def as_running(self) -> Iterator[None]:
-        """Be this thread's running loop for a while."""
-        before = asyncio._get_running_loop()
-        asyncio._set_running_loop(self)
-        try:
-            yield
-        finally:
-            asyncio._set_running_loop(before)
-
-    def step(self) -> object:
-        """Run the first thing that was scheduled."""
-        entry = self.ready.popleft()
-        with self.as_running():
-            return (
-                entry.callback(*entry.args) if entry.context is None else entry.context.run(entry.callback, *entry.args)
-            )
-
-    def run(self, limit: int = 10_000) -> None:
-        """Run everything that is scheduled, and what that schedules."""
-        for _ in range(limit):
-            if not self.ready:
-                return
-            self.step()
-        raise AssertionError(f"still busy after {limit} steps")
-
-
 def plain(text: str) -> str:
     """A repr or message without what differs from run to run: addresses and line numbers."""
     return re.sub(r"(?<=:)\d+(?=[>:,\]])", "N", re.sub(r"0x[0-9a-f]+", "0x", text))
@@ -262,16 +203,17 @@ for index, expression in enumerate({expressions!r}):
 CRASH = "the interpreter crashed"
 
 
-def evaluate(name: str, setup: str, expressions: list[str]) -> dict[str, str]:
+def evaluate(name: str, setup: str, expressions: list[str], path: Sequence[Path] = ()) -> dict[str, str]:
     """The outcome of each expression on an implementation, in fresh interpreters; `CRASH` where one died.
 
-    `setup` is code that defines `fresh()`, which makes the namespace for one expression.
+    `setup` is code that defines `fresh()`, which makes the namespace for one expression. It can import `support`, and
+    what is in the directories of `path`.
     """
     results: dict[str, str] = {}
     while len(results) < len(expressions):
         todo = expressions[len(results) :]
         code = "\n".join((SELECTORS[name], setup, _EVALUATE.format(expressions=todo)))
-        child = run_python(code, flags=())
+        child = run_python(code, flags=(), path=[TESTS, *path])
         lines = child.stdout.splitlines()
         results |= {todo[int(line.split(" ", 1)[0])]: line.split(" ", 1)[1] for line in lines}
         if len(lines) < len(todo):

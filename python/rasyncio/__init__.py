@@ -2,7 +2,8 @@
 
 `install()` puts them in the place of asyncio's own and `uninstall()` undoes it, before or after asyncio was imported;
 `install(loop=False)` swaps Future and Task alone. `run(main())` is `asyncio.run(main())` on all three, `new_event_loop`
-a loop factory for whatever takes one, and `python -m rasyncio app.py` runs an unchanged program on them.
+a loop factory for whatever takes one, and `python -m rasyncio app.py` runs an unchanged program on them, and the
+processes that it starts. So does `RASYNCIO=1` in the environment of any Python process.
 """
 
 from ._native import ours
@@ -12,7 +13,9 @@ TYPE_CHECKING = False  # typing's own would cost its import
 
 __all__ = [
     "EventLoop",
+    "EventLoopPolicy",
     "Future",
+    "Loop",
     "Task",
     "__version__",
     "install",
@@ -26,24 +29,41 @@ if TYPE_CHECKING:
     from ._asyncio import Future, Task
     from ._asyncio import __rasyncio_version__ as __version__
     from ._loop import EventLoop
+    from ._policy import EventLoopPolicy
+
+    Loop = EventLoop
 else:
     if ours is not None:
         from ._asyncio import Future, Task
         from ._asyncio import __rasyncio_version__ as __version__
 
+    # Under these names asyncio has what ours derive from; in a sub-interpreter, where the extension stays out, ours are
+    # asyncio's own.
+    _BASES = {
+        "EventLoop": "SelectorEventLoop",
+        "EventLoopPolicy": "DefaultEventLoopPolicy",
+        "Future": "Future",
+        "Loop": "SelectorEventLoop",
+        "Task": "Task",
+    }
+
     def __getattr__(name: str) -> object:
-        # Not before they are asked for: `import rasyncio` does not import asyncio.
-        if name == "EventLoop" and ours is not None:
-            from ._loop import EventLoop
-
-            return EventLoop
-        # In a sub-interpreter the extension stays out, and these are asyncio's own.
-        if name in ("EventLoop", "Future", "Task"):
-            import asyncio
-
-            return asyncio.SelectorEventLoop if name == "EventLoop" else getattr(asyncio, name)
         if name == "__version__":
             from importlib.metadata import version
 
             return version("rasyncio")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name not in _BASES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Not before they are asked for: `import rasyncio` does not import asyncio. And before our own modules do: with
+        # RASYNCIO=1 importing it makes our event loop the default.
+        import asyncio
+
+        if ours is None:
+            return getattr(asyncio, _BASES[name])
+        if name == "EventLoopPolicy":
+            from ._policy import EventLoopPolicy
+
+            return EventLoopPolicy
+        from ._loop import EventLoop
+
+        return EventLoop

@@ -12,7 +12,7 @@ from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFil
 from importlib.util import MAGIC_NUMBER
 from types import ModuleType
 
-from . import __version__
+from . import __version__, _startup
 from ._swap import install
 
 TYPE_CHECKING = False  # typing's own would cost its import
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 USAGE = """\
-usage: python -m rasyncio [--no-loop] [-c cmd | -m mod | file] [arg] ...
+usage: python -m rasyncio [option] ... [-c cmd | -m mod | file] [arg] ...
 
-Runs a Python program with rasyncio's Future, Task and event loop in the place of asyncio's own.
+Runs a Python program with rasyncio's Future, Task and event loop in the place of asyncio's own, and the Python
+processes that it starts (by RASYNCIO in their environment).
 
 --no-loop      leave asyncio its own event loop: Future and Task alone
+--as-uvloop    and whoever imports uvloop gets rasyncio under that name
+--no-children  leave the processes that the program starts as they are
 -c cmd         program passed in as string
 -m mod         run a library module (or a package's __main__) as a script
 file           program read from a script file, a directory or a zip file with __main__.py
@@ -38,8 +41,11 @@ Python's own options come before: python -X dev -m rasyncio app.py"""
 
 def main(arguments: list[str]) -> None:
     """Do what the command line asks for; a program's exceptions, SystemExit too, come through to Python."""
-    loop = arguments[:1] != ["--no-loop"]
-    first, *rest = arguments[not loop :] or [""]
+    options, arguments = _own_options(arguments)
+    if options >= {"--no-loop", "--as-uvloop"}:
+        _fail(f"--as-uvloop needs the loop that --no-loop leaves out\n{USAGE}")
+    loop = "--no-loop" not in options
+    first, *rest = arguments or [""]
     if first in ("-h", "--help"):
         print(USAGE)
         return
@@ -65,12 +71,23 @@ def main(arguments: list[str]) -> None:
         run = prepare(program)
         # With the program's sys.path: it may import asyncio, which must not find what lies in the current directory.
         install(loop=loop)
+        value = "uvloop" if "--as-uvloop" in options else "1" if loop else "tasks"
+        if value == "uvloop":
+            _startup.arm(loop=True, as_uvloop=True)
+        _startup.pass_on(None if "--no-children" in options else value)
         run()
     except SystemExit:
         raise
     except BaseException as error:
         _leave_runner_out_of_traceback(error)
         raise
+
+
+def _own_options(arguments: list[str]) -> tuple[set[str], list[str]]:
+    """Our own options, which come before the program, and the rest."""
+    own = ("--no-loop", "--as-uvloop", "--no-children")
+    count = next((index for index, argument in enumerate(arguments) if argument not in own), len(arguments))
+    return set(arguments[:count]), arguments[count:]
 
 
 def _prepare_command(source: str) -> Callable[[], object]:

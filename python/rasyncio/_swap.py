@@ -18,7 +18,7 @@ import sys
 from _thread import RLock
 from types import CellType, FunctionType, ModuleType
 
-from . import _loop_policy
+from . import _loop_policy, _startup
 from ._native import ours
 from ._places import holds, places
 
@@ -60,7 +60,8 @@ def install(loop: bool = True) -> None:
     with _lock:
         if ours is None:
             return
-        if not installed():
+        _startup.disarm()
+        if not _swapped():
             _refuse_while_a_loop_runs("install")
             _swap_in()
         _loop_policy.make_default(ours=loop)
@@ -74,7 +75,8 @@ def uninstall() -> None:
     with _lock:
         if ours is None:
             return
-        if installed():
+        _startup.disarm()
+        if _swapped():
             _refuse_while_a_loop_runs("uninstall")
             _swap_out()
         _loop_policy.make_default(ours=False)
@@ -82,6 +84,10 @@ def uninstall() -> None:
 
 def installed() -> bool:
     """Whether asyncio uses, or will use when it is imported, rasyncio's Future and Task."""
+    return _swapped() or (ours is not None and _startup.waits_for_asyncio())
+
+
+def _swapped() -> bool:
     return ours is not None and sys.modules.get("_asyncio") is ours
 
 
@@ -97,8 +103,10 @@ def new_event_loop() -> EventLoop:
 
         return asyncio.new_event_loop()  # type: ignore[return-value]
     with _lock:
-        if not installed() and "uvloop.loop" not in sys.modules and _running_loop() is None:
+        if not _swapped() and "uvloop.loop" not in sys.modules and _running_loop() is None:
             _swap_in()
+    import asyncio  # before _loop, which it may import itself
+
     from ._loop import EventLoop
 
     return EventLoop()
@@ -119,7 +127,7 @@ def run(
     # With a loop running in this thread it is asyncio.run's own error that the caller should see.
     nested = events is not None and events._get_running_loop() is not None
     with _lock:
-        if ours is not None and not installed() and not nested:
+        if ours is not None and not _swapped() and not nested:
             _refuse_while_a_loop_runs("run")
             _swap_in()
     import asyncio

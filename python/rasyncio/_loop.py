@@ -15,14 +15,13 @@ import sys
 import threading
 from asyncio import base_events, events
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
-_Ts = TypeVarTuple("_Ts")
 
 # The attributes that asyncio gives a loop, in all versions, but for those of the native base. As slots they keep the
 # instance's dictionary empty, and then the interpreter finds the loop's methods without looking into it.
@@ -93,7 +92,9 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         if self._ssock is not None:
             self._own_file(self._ssock.fileno())
 
-    def add_signal_handler(self, sig: int, callback: Callable[[*_Ts], Any], *args: *_Ts) -> None:
+    def add_signal_handler(  # type: ignore[override]  # stubtest does not know a TypeVarTuple of a module
+        self, sig: int, callback: Callable[..., Any], *args: Any
+    ) -> None:
         """Call the callback in the loop when the signal comes; in the main thread, on Unix."""
         super().add_signal_handler(sig, callback, *args)
         self._own_file(-1)  # signals come by that socket

@@ -85,9 +85,12 @@ def main(arguments: list[str]) -> None:
 
 def _own_options(arguments: list[str]) -> tuple[set[str], list[str]]:
     """Our own options, which come before the program, and the rest."""
-    own = ("--no-loop", "--as-uvloop", "--no-children")
-    count = next((index for index, argument in enumerate(arguments) if argument not in own), len(arguments))
-    return set(arguments[:count]), arguments[count:]
+    options: set[str] = set()
+    for argument in arguments:
+        if argument not in {"--no-loop", "--as-uvloop", "--no-children"} - options:
+            break
+        options.add(argument)
+    return options, arguments[len(options) :]
 
 
 def _prepare_command(source: str) -> Callable[[], object]:

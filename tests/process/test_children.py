@@ -111,9 +111,7 @@ class TestNewInterpreters:
 
     def test_process_under_the_runner(self, home: Path, method: str) -> None:
         source = program(PROCESS, in_main="")
-        assert run(home, source, method, first=("-m", "rasyncio")) == STOCK
-        # Here the module that has the child's function.
-        (home / "work.py").write_text(f"import rasyncio; rasyncio.install()\n{WORK}")
+        assert run(home, source, method, first=("-m", "rasyncio", "--no-children")) == STOCK
         assert run(home, source, method, first=("-m", "rasyncio")) == OURS
 
     @pytest.mark.parametrize("pool", [POOL, EXECUTOR], ids=["Pool", "ProcessPoolExecutor"])
@@ -143,7 +141,8 @@ def uvicorn(home: Path, *command: str) -> Iterator[Path]:
         "async def application(scope, receive, send):\n"
         "    assert scope['type'] == 'http'\n"
         "    body = repr(await work.look()).encode()\n"
-        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+        "    length = (b'content-length', str(len(body)).encode())\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': [length]})\n"
         "    await send({'type': 'http.response.body', 'body': body})\n"
     )
     server = subprocess.Popen(
@@ -176,7 +175,9 @@ def get(path: Path) -> str:
 
 @pytest.mark.parametrize("option", [("--workers", "2"), ("--reload",)], ids=["workers", "reload"])
 def test_uvicorn(home: Path, option: tuple[str, ...]) -> None:
-    with uvicorn(home, "-m", "rasyncio", "-m", "uvicorn", "--loop", "none", *option) as address:
+    with uvicorn(home, "-m", "rasyncio", "--no-children", "-m", "uvicorn", "--loop", "none", *option) as address:
         assert get(address) == STOCK
+    with uvicorn(home, "-m", "rasyncio", "-m", "uvicorn", "--loop", "none", *option) as address:
+        assert get(address) == OURS
     with uvicorn(home, "-m", "uvicorn", "--loop", "rasyncio:new_event_loop", *option) as address:
         assert get(address) == OURS

@@ -607,7 +607,7 @@ class TestNames:
     def test_the_class_is_made_when_it_is_asked_for(self) -> None:
         check("""
         import rasyncio
-        assert not hasattr(rasyncio, "Loop")
+        assert not hasattr(rasyncio, "Policy")
         assert "asyncio" not in sys.modules and "rasyncio._loop" not in sys.modules
         from rasyncio import EventLoop
         assert EventLoop is rasyncio.EventLoop and "asyncio" in sys.modules

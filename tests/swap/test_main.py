@@ -271,8 +271,8 @@ def test_within_itself(project: Path, outer: str, inner: str) -> None:
 def test_help(tmp_path: Path, flags: str) -> None:
     done = execute(tmp_path, "-m", "rasyncio", *flags.split())
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: python -m rasyncio [--no-loop] [-c cmd | -m mod | file] [arg] ...\n")
-    assert "\n--no-loop  " in done.stdout
+    assert done.stdout.startswith("usage: python -m rasyncio [option] ... [-c cmd | -m mod | file] [arg] ...\n")
+    assert all(f"\n{option}  " in done.stdout for option in ("--no-loop", "--as-uvloop", "--no-children"))
 
 
 @pytest.mark.parametrize("flags", ["-V", "--version", "--no-loop -V"])

@@ -16,13 +16,13 @@ from support.children import check_python, run_python
 
 def test_public_names() -> None:
     functions = {"install", "installed", "new_event_loop", "run", "uninstall"}
-    public = {"EventLoop", "Future", "Task", "__version__", *functions}
+    public = {"EventLoop", "EventLoopPolicy", "Future", "Loop", "Task", "__version__", *functions}
     assert set(rasyncio.__all__) == public
     for name in public:
         assert hasattr(rasyncio, name)
     assert rasyncio.Future is _asyncio.Future and rasyncio.Task is _asyncio.Task
-    assert issubclass(rasyncio.EventLoop, asyncio.SelectorEventLoop)
-    for name in [*functions, "EventLoop"]:
+    assert issubclass(rasyncio.EventLoop, asyncio.SelectorEventLoop) and rasyncio.Loop is rasyncio.EventLoop
+    for name in [*functions, "EventLoop", "EventLoopPolicy"]:
         assert getattr(rasyncio, name).__doc__
 
 

@@ -378,7 +378,8 @@ def test_step_in_a_handle(native: Impl) -> None:
         assert asyncio.base_events._format_handle(handle) == repr(task)
 
 
-def test_wakeup(native: Impl, mock: MockLoop) -> None:
+def waiting(mock: MockLoop) -> tuple[Any, Any, Any]:
+    """A future, a task that waits for it, and what the future calls to wake the task up."""
     future = asyncio.Future(loop=mock)
 
     async def main() -> object:
@@ -387,6 +388,11 @@ def test_wakeup(native: Impl, mock: MockLoop) -> None:
     task = asyncio.Task(main(), loop=mock)
     mock.run()
     ((wakeup, _),) = future._callbacks
+    return future, task, wakeup
+
+
+def test_wakeup(native: Impl, mock: MockLoop) -> None:
+    future, task, wakeup = waiting(mock)
     assert type(wakeup) is types.BuiltinFunctionType
     assert (wakeup.__name__, wakeup.__qualname__, wakeup.__module__) == ("task_wakeup", "Task.task_wakeup", None)
     assert wakeup.__self__ is task
@@ -403,14 +409,7 @@ def test_wakeup(native: Impl, mock: MockLoop) -> None:
 
 
 def test_wakeup_can_be_removed(native: Impl, mock: MockLoop) -> None:
-    future = asyncio.Future(loop=mock)
-
-    async def main() -> object:
-        return await future
-
-    task = asyncio.Task(main(), loop=mock)
-    mock.run()
-    ((wakeup, _),) = future._callbacks
+    future, task, wakeup = waiting(mock)
     assert future.remove_done_callback(print) == 0
     assert future.remove_done_callback(wakeup) == 1 and not future._callbacks
     future.set_result(1)
@@ -422,14 +421,7 @@ def test_wakeup_can_be_removed(native: Impl, mock: MockLoop) -> None:
 
 def test_wakeup_with_other_arguments(native: Impl, mock: MockLoop) -> None:
     """It takes any object that has a `result`, or the lack of one as the exception."""
-    future = asyncio.Future(loop=mock)
-
-    async def main() -> object:
-        return await future
-
-    task = asyncio.Task(main(), loop=mock)
-    mock.run()
-    ((wakeup, _),) = future._callbacks
+    _, task, wakeup = waiting(mock)
     with mock.as_running():
         wakeup(5)
     assert repr(task.exception()) == "AttributeError(\"'int' object has no attribute 'result'\")"

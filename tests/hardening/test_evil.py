@@ -473,14 +473,7 @@ def test_class_lies_about_what_it_is(name: str) -> None:
         import asyncio
         import types
 
-        from support.fakes import QuietLoop
-
-        class Loop(QuietLoop):
-            def __init__(self):
-                self.ready = []
-
-            def call_soon(self, callback, *args, context=None):
-                self.ready.append((callback, args))
+        from support.fakes import MockLoop
 
         class Liar:
             __class__ = asyncio.Future
@@ -495,13 +488,9 @@ def test_class_lies_about_what_it_is(name: str) -> None:
             except RuntimeError as error:
                 return str(error)[:18]
 
-        loop = Loop()
+        loop = MockLoop()
         task = asyncio.Task(main(), loop=loop)
-        asyncio._set_running_loop(loop)
-        while loop.ready:
-            callback, args = loop.ready.pop(0)
-            callback(*args)
-        asyncio._set_running_loop(None)
+        loop.run()
         print(task.result())
         for function in ("_register_task", "_unregister_task"):
             try:

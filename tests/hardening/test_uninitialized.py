@@ -11,13 +11,8 @@ from support.impls import CRASH, MINOR, Fix, evaluate
 
 SETUP = """
 import asyncio, gc, io, sys, warnings
-from support.fakes import QuietLoop
+from support.fakes import MockLoop as Loop
 warnings.simplefilter("ignore")
-
-class Loop(QuietLoop):
-    def __init__(self): self.ready = []
-    def __repr__(self): return "<Loop>"
-    def call_soon(self, callback, *args, context=None): self.ready.append((callback, args))
 
 async def coroutine():
     pass
@@ -26,11 +21,7 @@ def outcome_of_awaiting(future, loop):
     async def main():
         await future
     task = asyncio.Task(main(), loop=loop)
-    asyncio._set_running_loop(loop)
-    while loop.ready:
-        callback, args = loop.ready.pop(0)
-        callback(*args)
-    asyncio._set_running_loop(None)
+    loop.run()
     return task.exception()
 
 class functions:

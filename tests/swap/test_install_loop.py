@@ -567,13 +567,6 @@ class TestSurroundings:
 
     def test_sub_interpreter(self) -> None:
         check("""
-        try:
-            import _interpreters as interpreters
-            create, execute = interpreters.create, interpreters.exec
-        except ImportError:
-            import _xxsubinterpreters as interpreters
-            # 3.12.1 crashes at exit when its own _asyncio was imported in an isolated one.
-            create, execute = lambda: interpreters.create(isolated=False), interpreters.run_string
         HERE = '''if 1:
             import sys, rasyncio
             rasyncio.install()
@@ -589,16 +582,11 @@ class TestSurroundings:
             rasyncio.uninstall()
             assert "rasyncio._loop" not in sys.modules and "rasyncio._asyncio" not in sys.modules
         '''
-        def in_another():
-            interpreter = create()
-            failure = execute(interpreter, HERE)
-            assert failure is None, failure
-            interpreters.destroy(interpreter)
-        in_another()
+        in_sub_interpreter(HERE)
         import rasyncio
         rasyncio.install()
         assert made() is rasyncio.EventLoop
-        in_another()
+        in_sub_interpreter(HERE)
         assert made() is rasyncio.EventLoop
         """)
 

@@ -44,6 +44,19 @@ def changed(before):
     policy = "asyncio.events", "_event_loop_policy"
     return {key for key in before if after.get(key, key) is not before[key] and key != policy}
 
+def in_sub_interpreter(code):
+    try:
+        import _interpreters as interpreters
+        create, execute = interpreters.create, interpreters.exec
+    except ImportError:
+        import _xxsubinterpreters as interpreters
+        # 3.12.1 crashes at exit when its own _asyncio was imported in an isolated one.
+        create, execute = lambda: interpreters.create(isolated=False), interpreters.run_string
+    interpreter = create()
+    failure = execute(interpreter, code)
+    assert failure is None, failure
+    interpreters.destroy(interpreter)
+
 async def exercise():
     \"\"\"Uses whatever is installed, through the ways that the swap has to carry along.\"\"\"
     import asyncio
@@ -951,13 +964,6 @@ class TestRun:
 class TestSurroundings:
     def test_sub_interpreter(self) -> None:
         check("""
-        try:
-            import _interpreters as interpreters
-            create, execute = interpreters.create, interpreters.exec
-        except ImportError:
-            import _xxsubinterpreters as interpreters
-            # 3.12.1 crashes at exit when its own _asyncio was imported in an isolated one.
-            create, execute = lambda: interpreters.create(isolated=False), interpreters.run_string
         HERE = '''if 1:
             import sys, rasyncio
             assert "asyncio" not in sys.modules and "rasyncio._asyncio" not in sys.modules
@@ -979,16 +985,11 @@ class TestSurroundings:
             else:
                 raise AssertionError
         '''
-        def in_another():
-            interpreter = create()
-            failure = execute(interpreter, HERE)
-            assert failure is None, failure
-            interpreters.destroy(interpreter)
-        in_another()  # first: it must not claim the extension
+        in_sub_interpreter(HERE)  # first: it must not claim the extension
         import rasyncio
         rasyncio.install()
         assert rasyncio.run(exercise()) is rasyncio.Task is rasyncio._asyncio.Task
-        in_another()
+        in_sub_interpreter(HERE)
         assert rasyncio.run(exercise()) is rasyncio.Task
         """)
 

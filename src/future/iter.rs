@@ -2,7 +2,9 @@
 //!
 //! It yields the future itself, once, to the task that drives the coroutine; when it is asked again the future must
 //! be done, and it ends with the result or raises. Results are handed over without a `StopIteration` where the
-//! interpreter does not need one: through `am_send`, and for `None` also through `tp_iternext`.
+//! interpreter does not need one: through `am_send`, and from 3.12 to 3.14, where `await` calls `tp_iternext`, for `None`.
+//! (There `next(iterator)` ends with `StopIteration()` instead of `StopIteration(None)`, and a tracer does not see it end;
+//! the exception would make each `await` of a future 650 instructions longer.)
 
 use std::ops::ControlFlow;
 
@@ -50,23 +52,23 @@ pub(super) fn new(future: &FutureObject) -> Res<Owned> {
     Ok(iterator.into_object())
 }
 
-/// One step. An exhausted iterator ends with `None`.
+/// One step; `None` if the iterator is exhausted.
 #[inline]
-fn advance(iterator: &IteratorObject) -> Res<Sent> {
+fn advance(iterator: &IteratorObject) -> Res<Option<Sent>> {
     let Some(future) = iterator.future.get() else {
-        return Ok(Sent::Returned(none().own()));
+        return Ok(None);
     };
     if future.is_pending() {
         if future.flags.has(BLOCKING) {
             return Err(raise(Builtin::RuntimeError.class(), c"await wasn't used with future"));
         }
         future.flags.put(BLOCKING, true);
-        return Ok(Sent::Yielded(future.into_object()));
+        return Ok(Some(Sent::Yielded(future.into_object())));
     }
     if !versions::ITERATOR_KEEPS_FUTURE {
         iterator.future.clear();
     }
-    result::result(&future).map(Sent::Returned)
+    result::result(&future).map(|value| Some(Sent::Returned(value)))
 }
 
 /// `am_send`
@@ -81,12 +83,20 @@ unsafe extern "C" fn am_send(
         let (iterator, place) = unsafe { (IteratorObject::from_ptr(slf), &mut *place) };
         *place = std::ptr::null_mut();
         match advance(iterator) {
-            Ok(Sent::Yielded(future)) => {
+            Ok(Some(Sent::Yielded(future))) => {
                 *place = future.into_ptr();
                 ffi::PySendResult::PYGEN_NEXT
             }
-            Ok(Sent::Returned(value)) => {
+            Ok(Some(Sent::Returned(value))) => {
                 *place = value.into_ptr();
+                ffi::PySendResult::PYGEN_RETURN
+            }
+            Ok(None) if versions::SEND_TO_EXHAUSTED_FAILS => {
+                let _ = exhausted();
+                ffi::PySendResult::PYGEN_ERROR
+            }
+            Ok(None) => {
+                *place = none().own().into_ptr();
                 ffi::PySendResult::PYGEN_RETURN
             }
             Err(Raised) => ffi::PySendResult::PYGEN_ERROR,
@@ -97,26 +107,32 @@ unsafe extern "C" fn am_send(
 /// `tp_iternext`: NULL without an exception is a `StopIteration` without a value.
 fn next(iterator: &IteratorObject) -> Option<Owned> {
     match advance(iterator) {
-        Ok(Sent::Yielded(future)) => Some(future),
-        Ok(Sent::Returned(value)) => {
-            if !value.is_none() {
+        Ok(Some(Sent::Yielded(future))) => Some(future),
+        Ok(Some(Sent::Returned(value))) => {
+            if !(versions::AWAIT_ITERATES && value.is_none()) {
                 let _ = raise_stop_iteration(&value);
             }
             None
         }
-        Err(Raised) => None,
+        Ok(None) | Err(Raised) => None,
+    }
+}
+
+/// Raises the `StopIteration` of an exhausted iterator, which has no value.
+#[cold]
+fn exhausted() -> Raised {
+    match call::call0(Builtin::StopIteration.class()) {
+        Ok(stop) => error::raise_object(&stop),
+        Err(raised) => raised,
     }
 }
 
 /// `send(value)`; the value is ignored.
 fn send(iterator: &IteratorObject, _value: &Object) -> Res<Owned> {
     match advance(iterator)? {
-        Sent::Yielded(future) => Ok(future),
-        Sent::Returned(value) if value.is_none() => match call::call0(Builtin::StopIteration.class()) {
-            Ok(stop) => Err(error::raise_object(&stop)),
-            Err(raised) => Err(raised),
-        },
-        Sent::Returned(value) => Err(raise_stop_iteration(&value)),
+        Some(Sent::Yielded(future)) => Ok(future),
+        Some(Sent::Returned(value)) => Err(raise_stop_iteration(&value)),
+        None => Err(exhausted()),
     }
 }
 

@@ -121,7 +121,8 @@ functions! {
         module: *mut PyObject,
     ) -> *mut PyObject;
 
-    // Exceptions: making them, and letting go of them.
+    // Exceptions: making them, and letting go of them. (The first is exported for CPython's `_asyncio`.)
+    fn _PyGen_SetStopIterationValue(value: *mut PyObject) -> c_int;
     fn PyErr_SetString(class: *mut PyObject, text: *const c_char);
     fn PyErr_SetObject(class: *mut PyObject, value: *mut PyObject);
     fn PyErr_Clear();

@@ -49,12 +49,12 @@ pub(crate) fn throw(coroutine: &Object, exception: &Object) -> Res<Sent> {
     }
 }
 
-/// Raises `StopIteration(value)` with the value as the one argument, even if it is a tuple or an exception.
+/// Raises the `StopIteration` of a generator that returns the value. The interpreter does it, for its patch releases
+/// differ: what the exception's arguments are for `None`, and whether the one being handled is its context (gh-128078).
 pub(crate) fn raise_stop_iteration(value: &Object) -> Raised {
-    match call::call1(Builtin::StopIteration.class(), value) {
-        Ok(stop) => super::error::raise_object(&stop),
-        Err(raised) => raised,
-    }
+    // SAFETY: a live object.
+    unsafe { enter::_PyGen_SetStopIterationValue(value.as_ptr()) };
+    Raised
 }
 
 /// A native coroutine, i.e. the result of an `async def`?

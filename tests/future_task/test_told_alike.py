@@ -1,0 +1,154 @@
+"""Stories about corners of `_asyncio`, each told by CPython's module and by ours, in an interpreter of its own.
+
+A story prints what it sees. Ours must print what C prints, whatever that is on this version; where ours does not, the
+test says what it prints instead, and why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from support.impls import MINOR, run_fresh
+
+up_to_3_13 = pytest.mark.skipif(MINOR >= (3, 14), reason="3.14 keeps the tasks in lists of its threads instead")
+
+
+def told(name: str, story: Callable[..., None], *arguments: object) -> list[str]:
+    lines = re.sub(r"0x[0-9a-f]+", "0x", run_fresh(name, story, *arguments, flags=("-Wignore",))).splitlines()
+    assert lines, "a story says something"
+    return lines
+
+
+def check_told_alike(story: Callable[..., None], *arguments: object) -> None:
+    assert told("ours", story, *arguments) == told("c", story, *arguments)
+
+
+# --- how an iterator ends
+
+
+def story_of_ends(how: str) -> None:
+    import asyncio
+
+    class Loop:
+        def get_debug(self) -> bool:
+            return False
+
+    def fresh(value: object) -> object:
+        future = asyncio.Future(loop=Loop())
+        future.set_result(value)
+        return future.__await__()
+
+    def closed(value: object) -> object:
+        iterator = fresh(value)
+        iterator.close()
+        return iterator
+
+    def used(value: object) -> object:
+        iterator = fresh(value)
+        list(iterator)
+        return iterator
+
+    def thrown(value: object) -> object:
+        iterator = fresh(value)
+        try:
+            iterator.throw(KeyError)
+        except KeyError:
+            return iterator
+
+    class Awaitable:
+        def __init__(self, iterator: object) -> None:
+            self.iterator = iterator
+
+        def __await__(self) -> object:
+            return self.iterator
+
+    async def awaiting(iterator: object) -> object:
+        return [await Awaitable(iterator)]
+
+    def delegating(iterator: object) -> object:
+        return [(yield from iterator)]
+
+    ends = {
+        "send": lambda iterator: iterator.send(None),
+        "next": next,
+        "__next__": lambda iterator: iterator.__next__(),
+        "default": lambda iterator: next(iterator, "default"),
+        "list": list,
+        "await": lambda iterator: awaiting(iterator).send(None),
+        "yield from": lambda iterator: next(delegating(iterator)),
+    }
+    for make in (fresh, closed, used, thrown):
+        for value in (None, 5, (), (1, 2), StopIteration(3), ValueError):
+            for handled in (False, True):
+                try:
+                    try:
+                        if handled:
+                            raise KeyError("handled")
+                        print(make.__name__, repr(value), ends[how](make(value)))
+                    except KeyError:
+                        print(make.__name__, repr(value), ends[how](make(value)))
+                except Exception as error:
+                    arguments = tuple(map(repr, error.args))
+                    print(make.__name__, repr(value), type(error), arguments, repr(error.__context__), error.__cause__)
+
+
+#: What C's `send` says of an iterator that is used up: up to 3.13 a NULL without an exception.
+NOTHING = ("returned NULL without setting an exception", "error return without exception set")
+
+
+@pytest.mark.parametrize("how", ["send", "next", "__next__", "default", "list", "await", "yield from"])
+def test_end_of_an_iterator(how: str) -> None:
+    theirs, ours = told("c", story_of_ends, how), told("ours", story_of_ends, how)
+    differences = []
+    for expected, found in zip(theirs, ours, strict=True):
+        if any(text in expected for text in NOTHING):
+            assert MINOR < (3, 14), expected
+            assert "<class 'StopIteration'>" in found, found
+        elif found != expected:
+            differences.append((expected, found))
+    if how in ("next", "__next__") and (3, 12) <= MINOR < (3, 15):
+        # There `await` asks by the same slot, and a `StopIteration` for each would cost 650 instructions.
+        for expected, found in differences:
+            assert re.fullmatch(r"(fresh|used) None <class 'StopIteration'> \('None',\) None None", expected), expected
+            assert re.match(r"(fresh|used) None <class 'StopIteration'> \(\) ", found), found
+    else:
+        assert differences == []
+
+
+def story_of_a_tracer(value: object) -> None:
+    import asyncio
+    import sys
+
+    class Loop:
+        def get_debug(self) -> bool:
+            return False
+
+    future = asyncio.Future(loop=Loop())
+    future.set_result(value)
+
+    async def awaiting() -> object:
+        return await future
+
+    def trace(frame: object, event: str, argument: object) -> object:
+        if frame.f_code.co_name != "awaiting":
+            return None
+        print(event, argument[1].args if event == "exception" else "")
+        return trace
+
+    sys.settrace(trace)
+    try:
+        awaiting().send(None)
+    except StopIteration:
+        pass
+    sys.settrace(None)
+
+
+@pytest.mark.parametrize("value", [None, 5])
+def test_tracer_sees_the_same(value: object) -> None:
+    theirs, ours = told("c", story_of_a_tracer, value), told("ours", story_of_a_tracer, value)
+    if value is None and (3, 12) <= MINOR < (3, 15):
+        theirs = [line for line in theirs if not line.startswith("exception ")]  # the same shortcut
+    assert ours == theirs

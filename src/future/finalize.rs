@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use crate::names::{CALL_EXCEPTION_HANDLER, EXCEPTION, FUTURE, MESSAGE, Name, SOURCE_TRACEBACK};
 use crate::sys::error::{self, fetch, write_unraisable};
-use crate::sys::{Layout, Object, Res, call, containers, typeobj};
+use crate::sys::{Layout, Object, Res, call, containers, type_name};
 
 use super::FutureObject;
 use super::object::LOG_TRACEBACK;
@@ -19,7 +19,7 @@ pub(crate) fn finalize(future: &FutureObject) {
         return;
     };
     keeping_raised(future.as_object(), || {
-        let name = typeobj::name(future.as_object())?;
+        let name = type_name::bare(future.as_object())?;
         let text = containers::format1(c"%S exception was never retrieved", &name)?;
         report(future, &text, Some(&exception), &FUTURE)
     });

@@ -17,7 +17,7 @@ use crate::sys::iter::{Sent, raise_stop_iteration};
 use crate::sys::object::none;
 use crate::sys::slots::{inquiry, noargs, one, positional, traverse, unary};
 use crate::sys::typeobj::{StaticType, TypeBuilder};
-use crate::sys::{Field, Layout, Object, Owned, Raised, Res, args, call, typeobj};
+use crate::sys::{Field, Layout, Object, Owned, Raised, Res, args, call, type_name, typeobj};
 use crate::versions;
 
 use super::object::{BLOCKING, FutureObject, not_initialized};
@@ -182,7 +182,7 @@ fn instantiate(class: &Object, value: Option<&Object>) -> Res<Owned> {
         return Ok(exception);
     }
     let text = c"calling %R should have returned an instance of BaseException, not %S";
-    Err(error::raise_format(Builtin::TypeError.class(), text, &[class, &*typeobj::name(&exception)?]))
+    Err(error::raise_format(Builtin::TypeError.class(), text, &[class, &*type_name::whole(&exception)?]))
 }
 
 fn close(iterator: &IteratorObject) {

@@ -167,7 +167,8 @@ pub(super) unsafe fn PyErr_Format(class: *mut PyObject, format: *const c_char, o
 }
 
 /// # Safety
-/// As for the function of that name in the C API; the format has one conversion, of an object.
+/// As for the function of that name in the C API; the format has one conversion, of an object or (then by its address)
+/// of a C string.
 pub(super) unsafe fn PyUnicode_FromFormat(format: *const c_char, object: *mut PyObject) -> *mut PyObject {
     // SAFETY: the caller's contract.
     entered(|| unsafe { variadic::PyUnicode_FromFormat(format, object) })

@@ -44,6 +44,7 @@ pub(crate) mod raised;
 pub(crate) mod slots;
 pub(crate) mod threads;
 pub(crate) mod trash;
+pub(crate) mod type_name;
 pub(crate) mod typeobj;
 
 pub(crate) use field::{Field, Flags};

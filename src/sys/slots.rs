@@ -452,8 +452,9 @@ pub(crate) fn not_deleted<'a>(object: &Object, attribute: &CStr, value: Option<&
     match value {
         Some(value) => Ok(value),
         None if super::compat::DELETE_NAMES_ATTRIBUTE => {
-            let text = c"attribute '%S' of '%T' objects cannot be deleted";
-            Err(raise_format(class, text, &[&*super::containers::string(attribute)?, object]))
+            let text = c"attribute '%S' of '%S' objects cannot be deleted";
+            let (attribute, owner) = (super::containers::string(attribute)?, super::type_name::short(object)?);
+            Err(raise_format(class, text, &[&*attribute, &*owner]))
         }
         None => Err(raise(class, c"cannot delete attribute")),
     }

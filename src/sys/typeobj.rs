@@ -379,12 +379,6 @@ pub(crate) fn is_function_of(object: &Object, qualified_name: &CStr, globals: &O
     }
 }
 
-/// `type(object).__name__`
-pub(crate) fn name(object: &Object) -> Res<Owned> {
-    // SAFETY: the type of a live object.
-    unsafe { Owned::steal_or_raised(ffi::PyType_GetName(object.type_ptr())) }
-}
-
 /// `type(object)`
 pub(crate) fn class_of(object: &Object) -> &Object {
     // SAFETY: the type lives at least as long as the object.

@@ -51,8 +51,8 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
         None => context::copy_current()?,
         Some(given) if !context::is_context(given) && versions::task_context_checked() => {
             task.set_log_destroy_pending(false);
-            let text = c"a contextvars.Context was expected, got %S";
-            return Err(raise_format(Builtin::TypeError.class(), text, &[&*typeobj::name(given)?]));
+            let text = c"a contextvars.Context was expected, got %T";
+            return Err(raise_format(Builtin::TypeError.class(), text, &[given]));
         }
         Some(given) => given.own(),
     });

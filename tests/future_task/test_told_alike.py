@@ -152,3 +152,104 @@ def test_tracer_sees_the_same(value: object) -> None:
     if value is None and (3, 12) <= MINOR < (3, 15):
         theirs = [line for line in theirs if not line.startswith("exception ")]  # the same shortcut
     assert ours == theirs
+
+
+# --- what a class is called
+
+
+def story_of_names() -> None:
+    import asyncio
+    import datetime
+    import types
+
+    module = types.ModuleType("module")
+    exec(
+        "import asyncio\n"
+        "class Outer:\n"
+        "    class F(asyncio.Future): pass\n"
+        "    class T(asyncio.Task): pass\n"
+        "class Meta(type):\n"
+        "    @property\n"
+        "    def __name__(self): return 'meta'\n"
+        "class M(asyncio.Future, metaclass=Meta): pass\n"
+        "async def nothing(): pass\n",
+        vars(module),
+    )
+
+    class Loop:
+        def get_debug(self) -> bool:
+            return False
+
+        def call_soon(self, *arguments: object, context: object) -> None:
+            pass
+
+        def call_exception_handler(self, context: dict) -> None:
+            print(context["message"])
+
+    def show(action: object, *arguments: object) -> None:
+        try:
+            print(action(*arguments))
+        except Exception as error:
+            print(type(error), error)
+
+    loop = Loop()
+    renamed = type("before", (asyncio.Future,), {})
+    renamed.__name__ = "after"
+    names = ["X" * 150, "dotted.name", "\u00e9\u4e2d" * 60, "\u4e2d" * 60]
+    made = [type(name, (asyncio.Future,), {}) for name in names]
+    for cls in (asyncio.Future, module.Outer.F, module.M, renamed, *made):
+        future = cls(loop=loop)
+        for attribute in ("_asyncio_future_blocking", "_log_traceback", "_cancel_message", "_state", "_loop"):
+            show(delattr, future, attribute)
+        show(asyncio.Task.cancel, future)
+        future.set_exception(ValueError())
+    del future
+    task = module.Outer.T(module.nothing(), loop=loop)
+    show(delattr, task, "_log_destroy_pending")
+
+    class Made(Exception):
+        def __new__(cls, *arguments: object) -> object:
+            return made_of[-1]
+
+    date, dotted = datetime.date(2000, 1, 1), type("dotted.name", (), {})()
+    for wrong in (module.Outer(), dotted, date, 5, asyncio.Future(loop=loop)):
+        made_of = [wrong]
+        iterator = asyncio.Future(loop=loop).__await__()
+        show(iterator.throw, Made)
+        show(iterator.throw, Made, 5)
+        show(asyncio.Future(loop=loop).set_exception, Made)
+
+
+def test_names_in_texts() -> None:
+    check_told_alike(story_of_names)
+
+
+def story_of_contexts() -> None:
+    import asyncio
+    import types
+
+    module = types.ModuleType("module")
+    exec("class Outer:\n    class Inner: pass\n", vars(module))
+
+    async def nothing() -> None:
+        pass
+
+    class Loop:
+        def get_debug(self) -> bool:
+            return False
+
+        def call_soon(self, *arguments: object, context: object) -> None:
+            pass
+
+        def call_exception_handler(self, context: dict) -> None:
+            print(context["message"])
+
+    for wrong in (module.Outer.Inner(), 5, type("dotted.name", (), {})()):
+        try:
+            print(asyncio.Task(nothing(), loop=Loop(), context=wrong).done())
+        except TypeError as error:
+            print(error)
+
+
+def test_names_of_what_is_no_context() -> None:
+    check_told_alike(story_of_contexts)

@@ -24,6 +24,10 @@ pub(crate) const AWAITED_BY: bool = cfg!(Py_3_14);
 /// Current task and task list belong to the thread (`_enter_task` checks the running loop, `all_tasks` is native, a
 /// done task leaves the list); before, they are module containers that anyone may look into.
 pub(crate) const TASKS_PER_THREAD: bool = cfg!(Py_3_14);
+/// `_swap_current_task(loop, None)` pops the loop's task; before, it deletes one that has to be there.
+pub(crate) const NO_TASK_POPS: bool = cfg!(Py_3_13);
+/// `_leave_task` of a loop that cannot be compared says so; before, it finds no task.
+pub(crate) const LEAVE_TASK_FAILS: bool = cfg!(Py_3_13);
 /// A future iterator that has delivered its result delivers it again.
 pub(crate) const ITERATOR_KEEPS_FUTURE: bool = cfg!(Py_3_14);
 /// `type(iter(future))()` makes an exhausted iterator.

@@ -11,7 +11,7 @@
 use crate::asyncio;
 use crate::names::{GET_EVENT_LOOP, THREAD_STATE};
 use crate::sys::attached::Attached;
-use crate::sys::error::{Builtin, raise, raise_format};
+use crate::sys::error::{self, Builtin, raise, raise_format};
 use crate::sys::lazy::Once;
 use crate::sys::object::none;
 use crate::sys::per_thread::PerThread;
@@ -132,7 +132,13 @@ pub(crate) fn leave_task(event_loop: &Object, task: &Object) -> Res<()> {
         return leave_in(state_running(event_loop)?, task);
     }
     let tasks = current_tasks()?;
-    let current = containers::dict_get(tasks, event_loop)?;
+    let current = match containers::dict_get(tasks, event_loop) {
+        Err(raised) if !versions::LEAVE_TASK_FAILS => {
+            drop(error::fetch(raised));
+            call::hash(event_loop).map(|_| None)?
+        }
+        found => found?,
+    };
     if current.as_ref().is_some_and(|current| current.is(task)) {
         return containers::dict_delete(tasks, event_loop);
     }
@@ -189,11 +195,13 @@ pub(crate) fn swap_current_task(event_loop: &Object, task: Option<&Object>) -> R
         return Ok(state_running(event_loop)?.current_task.replace(task.map(Layout::own)));
     }
     let tasks = current_tasks()?;
+    if task.is_none() && versions::NO_TASK_POPS {
+        return containers::dict_pop(tasks, event_loop);
+    }
     let before = containers::dict_get(tasks, event_loop)?;
     match task {
         Some(task) => containers::dict_set(tasks, event_loop, task)?,
-        None if before.is_some() => containers::dict_delete(tasks, event_loop)?,
-        None => {}
+        None => containers::dict_delete(tasks, event_loop)?,
     }
     Ok(before)
 }

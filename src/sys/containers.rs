@@ -128,6 +128,27 @@ pub(crate) fn dict_delete(dict: &Object, key: &Object) -> Res<()> {
     check(unsafe { enter::PyDict_DelItem(dict.as_ptr(), key.as_ptr()) })
 }
 
+/// `dict.pop(key, None)`. An empty dict does not look at the key.
+#[cfg(Py_3_13)]
+pub(crate) fn dict_pop(dict: &Object, key: &Object) -> Res<Option<Owned>> {
+    let mut value = std::ptr::null_mut();
+    // SAFETY: a live dict, and a place for the new reference, which is NULL if there is none.
+    unsafe {
+        check(enter::PyDict_Pop(dict.as_ptr(), key.as_ptr(), &raw mut value).min(0))?;
+        Ok(Owned::steal_nullable(value))
+    }
+}
+
+/// The same, of a dict that hashes and compares once more to delete.
+#[cfg(not(Py_3_13))]
+pub(crate) fn dict_pop(dict: &Object, key: &Object) -> Res<Option<Owned>> {
+    let value = dict_get(dict, key)?;
+    if value.is_some() {
+        dict_delete(dict, key)?;
+    }
+    Ok(value)
+}
+
 /// An empty `set`, or one of the items of `iterable`.
 pub(crate) fn new_set(iterable: Option<&Object>) -> Res<Owned> {
     // SAFETY: NULL or a live iterable.

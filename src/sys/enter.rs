@@ -86,6 +86,7 @@ functions! {
     fn PyObject_IsTrue(object: *mut PyObject) -> c_int;
     fn PyObject_IsSubclass(class: *mut PyObject, base: *mut PyObject) -> c_int;
     fn PyObject_RichCompareBool(left: *mut PyObject, right: *mut PyObject, operator: c_int) -> c_int;
+    fn PyObject_Hash(object: *mut PyObject) -> Py_ssize_t;
     fn PyObject_Str(object: *mut PyObject) -> *mut PyObject;
     fn PyObject_Repr(object: *mut PyObject) -> *mut PyObject;
     fn PyNumber_Add(left: *mut PyObject, right: *mut PyObject) -> *mut PyObject;
@@ -99,6 +100,8 @@ functions! {
     fn PyDict_GetItemWithError(dict: *mut PyObject, key: *mut PyObject) -> *mut PyObject;
     fn PyDict_SetItem(dict: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> c_int;
     fn PyDict_DelItem(dict: *mut PyObject, key: *mut PyObject) -> c_int;
+    #[cfg(Py_3_13)]
+    fn PyDict_Pop(dict: *mut PyObject, key: *mut PyObject, value: *mut *mut PyObject) -> c_int;
     fn PySet_New(iterable: *mut PyObject) -> *mut PyObject;
     fn PyFrozenSet_New(iterable: *mut PyObject) -> *mut PyObject;
     fn PySet_Add(set: *mut PyObject, item: *mut PyObject) -> c_int;

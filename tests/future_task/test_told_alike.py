@@ -253,3 +253,65 @@ def story_of_contexts() -> None:
 
 def test_names_of_what_is_no_context() -> None:
     check_told_alike(story_of_contexts)
+
+
+# --- which tasks there are
+
+
+def story_of_current_tasks() -> None:
+    import asyncio
+
+    class BadHash:
+        def __hash__(self) -> int:
+            raise ValueError("hash")
+
+    class BadEqual:
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("equal")
+
+    class Same:
+        def __hash__(self) -> int:
+            return 7
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Same)
+
+    def show(name: str, *arguments: object) -> None:
+        try:
+            answer = getattr(asyncio.tasks, name)(*arguments)
+        except Exception as error:
+            answer = f"{type(error).__name__}: {error}"
+        print(name, *[type(argument).__name__ for argument in arguments], "->", answer)
+
+    for entered in (None, "loop"):
+        if entered is not None:
+            asyncio._set_running_loop(entered)
+            asyncio.tasks._enter_task(entered, "task")
+        for loop in ([], BadHash(), None, 5, "loop", object()):
+            for name in ("_swap_current_task", "_enter_task", "_leave_task"):
+                for task in (None, [], "task"):
+                    show(name, loop, task)
+                    asyncio.tasks._current_tasks.pop("other", None) if hasattr(
+                        asyncio.tasks, "_current_tasks"
+                    ) else None
+            show("current_task", loop)
+    asyncio._set_running_loop(None)
+    show("_enter_task", BadEqual(), "task")
+    for name, *arguments in (
+        ("_swap_current_task", None),
+        ("_swap_current_task", "x"),
+        ("_leave_task", "x"),
+        ("current_task",),
+    ):
+        show(name, BadEqual(), *arguments)
+    show("_enter_task", Same(), "task")
+    show("_swap_current_task", Same(), None)
+    show("_swap_current_task", Same(), "task")
+    show("_leave_task", Same(), "task")
+
+
+def test_current_tasks() -> None:
+    check_told_alike(story_of_current_tasks)

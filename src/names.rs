@@ -55,6 +55,8 @@ names! {
     DEBUG = c"_debug";
     DEBUG_KEYWORD = c"debug";
     DISCARD = c"discard";
+    ADD_FOREIGN = c"add_foreign";
+    DISCARD_FOREIGN = c"discard_foreign";
     DONE = c"done";
     EAGER_START = c"eager_start";
     EXCEPTION = c"exception";

@@ -30,14 +30,14 @@ pub(crate) const NO_TASK_POPS: bool = cfg!(Py_3_13);
 pub(crate) const LEAVE_TASK_FAILS: bool = cfg!(Py_3_13);
 /// A future iterator that has delivered its result delivers it again.
 pub(crate) const ITERATOR_KEEPS_FUTURE: bool = cfg!(Py_3_14);
-/// `type(iter(future))()` makes an exhausted iterator.
-pub(crate) const ITERATOR_CAN_BE_MADE: bool = cfg!(Py_3_12);
-/// The "already done" text of a step says `__step()`.
-pub(crate) const STEP_NAME_MANGLED: bool = cfg!(Py_3_14);
 /// Awaiting an exhausted iterator raises `StopIteration` inside of the coroutine (gh-146065); before, it gets `None`.
 pub(crate) const SEND_TO_EXHAUSTED_FAILS: bool = cfg!(Py_3_15);
 /// `await` calls an iterator's `tp_iternext`, as `next()` does; elsewhere its `am_send`, but for 3.11 under a tracer.
 pub(crate) const AWAIT_ITERATES: bool = cfg!(all(Py_3_12, not(Py_3_15)));
+/// `type(iter(future))()` makes an exhausted iterator.
+pub(crate) const ITERATOR_CAN_BE_MADE: bool = cfg!(Py_3_12);
+/// The "already done" text of a step says `__step()`.
+pub(crate) const STEP_NAME_MANGLED: bool = cfg!(Py_3_14);
 /// `eager_start` with `loop` omitted asks the loop that was found, not `None` (gh-154695).
 pub(crate) fn eager_start_on_found_loop() -> bool {
     cfg!(Py_3_15) || (cfg!(Py_3_14) && runs_patch(7))

@@ -42,10 +42,7 @@ fn required(argument: Option<&Object>) -> &Object {
 fn register_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<()> {
     let given = required(given);
     match task::TYPE.downcast(given) {
-        Some(native) => {
-            task::LIST.link(native);
-            Ok(())
-        }
+        Some(native) => native.list(),
         None => tasks::add_foreign(given),
     }
 }
@@ -53,10 +50,7 @@ fn register_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<()> {
 fn unregister_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<()> {
     let given = required(given);
     match task::TYPE.downcast(given) {
-        Some(native) => {
-            task::LIST.unlink(native);
-            Ok(())
-        }
+        Some(native) => native.unlist(),
         None => tasks::discard_foreign(given),
     }
 }
@@ -86,7 +80,7 @@ fn unregister_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res
 /// The native tasks of the list, for the public container that shows them (up to 3.13).
 fn linked_tasks(_module: &Object) -> Res<Owned> {
     let list = containers::new_list()?;
-    for task in tasks::listed(&task::LIST)? {
+    for task in task::LIST.items()?.iter().filter(|task| task.is_listed()) {
         containers::list_append(&list, task.as_object())?;
     }
     Ok(list)

@@ -2,30 +2,21 @@
 //!
 //! Native tasks are in an intrusive list of borrowed references: a task is linked when it is made and unlinked by its
 //! deallocator (3.14 on: also when it is done), *after* its finaliser, which may register it anew (gh-142556).
-//! Tasks of other implementations are in a `WeakSet`, eager ones in a `set`.
+//! Tasks of other implementations are in a `WeakSet` (up to 3.13 also those of subclasses that have a hash, a comparison
+//! or a finaliser of their own, which a weak set comes by), eager ones in a `set`.
 //!
 //! Up to 3.13 the containers are names of the module that anyone may iterate and change: `_scheduled_tasks`
 //! (`_all_tasks` on 3.11), which shows the linked tasks too, and `_eager_tasks`.
 
 use crate::asyncio;
-use crate::names::{DISCARD, DONE};
+use crate::names::{ADD_FOREIGN, DISCARD, DISCARD_FOREIGN, DONE};
 use crate::sys::intern::ADD;
 use crate::sys::lazy::{Lazy, Once};
 use crate::sys::list::{Linked, List};
 use crate::sys::object::boolean;
 use crate::sys::typeobj::add_to_module;
-use crate::sys::{Layout, Object, Owned, Res, call, containers, gc};
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
 use crate::versions;
-
-/// The native tasks that are listed. Where tasks are held by weak references, the collector clears these before it
-/// finalises anything, so one that its finaliser brought back is not listed either.
-pub(crate) fn listed<T: Linked>(list: &'static List<T>) -> Res<Vec<Owned<T>>> {
-    let mut tasks = list.items()?;
-    if !versions::TASKS_PER_THREAD {
-        tasks.retain(|task| !gc::is_finalized(&**task));
-    }
-    Ok(tasks)
-}
 
 static WEAK_SET: Lazy = Lazy::new("weakref", "WeakSet");
 static SCHEDULED_TASKS_CLASS: Lazy = Lazy::new("rasyncio._scheduled_tasks", "ScheduledTasks");
@@ -41,6 +32,11 @@ fn eager() -> Res<&'static Object> {
     EAGER.get_or_init(|| containers::new_set(None))
 }
 
+/// Makes the containers that would be made when they are needed.
+pub(crate) fn prepare() -> Res<()> {
+    scheduled().and(eager()).map(drop)
+}
+
 /// `linked_tasks` is a function without arguments that lists the native tasks.
 pub(crate) fn init(module: &Object, linked_tasks: &Object) -> Res<()> {
     if versions::TASKS_PER_THREAD {
@@ -54,14 +50,16 @@ pub(crate) fn init(module: &Object, linked_tasks: &Object) -> Res<()> {
     add_to_module(module, c"_eager_tasks", eager()?)
 }
 
-/// `_register_task` for a task that is not ours.
+/// `_register_task` for a task that is not in the list.
 pub(crate) fn add_foreign(task: &Object) -> Res<()> {
-    call::call_method(&ADD, &[scheduled()?, task], None).map(drop)
+    let method = if versions::TASKS_PER_THREAD { &ADD } else { &ADD_FOREIGN };
+    call::call_method(method, &[scheduled()?, task], None).map(drop)
 }
 
-/// `_unregister_task` for a task that is not ours.
+/// `_unregister_task` for a task that is not in the list.
 pub(crate) fn discard_foreign(task: &Object) -> Res<()> {
-    call::call_method(&DISCARD, &[scheduled()?, task], None).map(drop)
+    let method = if versions::TASKS_PER_THREAD { &DISCARD } else { &DISCARD_FOREIGN };
+    call::call_method(method, &[scheduled()?, task], None).map(drop)
 }
 
 /// `_register_eager_task`, where it does not go to the list.
@@ -81,7 +79,7 @@ pub(crate) fn all<T: Linked>(
     is_pending_in: fn(&T, &Object) -> Option<bool>,
 ) -> Res<Owned> {
     // Copies of all three before anything else: what follows can run Python code.
-    let native = listed(list)?;
+    let native = list.items()?;
     let foreign = containers::new_list()?;
     containers::list_extend(&foreign, eager()?)?;
     containers::list_extend(&foreign, scheduled()?)?;

@@ -55,6 +55,13 @@ pub(crate) fn is_finalized<T: Layout>(object: &T) -> bool {
     unsafe { ffi::PyObject_GC_IsFinalized(object.as_ptr()) != 0 }
 }
 
+/// In a finaliser: is it the last reference that went, and not the collector that came? The first leaves no reference
+/// but the finaliser's own; garbage has one from inside of its cycle besides.
+pub(crate) fn is_freed_by_count<T: Layout>(object: &T) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
+}
+
 /// Does anybody hold a reference, i.e. has its deallocation not begun?
 pub(crate) fn is_alive<T: Layout>(object: &T) -> bool {
     // SAFETY: memory of an object.

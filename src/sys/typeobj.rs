@@ -36,6 +36,20 @@ impl<T: Layout> StaticType<T> {
         ptr::eq(object.type_ptr(), self.as_ptr())
     }
 
+    /// Instance of this type or of a subclass that has no hash, comparison or finaliser of its own.
+    #[inline]
+    pub(crate) fn gives_identity(&self, object: &Object) -> bool {
+        self.is_exact(object) || self.gives_identity_to(object.type_ptr())
+    }
+
+    fn gives_identity_to(&self, class: *mut ffi::PyTypeObject) -> bool {
+        // SAFETY: the type of a live object, and ours, which is made already.
+        let (class, own) = unsafe { (&*class, &*self.as_ptr()) };
+        class.tp_hash.map(|slot| slot as usize) == own.tp_hash.map(|slot| slot as usize)
+            && class.tp_richcompare.map(|slot| slot as usize) == own.tp_richcompare.map(|slot| slot as usize)
+            && class.tp_finalize.map(|slot| slot as usize) == own.tp_finalize.map(|slot| slot as usize)
+    }
+
     /// Instance of this type or of a subclass, by the real type.
     #[inline]
     pub(crate) fn is_instance(&self, object: &Object) -> bool {

@@ -11,7 +11,7 @@ use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Res, args, call, containers, context, typeobj};
 use crate::versions;
 
-use super::{LIST, TaskObject, eager, name, object, schedule};
+use super::{TaskObject, eager, name, object, schedule};
 
 /// The parameters of `Task()`.
 pub(super) const PARAMETERS: usize = if versions::EAGER_TASKS { 5 } else { 4 };
@@ -71,8 +71,7 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
         }
     }
     schedule::call_soon(task, &event_loop_used, None)?;
-    LIST.link(task);
-    Ok(())
+    task.list()
 }
 
 /// A task made by `loop.create_task()`.

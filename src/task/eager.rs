@@ -35,12 +35,15 @@ fn finish(task: &TaskObject, event_loop: &Object, outer: Option<&Object>, task_c
     let swapped = thread::swap_current_task(event_loop, outer).map(drop);
     let unregistered = unregister(task);
     let exited = context::exit(task_context);
-    if !task.future().is_pending() {
+    let listed = if !task.future().is_pending() {
         task.coroutine.clear();
-    } else if !versions::TASKS_PER_THREAD {
-        LIST.link(task);
-    }
-    swapped.and(unregistered).and(exited)
+        Ok(())
+    } else if versions::TASKS_PER_THREAD {
+        Ok(())
+    } else {
+        task.list()
+    };
+    swapped.and(unregistered).and(exited).and(listed)
 }
 
 /// Before 3.14, `all_tasks()` looks for a task in its eager start in a container of its own.

@@ -8,12 +8,14 @@ use pyo3::ffi;
 
 use crate::future::{self, FutureObject};
 use crate::names::TASK;
+use crate::state::tasks;
 use crate::sys::error::guard_dealloc;
 use crate::sys::freelist::{self, Freelist};
-use crate::sys::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
+use crate::sys::gc::{self, Visited, Visitor, is_revived_by_finalizer, untrack};
 use crate::sys::list::{Linked, List, Node};
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Layout, Object, Owned, Res};
+use crate::versions;
 
 /// A future, then what drives it. Laid out as CPython 3.14's `TaskObj`, like the future.
 #[repr(C)]
@@ -51,6 +53,9 @@ unsafe impl Linked for TaskObject {
 const MUST_CANCEL: u8 = 1;
 /// The loop is told if the task dies while it is pending.
 const LOG_DESTROY_PENDING: u8 = 2;
+/// The task is listed though its finaliser has run: no collection has cleared the weak references to it, or it was
+/// registered after that (up to 3.13).
+const STAYS_LISTED: u8 = 4;
 
 pub(crate) static TYPE: StaticType<TaskObject> = StaticType::new();
 static FREELIST: Freelist = Freelist::new(freelist::FEW);
@@ -94,6 +99,40 @@ impl TaskObject {
         self.future.task_flags.put(LOG_DESTROY_PENDING, value);
     }
 
+    /// Adds the task to those that `all_tasks()` knows.
+    ///
+    /// Up to 3.13 CPython has all tasks in a weak set. Our list stands for it as long as nobody could tell: a task whose
+    /// class has a say in hash, comparison or end goes into the set.
+    #[inline]
+    pub(crate) fn list(&self) -> Res<()> {
+        if !versions::TASKS_PER_THREAD {
+            if !TYPE.gives_identity(self.as_object()) {
+                return tasks::add_foreign(self.as_object());
+            }
+            if gc::is_finalized(self) {
+                self.future.task_flags.put(STAYS_LISTED, true);
+            }
+        }
+        LIST.link(self);
+        Ok(())
+    }
+
+    /// Takes back what [`TaskObject::list`] did.
+    pub(crate) fn unlist(&self) -> Res<()> {
+        if !versions::TASKS_PER_THREAD && !TYPE.gives_identity(self.as_object()) {
+            return tasks::discard_foreign(self.as_object());
+        }
+        LIST.unlink(self);
+        Ok(())
+    }
+
+    /// Is the task, which is in the list, there for all to see? Up to 3.13 the collector clears the weak references to a
+    /// task before it finalises anything: one that its finaliser brings back is in no set then. One whose last reference
+    /// went keeps them.
+    pub(crate) fn is_listed(&self) -> bool {
+        versions::TASKS_PER_THREAD || !gc::is_finalized(self) || self.future.task_flags.has(STAYS_LISTED)
+    }
+
     /// Pending in the given loop? `None` for a subclass, whose `done()` may say what it likes.
     pub(crate) fn is_pending_in(&self, event_loop: &Object) -> Option<bool> {
         TYPE.is_exact(self.as_object()).then(|| self.future.is_pending() && self.future.belongs_to(event_loop))
@@ -130,6 +169,9 @@ pub(super) fn clear(task: &TaskObject) {
 
 /// `tp_finalize`: a task that dies pending, an exception that nobody has retrieved.
 pub(super) fn finalize(task: &TaskObject) {
+    if !versions::TASKS_PER_THREAD && gc::is_freed_by_count(task) {
+        task.future.task_flags.put(STAYS_LISTED, true);
+    }
     if task.future.is_pending() && task.log_destroy_pending() {
         future::report_to_loop(&task.future, c"Task was destroyed but it is pending!", &TASK);
     }

@@ -315,3 +315,220 @@ def story_of_current_tasks() -> None:
 
 def test_current_tasks() -> None:
     check_told_alike(story_of_current_tasks)
+
+
+def story_of_the_container(kind: str) -> None:
+    import asyncio
+
+    class BadHash:
+        def __hash__(self) -> int:
+            raise ValueError("hash")
+
+    class Slots:
+        __slots__ = ()
+
+    class Plain:
+        pass
+
+    class Loop:
+        def get_debug(self) -> bool:
+            return False
+
+        def call_soon(self, *arguments: object, context: object) -> None:
+            pass
+
+        def call_exception_handler(self, context: dict) -> None:
+            pass
+
+    async def nothing() -> None:
+        pass
+
+    container = getattr(asyncio.tasks, "_scheduled_tasks", None)
+    if container is None:
+        container = asyncio.tasks._all_tasks
+    task, other = (asyncio.Task(nothing(), loop=Loop(), name=name) for name in ("one", "two"))
+    plain = Plain()
+    item = {
+        "int": 5, "list": [], "slots": Slots(), "unhashable": BadHash(), "plain": plain, "task": task, "other": other
+    }[kind]  # fmt: skip
+    if kind == "other":
+        container.discard(other)
+    actions = {
+        "in": lambda: item in container,
+        "add": lambda: container.add(item),
+        "discard": lambda: container.discard(item),
+        "remove": lambda: container.remove(item),
+        "register": lambda: asyncio.tasks._register_task(item),
+        "unregister": lambda: asyncio.tasks._unregister_task(item),
+        "update": lambda: container.update([task, item]),
+        "difference_update": lambda: container.difference_update([task, item]),
+        "intersection_update": lambda: container.intersection_update([task, item]),
+        "symmetric_difference_update": lambda: container.symmetric_difference_update([task, item]),
+        "|=": lambda: container.__ior__([item]) is container,
+        "-=": lambda: container.__isub__([item]) is container,
+        "&=": lambda: container.__iand__([item]) is container,
+        "^=": lambda: container.__ixor__([item]) is container,
+        "-= itself": lambda: container.__isub__(container) is container,
+        "^= itself": lambda: container.__ixor__(container) is container,
+        "&= itself": lambda: container.__iand__(container) is container,
+        "|= itself": lambda: container.__ior__(container) is container,
+        "difference": lambda: len(container.difference([item])),
+        "symmetric_difference": lambda: len(container.symmetric_difference([item])),
+        "intersection": lambda: len(container.intersection([item])),
+        "union": lambda: len(container.union([item])),
+        "issubset": lambda: container.issubset([task, item]),
+        "issuperset": lambda: container.issuperset([task, item]),
+        "isdisjoint": lambda: container.isdisjoint([item]),
+        "pop": lambda: container.pop() in (task, item),
+        "pop twice": lambda: [container.pop() and None for _ in range(3)],
+        "clear": container.clear,
+        "copy": lambda: len(container.copy()),
+    }
+    for name, action in actions.items():
+        container.clear()
+        container.add(task)
+        try:
+            answer = action()
+        except Exception as error:
+            answer = f"{type(error).__name__}: {error}"
+        print(name, answer, sorted(type(known).__name__ for known in container), len(container), task in container)
+    container.clear()
+    print(list(container), len(container))
+
+
+@up_to_3_13
+@pytest.mark.parametrize("kind", ["int", "list", "slots", "unhashable", "plain", "task", "other"])
+def test_container(kind: str) -> None:
+    check_told_alike(story_of_the_container, kind)
+
+
+def story_of_tasks_that_come_back() -> None:
+    import asyncio
+    import gc
+    import weakref
+
+    gc.disable()
+    kept = []
+
+    class Loop:
+        def get_debug(self) -> bool:
+            return False
+
+        def call_soon(self, *arguments: object, context: object) -> None:
+            pass
+
+        def call_exception_handler(self, context: dict) -> None:
+            kept.append(context["task"])
+            print("in the handler", context["task"] in asyncio.all_tasks(self))
+
+    async def nothing() -> None:
+        pass
+
+    class Sub(asyncio.Task):
+        pass
+
+    class Del(asyncio.Task):
+        def __del__(self) -> None:
+            kept.append(self)
+            print("in the finaliser", self in asyncio.all_tasks(loop))
+
+    class Super(asyncio.Task):
+        def __del__(self) -> None:
+            super().__del__()
+
+    loop = Loop()
+    for cls in (asyncio.Task, Sub, Del, Super):
+        for in_a_cycle in (False, True):
+            for registered in ("never", "before", "after"):
+                task = cls(nothing(), loop=loop)
+                reference = weakref.ref(task)
+                if in_a_cycle:
+                    task.itself = task
+                if registered == "before":
+                    asyncio.tasks._register_task(task)
+                del task
+                gc.collect()
+                task = kept.pop()
+                if registered == "after":
+                    asyncio.tasks._register_task(task)
+                print(cls.__name__, in_a_cycle, registered, task in asyncio.all_tasks(loop), reference() is task)
+                asyncio.tasks._unregister_task(task)
+                print("unregistered", task in asyncio.all_tasks(loop))
+                asyncio.tasks._register_task(task)
+                print("registered", task in asyncio.all_tasks(loop), kept)
+                if in_a_cycle:
+                    del task.itself
+                del task
+                gc.collect()
+                print("gone", len(asyncio.all_tasks(loop)), reference() is None, kept)
+
+
+def test_tasks_that_come_back() -> None:
+    check_told_alike(story_of_tasks_that_come_back)
+
+
+def story_of_tasks_with_an_identity() -> None:
+    import asyncio
+    import gc
+
+    gc.disable()
+
+    class Loop:
+        def get_debug(self) -> bool:
+            return False
+
+        def is_running(self) -> bool:
+            return True
+
+        def call_soon(self, *arguments: object, context: object) -> None:
+            pass
+
+        def call_exception_handler(self, context: dict) -> None:
+            print(context["message"])
+
+    async def waiting() -> None:
+        await asyncio.Future(loop=loop)
+
+    def show(action: object, *arguments: object, **keywords: object) -> None:
+        try:
+            print("->", action(*arguments, **keywords))
+        except Exception as error:
+            print("->", type(error).__name__, error)
+
+    class NoHash(asyncio.Task):
+        __hash__ = None
+
+    class BadHash(asyncio.Task):
+        def __hash__(self) -> int:
+            print("hash")
+            raise ValueError("hash")
+
+    class Same(asyncio.Task):
+        def __hash__(self) -> int:
+            print("hash")
+            return 7
+
+        def __eq__(self, other: object) -> bool:
+            print("equal")
+            return isinstance(other, Same)
+
+    loop = Loop()
+    asyncio._set_running_loop(loop)
+    for cls in (NoHash, BadHash, Same):
+        show(cls, waiting(), loop=loop, name=cls.__name__)
+        gc.collect()
+    if hasattr(asyncio.tasks, "_swap_current_task"):
+        show(Same, waiting(), loop=loop, name="eager", eager_start=True)
+        gc.collect()
+    first, second = Same(waiting(), loop=loop), Same(waiting(), loop=loop)
+    show(lambda: len(asyncio.all_tasks(loop)))
+    show(lambda: second in asyncio.all_tasks(loop))
+    show(lambda: asyncio.tasks._unregister_task(second))
+    show(lambda: len(asyncio.all_tasks(loop)))
+    show(lambda: asyncio.tasks._register_task(first))
+    show(lambda: len(asyncio.all_tasks(loop)))
+    asyncio._set_running_loop(None)
+
+
+def test_tasks_with_an_identity() -> None:
+    check_told_alike(story_of_tasks_with_an_identity)

@@ -27,19 +27,26 @@ static EXTRACT_STACK: Lazy = Lazy::new("traceback", "extract_stack");
 static INVALID_STATE_ERROR: Lazy = Lazy::new("asyncio.exceptions", "InvalidStateError");
 static GET_POLICY: Lazy = Lazy::new("asyncio.events", POLICY_GETTER);
 
-/// What finalisers and errors need: when the interpreter shuts down, it cannot be imported any more.
-static NEEDED_LATE: [&Lazy; 7] = [
+/// What futures and tasks need. CPython's module has it from the start; when the interpreter shuts down, nothing can be
+/// imported any more.
+static NEEDED_LATE: [&Lazy; 12] = [
     &CANCELLED_ERROR,
     &EXTRACT_STACK,
     &FORMAT_CALLBACK_SOURCE,
     &FUTURE_REPR,
+    &GET_LOOP,
+    &GET_POLICY,
     &INVALID_STATE_ERROR,
+    &IS_COROUTINE,
+    &SET_RESULT_UNLESS_CANCELLED,
     &TASK_GET_STACK,
+    &TASK_PRINT_STACK,
     &TASK_REPR,
 ];
 static LOOKED_UP: AtomicBool = AtomicBool::new(false);
 
-/// Looks up what may be needed when it is too late to import. Called when a future is made: asyncio is complete then.
+/// Looks up what may be needed when it is too late to import. Called when a future is made, and at exit if there is
+/// asyncio: it is complete then.
 #[inline]
 pub(crate) fn prepare() {
     if !LOOKED_UP.load(Ordering::Relaxed) {

@@ -64,7 +64,7 @@ fn _asyncio(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// The types and their state are one for the process: a second import in the same interpreter gets the same.
 fn copy_names(first: &Bound<'_, PyModule>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     for (name, value) in first.dict() {
-        if !module.dict().contains(&name)? {
+        if !module.dict().contains(&name)? || name.eq("__name__")? {
             module.dict().set_item(name, value)?;
         }
     }

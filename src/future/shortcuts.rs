@@ -49,7 +49,7 @@ fn recognise(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
             Some(&SET_RESULT)
         }
         [future, _]
-            if TYPE.is_exact(future) && SET_RESULT_UNLESS_CANCELLED.get().is_ok_and(|known| known.is(callback)) =>
+            if TYPE.is_exact(future) && SET_RESULT_UNLESS_CANCELLED.find().is_some_and(|known| known.is(callback)) =>
         {
             Some(&SET_RESULT_UNLESS)
         }

@@ -1,10 +1,13 @@
 //! The extension module's contents: its functions, by what they are about, and the event loop's type.
 
 mod awaited_by;
+mod exit;
 mod fork;
 mod loop_type;
 mod loops;
 mod tasks;
+
+use std::ffi::CStr;
 
 use crate::state;
 use crate::sys::slots::Method;
@@ -12,13 +15,18 @@ use crate::sys::typeobj::{StaticMethod, add_to_module};
 use crate::sys::{Object, Res, containers};
 use crate::versions;
 
+/// The module's name, and that of its functions' module: CPython's, whose place it takes. (Its spec has its own.)
+const NAME: &CStr = c"_asyncio";
+
 /// Adds all of it, once the types of futures and tasks are made. Called once, by the module's initialisation.
 pub(crate) fn init(module: &Object) -> Res<()> {
+    add_to_module(module, c"__name__", &*containers::string(NAME)?)?;
     loop_type::init(module)?;
     add_functions(module)?;
     loops::init_link(module)?;
     state::init(module, &*tasks::linked_tasks_function(module)?)?;
-    fork::init(module)
+    fork::init(module)?;
+    exit::init(module)
 }
 
 /// The functions that this version's module has.
@@ -43,7 +51,7 @@ fn functions() -> Vec<Method> {
 
 /// Adds the functions.
 fn add_functions(module: &Object) -> Res<()> {
-    let module_name = containers::string(c"_asyncio")?;
+    let module_name = containers::string(NAME)?;
     for method in functions() {
         // Function objects refer to their definitions for good.
         let definition: &'static StaticMethod = Box::leak(Box::new(StaticMethod::new(method)));

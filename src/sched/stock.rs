@@ -192,7 +192,7 @@ fn look_up_class(event_loop: &Object) {
 #[inline]
 fn handle_class_unchanged() -> bool {
     let handle = FACTS.handle.get();
-    EVENTS_GLOBALS.get().is_ok_and(|globals| ptr::eq(containers::dict_peek(globals, &HANDLE_CLASS), handle))
+    EVENTS_GLOBALS.find().is_some_and(|globals| ptr::eq(containers::dict_peek(globals, &HANDLE_CLASS), handle))
         && typeobj::version(handle.cast()) == FACTS.handle_version.get()
 }
 

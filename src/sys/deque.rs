@@ -17,7 +17,7 @@ static APPEND_FUNCTION: OnceCell<Option<ffi::PyCFunction>> = OnceCell::new();
 /// An instance of exactly `collections.deque`?
 #[inline]
 pub(crate) fn is_deque(object: &Object) -> bool {
-    DEQUE.get().is_ok_and(|class| ptr::eq(object.type_ptr(), class.as_ptr().cast()))
+    DEQUE.find().is_some_and(|class| ptr::eq(object.type_ptr(), class.as_ptr().cast()))
 }
 
 /// `deque.append(item)`, for an exact deque.

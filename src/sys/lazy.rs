@@ -27,9 +27,19 @@ impl Lazy {
         // SAFETY: the reference in the static keeps the object alive for good.
         Ok(unsafe { Object::from_ptr(value.as_ptr()) })
     }
-}
 
-impl Lazy {
+    /// The same where the object is only compared with others: what cannot be had is none of them.
+    #[inline]
+    pub(crate) fn find(&self) -> Option<&Object> {
+        match self.get() {
+            Ok(value) => Some(value),
+            Err(raised) => {
+                drop(super::error::fetch(raised));
+                None
+            }
+        }
+    }
+
     /// The import runs before the lock is taken: it may come back here, or wait for another thread that does.
     #[cold]
     fn import(&self) -> Res<&Py<PyAny>> {

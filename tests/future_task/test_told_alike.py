@@ -255,6 +255,24 @@ def test_names_of_what_is_no_context() -> None:
     check_told_alike(story_of_contexts)
 
 
+def story_of_the_module() -> None:
+    import asyncio
+    import sys
+
+    module = sys.modules["_asyncio"]
+    print(module.__name__, module.__doc__)
+    try:
+        print(module.missing)
+    except AttributeError as error:
+        print(error)
+    print(asyncio.Future.__module__, sys.modules[asyncio.Future.__module__] is module)
+    print(module.get_running_loop.__module__, module.get_running_loop.__self__ is module)
+
+
+def test_module() -> None:
+    check_told_alike(story_of_the_module)
+
+
 # --- which tasks there are
 
 
@@ -532,3 +550,90 @@ def story_of_tasks_with_an_identity() -> None:
 
 def test_tasks_with_an_identity() -> None:
     check_told_alike(story_of_tasks_with_an_identity)
+
+
+# --- when the interpreter ends
+
+
+def story_of_the_end(where: str) -> None:
+    import asyncio
+    import sys
+
+    def the_first(asyncio: object = asyncio) -> None:
+        class Loop:
+            def get_debug(self) -> bool:
+                return False
+
+            def call_soon(self, *arguments: object, context: object) -> None:
+                pass
+
+            def call_exception_handler(self, context: dict) -> None:
+                print(context)
+
+        class Debug(Loop):
+            def get_debug(self) -> bool:
+                return True
+
+        def show(action: object) -> None:
+            try:
+                print(action())
+            except BaseException as error:
+                print(type(error), error)
+
+        loop = Loop()
+        future = asyncio.Future(loop=loop)
+        print(future)
+        future.set_exception(ValueError("value"))
+        print(future)
+        del future
+
+        async def nothing() -> None:
+            pass
+
+        task = asyncio.Task(nothing(), loop=loop)
+        print(task, len(task.get_stack()))
+        task.print_stack(file=sys.stdout)
+        print(asyncio.Handle(print, (), loop))
+        show(asyncio.Future(loop=loop).result)
+        cancelled = asyncio.Future(loop=loop)
+        cancelled.cancel()
+        show(cancelled.result)
+        print(asyncio.Future(loop=Debug())._source_traceback is not None)
+        show(lambda: asyncio.Task(5, loop=loop))
+        show(lambda: asyncio.Task(type("X", (), {"__await__": 1})(), loop=loop))
+        show(lambda: len(asyncio.all_tasks(loop)))
+        show(lambda: asyncio.futures._set_result_unless_cancelled(asyncio.Future(loop=loop), 5))
+        show(lambda: asyncio.run(nothing()))
+
+    class End:
+        def __del__(self) -> None:
+            the_first()
+
+    if where == "atexit":
+        import atexit
+
+        atexit.register(the_first)
+    elif where == "main":
+        sys.modules["__main__"].end = End()
+    elif where == "builtins":
+        import builtins
+
+        builtins.end = End()
+    elif where == "modules":
+        sys.modules["end"] = End()
+    elif where == "cycle":
+        end = End()
+        end.itself = end
+    elif where == "thread":
+        import threading
+
+        def late() -> None:
+            threading.main_thread().join()
+            the_first()
+
+        threading.Thread(target=late).start()
+
+
+@pytest.mark.parametrize("where", ["atexit", "main", "builtins", "modules", "cycle", "thread"])
+def test_first_future_at_the_end(where: str) -> None:
+    check_told_alike(story_of_the_end, where)

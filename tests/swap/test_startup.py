@@ -22,6 +22,7 @@ import asyncio, sys
 async def main(): return type(asyncio.current_task()), type(asyncio.get_running_loop())
 task, loop = asyncio.run(main())
 ours = sys.modules.get("rasyncio")
+ours = ours if ours and ours.installed() else None  # in a sub-interpreter its names are asyncio's own
 tasks = ours and task is ours.Task is asyncio.Task
 print("ours" if tasks else "theirs", "ours" if ours and loop is ours.EventLoop else "theirs")
 """

@@ -13,9 +13,18 @@ Columns = dict[str, str]  # a column's title, and the implementation's name for 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with what all of them have."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = bare_parser(description)
     add_common(made)
     return made
+
+
+def bare_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that knows how the command was called, which argparse itself does from 3.14 on."""
+    spec = sys.modules["__main__"].__spec__
+    program = f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
+    return argparse.ArgumentParser(
+        prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

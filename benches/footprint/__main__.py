@@ -127,7 +127,7 @@ def import_time(arguments: argparse.Namespace) -> Table:
 
 def main() -> None:
     """Measure, report, and fail if a limit is exceeded."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.bare_parser(__doc__)
     commands = parser.add_subparsers(required=True, metavar="WHAT")
 
     def command(title: str, measure: Callable[[argparse.Namespace], Table], limit: str) -> argparse.ArgumentParser:

@@ -236,7 +236,7 @@ def main() -> None:
             interpreter(python),
             named(versions(python)),
             "-: resident memory is counted in pages, which says little about fewer than 1,000",
-            f"each figure: the median of {rounds} fresh process{'es' * (rounds > 1)}",
+            f"each figure: the median of {tables.counted(rounds, 'fresh process', 'fresh processes')}",
             load_average(load, "1 to 2"),
         ]
         for kind, cells in results.items():

@@ -12,7 +12,6 @@ the loop polls after a number of steps; and with symbols, to name functions. `ma
     PYTHONPATH=DIR python -m benches.instructions.guard --update-baseline   # deliberately: what it costs now is right
 """
 
-import argparse
 import json
 import platform
 import re
@@ -24,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benches import probes
+from benches import options, probes
 from benches.instructions import callgrind
 from benches.interpreter import ask
 from benches.report import tables
@@ -189,7 +188,7 @@ def judge(baseline: Result, now: Result) -> bool:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Count, then compare or update. The words are those of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.bare_parser(__doc__)
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the interpreter (default: this one)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep callgrind's files here, for callgrind_annotate")
     parser.add_argument("--baseline", type=Path, default=BASELINE, metavar="FILE", help="default: %(default)s")

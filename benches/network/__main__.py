@@ -79,7 +79,7 @@ def main() -> None:
             f"{machine()}; clients and servers on this machine",
             interpreter(python, arguments.note),
             named(used),
-            f"{arguments.rounds} round{'s' * (arguments.rounds > 1)} of {arguments.seconds:g} s (wrk: whole seconds)",
+            f"{tables.counted(arguments.rounds, 'round', 'rounds')} of {arguments.seconds:g} s (wrk: whole seconds)",
             load_average(load, "1 to 2"),
         ]
         found += reports(f"CPython {version}", arguments.columns, results, notes)

@@ -7,7 +7,6 @@ DIR has speed/ with pyperf's files of `benches.speed`, network.json of `benches.
 and dark pages. The same figures give the same files, byte for byte.
 """
 
-import argparse
 import io
 import json
 import math
@@ -24,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from benches import options
 from benches.growth.__main__ import MIB
 from benches.implementations import BASELINE, FLOOR, OURS, PEER_LOOPS, SWAP_ONLY
 from benches.network.figures import Figures
@@ -413,7 +413,7 @@ def saved(picture: Picture, theme: Theme) -> bytes:
 
 def main() -> None:
     """Draw what there are results for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.bare_parser(__doc__)
     parser.add_argument("results", type=Path, metavar="DIR", help="where the results are")
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help="(default: %(default)s)")
     arguments = parser.parse_args()

@@ -49,6 +49,11 @@ class Report:
         return ["---"] + ["---:"] * (len(self.header) - 1)
 
 
+def counted(number: int, one: str, more: str) -> str:
+    """A number of things in words: "1 round", "3 rounds"."""
+    return f"{number} {one if number == 1 else more}"
+
+
 def label(workload: str) -> str:
     """A workload's name and what one operation of it is."""
     return f"{workload}: {WORKLOADS[workload].operation}"

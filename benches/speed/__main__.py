@@ -85,15 +85,16 @@ def main() -> None:
             *remarks(results, ratios),
             interpreter(python, arguments.note),
             named(versions(python)),
-            f"{effort.rounds} rounds of {effort.values} timings of {effort.min_time * 1000:.0f} ms or more (one, of "
-            f"what takes much longer), {effort.clock} clock",
+            tables.counted(effort.rounds, "round", "rounds")
+            + f" of {tables.counted(effort.values, 'timing', 'timings')} of {effort.min_time * 1000:.0f} ms or more "
+            f"(one, of what takes much longer), {effort.clock} clock",
             load_average(load, "about 1"),
         ]
         long, short = group_tables(version, arguments.columns, results, ratios, notes)
         sections["bench"] += long
         sections["summary"] += short
         medians = {title: {name: ratio.median for name, ratio in row.items()} for title, row in ratios.items()}
-        if reached := targets.tabulate(f"Targets, CPython {version}", medians):
+        if not arguments.quick and (reached := targets.tabulate(f"Targets, CPython {version}", medians)):
             sections["targets"].append(reached)
         if arguments.json:
             save(arguments.json, version, arguments.columns, results)

@@ -49,7 +49,7 @@ def report(python: str, arguments: argparse.Namespace, columns: Columns, effort:
         machine(),
         interpreter(python, arguments.note),
         named(versions(python)),
-        f"medians of {effort.rounds} process{'es' * (effort.rounds > 1)} each",
+        f"medians of {tables.counted(effort.rounds, 'process', 'processes')} each",
         load_average(load, "1 to 2"),
     ]
     return tabulate(ask(python, probes.version), columns, results, [*notes, *failures(results)])

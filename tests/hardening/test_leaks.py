@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.children import run_python
-from support.impls import SELECTORS, run_fresh
+from support.impls import run_fresh, run_on
 from support.loops import ENGINES
 
 #: `make leaks` sets it: as much as it takes to be sure, for minutes.
@@ -195,7 +194,7 @@ def test_no_more_garbage_than_with_cpythons_own(program: str) -> None:
 
 def left_at_exit(name: str, body: str) -> tuple[int, int]:
     """How many bytes and blocks of CPython's small-object allocator are in use when the interpreter has gone."""
-    child = run_python(f"{SELECTORS[name]}\n{body}", env=os.environ | {"PYTHONMALLOCSTATS": "1"})
+    child = run_on(name, body, env=os.environ | {"PYTHONMALLOCSTATS": "1"})
     assert child.returncode == 0, child.stderr[-2000:]
     last = child.stderr[child.stderr.rindex("Small block threshold") :]
     size = re.search(r"# bytes in allocated blocks\s+=\s+([\d,]+)", last)

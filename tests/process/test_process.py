@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from support.children import TESTS, run_python
-from support.impls import MINOR, SELECTORS, run_fresh
+from support.impls import MINOR, run_fresh, run_on
 
 
 def test_fork_inside_a_running_loop(name: str) -> None:
@@ -335,7 +334,7 @@ def test_what_is_said_at_exit(program: str) -> None:
     """C and ours say the same; and what they say is what the program should hear."""
     said = {}
     for name in ("c", "ours"):
-        child = run_python(f"{SELECTORS[name]}\n{PROGRAMS[program]}", flags=("-Xfaulthandler",), path=[TESTS])
+        child = run_on(name, PROGRAMS[program], flags=("-Xfaulthandler",))
         assert child.returncode == 0, f"{name}: exit status {child.returncode}\n{child.stderr[-3000:]}"
         said[name] = normal(child.stdout), normal(child.stderr)
     assert said["ours"] == said["c"]
@@ -352,8 +351,7 @@ def test_what_is_said_at_exit(program: str) -> None:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_exit_of_the_pure_python_classes(program: str) -> None:
     """The same programs end well on the reference."""
-    code = f"{SELECTORS['python']}\n{PROGRAMS[program]}"
-    assert run_python(code, flags=(), path=[TESTS]).returncode == 0
+    assert run_on("python", PROGRAMS[program], flags=()).returncode == 0
 
 
 def test_daemon_thread_with_a_running_loop(name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.children import run_python
-from support.impls import SELECTORS, run_fresh
+from support.impls import SELECTORS, run_fresh, run_on
 
 
 def test_driving_a_coroutine_by_hand(name: str) -> None:
@@ -212,7 +212,7 @@ shell.history_manager.end_session()
 
 def test_top_level_await_in_ipython(name: str) -> None:
     """`await` at the prompt; IPython runs each such cell on a loop of its own."""
-    child = run_python(f"{SELECTORS[name]}\n{IPYTHON}", flags=(), timeout=120)
+    child = run_on(name, IPYTHON, flags=(), timeout=120)
     module = "asyncio.tasks" if name == "python" else "_asyncio"
     assert child.returncode == 0, child.stderr
     assert child.stdout.splitlines()[-1] == f"5 [1, 2] z {module} True", child.stdout + child.stderr
@@ -313,7 +313,7 @@ def test_never_awaited(name: str) -> None:
         print("main ends")
     asyncio.run(main())
     """
-    child = run_python(f"{SELECTORS[name]}\n" + "\n".join(line[4:] for line in code.splitlines()), flags=())
+    child = run_on(name, code, flags=())
     assert (child.returncode, child.stdout) == (0, "main ends\n")
     assert "RuntimeWarning: coroutine 'forgotten' was never awaited\n" in child.stderr
 
@@ -326,7 +326,7 @@ async def forgotten(): pass
 async def main(): forgotten()
 asyncio.run(main(), debug=True)
 """
-    child = run_python(f"{SELECTORS[name]}\n{code}", flags=())
+    child = run_on(name, code, flags=())
     assert child.returncode == 0
     assert "RuntimeWarning: coroutine 'forgotten' was never awaited\n" in child.stderr
     assert "Coroutine created at (most recent call last)\n" in child.stderr
@@ -376,7 +376,7 @@ def test_exception_that_nobody_asked_for(name: str) -> None:
         print("main goes on")
     asyncio.run(main())
     """
-    child = run_python(f"{SELECTORS[name]}\n" + "\n".join(line[4:] for line in code.splitlines()), flags=())
+    child = run_on(name, code, flags=())
     assert (child.returncode, child.stdout) == (0, "main goes on\n")
     assert child.stderr.startswith(
         "Task exception was never retrieved\nfuture: <Task finished name='T' coro=<fails() done"

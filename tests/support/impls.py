@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import inspect
 import re
+import subprocess
 import sys
 import textwrap
 import types
@@ -86,6 +87,11 @@ class Impl:
         return run_fresh(self.name, body, *args, **options)
 
 
+def run_on(name: str, code: str, *, path: Sequence[Path] = (), **options: Any) -> subprocess.CompletedProcess[str]:
+    """`run_python` on implementation `name`. The code can import `support`."""
+    return run_python(f"{SELECTORS[name]}\n{textwrap.dedent(code)}", path=[TESTS, *path], **options)
+
+
 def run_fresh(
     name: str,
     body: str | Callable[..., None],
@@ -98,15 +104,13 @@ def run_fresh(
     """Run code in a fresh interpreter on implementation `name`; check the exit status, return what it printed.
 
     `body` is code, or a function that imports what it needs, whose source is run there and called with `args`.
-    It can import `support`.
     With `stderr` given (a regular expression), that must match the whole of the child's stderr.
     """
     if callable(body):
         source = textwrap.dedent(inspect.getsource(body))
         source = source[source.index("def ") :]  # without decorators
         body = f"{source}\n{body.__name__}(*{args!r})\n"
-    code = f"{SELECTORS[name]}\n{textwrap.dedent(body)}"
-    child = run_python(code, flags=("-Xfaulthandler", *flags), timeout=timeout, path=[TESTS])
+    child = run_on(name, body, flags=("-Xfaulthandler", *flags), timeout=timeout)
     report = f"exit status {child.returncode} on {name}\n--- stdout\n{child.stdout}\n--- stderr\n{child.stderr[-4000:]}"
     assert child.returncode == status, report
     if stderr is not None:
@@ -212,8 +216,7 @@ def evaluate(name: str, setup: str, expressions: list[str], path: Sequence[Path]
     results: dict[str, str] = {}
     while len(results) < len(expressions):
         todo = expressions[len(results) :]
-        code = "\n".join((SELECTORS[name], setup, _EVALUATE.format(expressions=todo)))
-        child = run_python(code, flags=(), path=[TESTS, *path])
+        child = run_on(name, setup + _EVALUATE.format(expressions=todo), flags=(), path=path)
         lines = child.stdout.splitlines()
         results |= {todo[int(line.split(" ", 1)[0])]: line.split(" ", 1)[1] for line in lines}
         if len(lines) < len(todo):

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PYTHONS ?= $(PYTHON)
 ARGS ?=
-# Processes that tests run in, each a file at a time; 0: in pytest's own, for a debugger.
+# Processes that tests run in; 0: in pytest's own, for a debugger. What must stay in one process is an xdist_group.
 WORKERS ?= auto
 BENCH ?=
 QUICK ?=
@@ -61,13 +61,13 @@ build: $(INSTALLED) ## build the wheel and install it into .venv (PROFILE=checke
 demo: $(INSTALLED) ## run a real program on CPython, on the swap, on swap and loop, side by side
 	$(BIN)/python examples/demo.py $(ARGS)
 
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist
 
 test: $(INSTALLED) $(TOOLS) ## our own tests of what rasyncio does (ARGS chooses which)
-	$(PYTEST) $(ARGS)
+	$(PYTEST) loadgroup $(ARGS)
 
 test-tools: $(INSTALLED) $(TOOLS) ## our own tests of the benchmarks, of the tools, and of what must be built for them
-	$(PYTEST) tests/tools $(ARGS)
+	$(PYTEST) loadfile tests/tools $(ARGS)
 
 fuzz: $(INSTALLED) $(TOOLS) ## random programs on CPython's asyncio and ours, for SECONDS=...; SEED=... or PROGRAM=FILE: once more
 	PYTHONPATH=tests $(BIN)/python -m differential.fuzz --seconds $(or $(SECONDS),60) \

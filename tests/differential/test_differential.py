@@ -14,6 +14,9 @@ from differential.engines import PRELUDES, Engines, engines
 from differential.fuzz import ROUND, one_round
 from differential.programs import Program
 
+# The engines run for all tests of the file.
+pytestmark = pytest.mark.xdist_group("differential")
+
 ROUNDS = 4
 
 

@@ -13,6 +13,9 @@ import pytest
 from support.children import run_python
 from support.impls import CRASH, MINOR, Fix, evaluate
 
+# What child processes did is kept for all tests of the file.
+pytestmark = pytest.mark.xdist_group("arguments")
+
 SETUP = """
 import asyncio, sys, types, warnings
 warnings.simplefilter("ignore")

@@ -16,6 +16,9 @@ from support.children import TESTS, run_python
 from support.impls import MINOR
 from support.loops import run_fresh
 
+# What child processes did is kept for all tests of the file.
+pytestmark = pytest.mark.xdist_group("out_of_memory")
+
 pytest.importorskip("_testcapi", reason="this Python has not the module that makes allocations fail")
 
 INSTALL = {

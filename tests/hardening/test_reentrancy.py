@@ -29,6 +29,9 @@ import scenarios
 import scenarios_odd  # noqa: F401  # adds to the operations
 from support.impls import CRASH, MINOR, Fix, evaluate
 
+# What child processes did is kept for all tests of the file.
+pytestmark = pytest.mark.xdist_group("reentrancy")
+
 SETUP = """
 import warnings
 warnings.simplefilter("ignore")

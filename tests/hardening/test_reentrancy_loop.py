@@ -25,6 +25,9 @@ import scenarios_loop
 from support.impls import CRASH, evaluate
 from support.loops import ENGINES
 
+# What child processes did is kept for all tests of the file.
+pytestmark = pytest.mark.xdist_group("reentrancy_loop")
+
 SETUP = """
 import logging, warnings
 logging.disable()

@@ -9,6 +9,9 @@ import pytest
 
 from support.impls import CRASH, MINOR, Fix, evaluate
 
+# What child processes did is kept for all tests of the file.
+pytestmark = pytest.mark.xdist_group("uninitialized")
+
 SETUP = """
 import asyncio, gc, io, sys, warnings
 from support.fakes import MockLoop as Loop

@@ -222,12 +222,14 @@ def test_top_level_await_in_ipython(name: str) -> None:
 def test_top_level_await_in_a_jupyter_kernel(name: str) -> None:
     """A kernel runs its cells inside a running loop, which the swap has to be made before."""
     code = f"""
-    import sys
+    import sys, tempfile
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import KernelManager
 
     start = {SELECTORS[name]!r} + "\\nfrom ipykernel.kernelapp import launch_new_instance\\nlaunch_new_instance()"
-    manager = KernelManager()
+    # Not TCP: a port that the manager has found free may be taken when the kernel binds it.
+    directory = tempfile.TemporaryDirectory()
+    manager = KernelManager(transport="ipc", ip=directory.name + "/kernel")
     manager._kernel_spec = KernelSpec(
         argv=[sys.executable, "-c", start, "-f", "{{connection_file}}"], display_name="test", language="python"
     )
@@ -251,6 +253,7 @@ def test_top_level_await_in_a_jupyter_kernel(name: str) -> None:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+        directory.cleanup()
     """
     child = run_python(code, flags=(), timeout=110)
     assert child.returncode == 0, child.stderr

@@ -512,11 +512,13 @@ def _pytest(home: Path, *arguments: str) -> Any:
 @pytest.mark.timeout(120)
 def test_jupyter_kernel() -> None:
     code = f"""
-    import sys
+    import sys, tempfile
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import KernelManager
 
-    manager = KernelManager()
+    # Not TCP: a port that the manager has found free may be taken when the kernel binds it.
+    directory = tempfile.TemporaryDirectory()
+    manager = KernelManager(transport="ipc", ip=directory.name + "/kernel")
     manager._kernel_spec = KernelSpec(
         argv=[sys.executable, "-m", "rasyncio", "-m", "ipykernel_launcher", "-f", "{{connection_file}}"],
         display_name="test",
@@ -533,6 +535,7 @@ def test_jupyter_kernel() -> None:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+        directory.cleanup()
     """
     done = run_python(code, flags=(), timeout=110)  # jupyter_client has warnings of its own
     assert (done.returncode, done.stdout) == (0, "(True, True)\n5 (True, True)\n"), done.stdout + done.stderr

@@ -14,7 +14,7 @@ from pathlib import Path
 from benches import options, probes
 from benches.implementations import IMPLEMENTATIONS
 from benches.instructions import callgrind
-from benches.interpreter import ask
+from benches.interpreter import ask, why_absent
 from benches.report import tables
 from benches.report.machine import interpreter
 from benches.rounds import progress
@@ -26,20 +26,24 @@ OPERATIONS = 1000
 def measure(python: str, arguments: argparse.Namespace, keep: Path) -> tables.Report:
     """The table for one Python."""
     version = ask(python, probes.version)
-    first, *others = (str(IMPLEMENTATIONS[name]) for name in arguments.impl)
+    reasons = {name: why_absent(python, name) for name in arguments.impl}
+    absent = [f"absent: {IMPLEMENTATIONS[name]}, {reason}" for name, reason in reasons.items() if reason]
+    first, *others = (name for name, reason in reasons.items() if not reason)
     rows = []
     with progress() as bar:
-        for name in bar.track([name for name in ask(python, probes.workload_names) if name in arguments.bench]):
+        for bench in bar.track([name for name in ask(python, probes.workload_names) if name in arguments.bench]):
             counts = [
-                callgrind.per_operation(python, each, [name], arguments.operations, keep / version)[name].total()
-                for each in arguments.impl
+                callgrind.per_operation(python, each, [bench], arguments.operations, keep / version)[bench].total()
+                for each in (first, *others)
             ]
             ratios = [f"{counts[0] / count:.3f}" for count in counts[1:]]
-            rows.append([tables.label(name), *(f"{count:.0f}" for count in counts), *ratios])
-    header = ["one operation", first, *others, *(f"{first} / {other}" for other in others)]
+            rows.append([tables.label(bench), *(f"{count:.0f}" for count in counts), *ratios])
+    baseline, *compared = (str(IMPLEMENTATIONS[name]) for name in (first, *others))
+    header = ["one operation", baseline, *compared, *(f"{baseline} / {other}" for other in compared)]
     notes = [
         interpreter(python),
-        f"callgrind's instruction counts, no garbage collection; above 1 is fewer instructions than {first}",
+        f"callgrind's instruction counts, no garbage collection; above 1 is fewer instructions than {baseline}",
+        *absent,
     ]
     return tables.Report(f"Instructions per operation, CPython {version}", header, rows, notes)
 

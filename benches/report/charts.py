@@ -24,7 +24,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benches import options
-from benches.growth.__main__ import MIB
 from benches.implementations import BASELINE, FLOOR, OURS, PEER_LOOPS, SWAP_ONLY
 from benches.network.figures import Figures
 from benches.network.measure import Measured, ratio
@@ -34,6 +33,7 @@ from benches.speed.measure import Results, load
 from benches.workloads import GROUPS, WORKLOADS
 
 OUT = Path(__file__).parents[1] / "charts"
+MIB = 2**20
 WIDTH = 8.0  # inches; GitHub shows it some 800 pixels wide
 ROW, LINE, PANEL = 0.25, 0.2, 2.5  # inches: the height of a workload, of a line of text, of a curve's panel
 MARGIN = 0.05  # inches

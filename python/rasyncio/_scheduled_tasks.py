@@ -86,12 +86,12 @@ class ScheduledTasks(WeakSet[Any]):
                 data.difference_update(ref(item) for item in other)
         return self
 
-    def __iand__(self, other: Iterable[Any]) -> Self:
+    def __iand__(self, other: Iterable[Any]) -> Self:  # type: ignore[misc]  # as in typeshed
         with self._changing() as data:
             data.intersection_update(ref(item) for item in other)
         return self
 
-    def __ixor__(self, other: Iterable[Any]) -> Self:
+    def __ixor__(self, other: Iterable[Any]) -> Self:  # type: ignore[misc]  # as in typeshed
         with self._changing() as data:
             if other is self:
                 data.clear()

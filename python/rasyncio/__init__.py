@@ -22,6 +22,7 @@ __all__ = [
     "installed",
     "new_event_loop",
     "run",
+    "status",
     "uninstall",
 ]
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ._asyncio import __rasyncio_version__ as __version__
     from ._loop import EventLoop
     from ._policy import EventLoopPolicy
+    from ._status import status
 
     Loop = EventLoop
 else:
@@ -52,6 +54,10 @@ else:
             from importlib.metadata import version
 
             return version("rasyncio")
+        if name == "status":
+            from ._status import status
+
+            return status
         if name not in _BASES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # Not before they are asked for: `import rasyncio` does not import asyncio. And before our own modules do: with

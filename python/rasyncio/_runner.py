@@ -30,6 +30,7 @@ processes that it starts (by RASYNCIO in their environment).
 --no-loop      leave asyncio its own event loop: Future and Task alone
 --as-uvloop    and whoever imports uvloop gets rasyncio under that name
 --no-children  leave the processes that the program starts as they are
+--check        say what a program would run on, in this process and in one that it starts, and exit
 -c cmd         program passed in as string
 -m mod         run a library module (or a package's __main__) as a script
 file           program read from a script file, a directory or a zip file with __main__.py
@@ -45,9 +46,13 @@ def main(arguments: list[str]) -> None:
     if options >= {"--no-loop", "--as-uvloop"}:
         _fail(f"--as-uvloop needs the loop that --no-loop leaves out\n{USAGE}")
     loop = "--no-loop" not in options
+    value = "uvloop" if "--as-uvloop" in options else "1" if loop else "tasks"
     first, *rest = arguments or [""]
     if first in ("-h", "--help"):
         print(USAGE)
+        return
+    if first == "--check":
+        _check(loop, value)
         return
     if first in ("-V", "--version"):
         print(f"rasyncio {__version__} (Python {sys.version.split()[0]})")
@@ -71,7 +76,6 @@ def main(arguments: list[str]) -> None:
         run = prepare(program)
         # With the program's sys.path: it may import asyncio, which must not find what lies in the current directory.
         install(loop=loop)
-        value = "uvloop" if "--as-uvloop" in options else "1" if loop else "tasks"
         if value == "uvloop":
             _startup.arm(loop=True, as_uvloop=True)
         _startup.pass_on(None if "--no-children" in options else value)
@@ -81,6 +85,19 @@ def main(arguments: list[str]) -> None:
     except BaseException as error:
         _leave_runner_out_of_traceback(error)
         raise
+
+
+def _check(loop: bool, value: str) -> None:
+    import subprocess
+
+    from ._status import status
+
+    install(loop=loop)
+    _startup.pass_on(value)
+    print(status())
+    child = [sys.executable, "-c", "import rasyncio; print(rasyncio.status())"]
+    found = subprocess.run(child, capture_output=True, text=True)
+    print(f"\nIn a child process:\n{found.stdout or found.stderr}", end="")
 
 
 def _own_options(arguments: list[str]) -> tuple[set[str], list[str]]:

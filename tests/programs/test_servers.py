@@ -122,6 +122,13 @@ def test_as_itself(server: str, folder: Path) -> None:
     assert answer == ("uvloop True" if server in TAKE_UVLOOP else "rasyncio._loop True")
 
 
+def test_worker_class_for_gunicorn(folder: Path) -> None:
+    port = free_port()
+    command = typed("gunicorn", port)
+    command[command.index("uvicorn_worker.UvicornWorker")] = "rasyncio.gunicorn.UvicornWorker"
+    assert answer_of([sys.executable, "-m", *command], port, folder, None) == "rasyncio._loop True"
+
+
 @pytest.mark.parametrize("server", ["uvicorn --workers", "hypercorn"])
 def test_without(server: str, folder: Path) -> None:
     """The other tests would pass if everything were ours."""

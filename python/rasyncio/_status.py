@@ -1,0 +1,117 @@
+"""`status()`: what runs in this process, and what does not, with the remedy."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from . import _startup
+from ._native import ours
+from ._swap import installed
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a process uses of rasyncio; its str() is for people."""
+
+    #: The version of rasyncio, and of the Python that runs.
+    version: str
+    python: str
+    #: Whose Future and Task asyncio uses: "rasyncio" or "CPython".
+    future_and_task: str
+    #: The class of the loops that asyncio.run() and asyncio.new_event_loop() make, as "module.name".
+    event_loop: str
+    #: The class of the loop that runs in this thread, as "module.name"; None if none runs.
+    running: str | None
+    #: Whose transports, TLS and streams the loop has.
+    transports: str
+    #: What RASYNCIO says to the Python processes that this one starts; None if it is not set.
+    children: str | None
+    #: What is not rasyncio's, why, and what to do about it: a sentence each.
+    remarks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        rows = [
+            ("rasyncio", f"{self.version} on Python {self.python}"),
+            ("Future and Task", self.future_and_task),
+            ("event loop", self.event_loop + (f"; running: {self.running}" if self.running else "")),
+            ("transports, TLS, streams", self.transports),
+            ("child processes", self._children()),
+        ]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join([*(f"{name:{width}}  {text}" for name, text in rows), *(f"! {one}" for one in self.remarks)])
+
+    def _children(self) -> str:
+        meaning = _startup.MEANINGS.get(self.children or "0", "nothing, for it is not known")
+        return f"{meaning} (RASYNCIO={self.children})" if self.children else "as they are (RASYNCIO is not set)"
+
+
+def status() -> Status:
+    """What this process uses of rasyncio, and what it does not; imports asyncio."""
+    import asyncio
+
+    from . import __version__
+
+    swapped = installed()
+    event_loop, why_not = _default_loop()
+    running: Any = asyncio._get_running_loop()
+    children = os.environ.get(_startup.VARIABLE)
+    remarks = []
+    if ours is None:
+        remarks.append("This is a sub-interpreter: rasyncio works in the main one only, and asyncio is CPython's here.")
+    elif not swapped:
+        remarks.append("Future and Task are CPython's: call rasyncio.install(), or start the process with RASYNCIO=1.")
+    elif why_not:
+        remarks.append(why_not)
+    if running is not None and swapped and not _is_ours(type(running)):
+        name = _name(type(running))
+        remarks.append(
+            f"The loop that runs is a {name}: whoever started it chose it. Give it"
+            " loop_factory=rasyncio.new_event_loop (uvicorn: --loop rasyncio:new_event_loop)"
+            + (", or start the process with RASYNCIO=uvloop." if name.startswith("uvloop") else ".")
+        )
+    if swapped and not children:
+        remarks.append("Python processes that this one starts run on CPython's asyncio: set RASYNCIO=1 for them.")
+    return Status(
+        version=__version__,
+        python="{}.{}.{}".format(*sys.version_info),
+        future_and_task="rasyncio" if swapped else "CPython",
+        event_loop=event_loop,
+        running=None if running is None else _name(type(running)),
+        transports="asyncio's own",
+        children=children,
+        remarks=tuple(remarks),
+    )
+
+
+def _default_loop() -> tuple[str, str]:
+    """The class that asyncio makes loops of, and why it is not ours."""
+    from asyncio import events
+
+    policy: Any = getattr(events, "_get_event_loop_policy", None) or events.get_event_loop_policy
+    policy = policy()
+    factory = getattr(policy, "_loop_factory", None)
+    if not isinstance(factory, type):
+        name = f"whatever {_name(type(policy))} makes"
+    elif _is_ours(factory):
+        return _name(factory), ""
+    else:
+        name = _name(factory)
+    if type(policy).__module__ == "asyncio.unix_events":
+        return name, "The event loop is asyncio's: rasyncio.install() without loop=False makes ours the default."
+    return name, (
+        f"The event loop policy is a {_name(type(policy))}, which the program has set: leave that out, or set"
+        " rasyncio.EventLoopPolicy()."
+    )
+
+
+def _is_ours(kind: object) -> bool:
+    loop = sys.modules.get(f"{__package__}._loop")
+    return loop is not None and isinstance(kind, type) and issubclass(kind, loop.EventLoop)
+
+
+def _name(kind: type) -> str:
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return "rasyncio.EventLoop" if name == "rasyncio._loop.EventLoop" else name

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::mem::offset_of;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::ptr;
 
 use pyo3::ffi;
@@ -44,7 +44,9 @@ pub(crate) struct HandleObject {
 // SAFETY: repr(C), begins with the head, all cells.
 #[expect(unsafe_code, reason = "a layout")]
 unsafe impl Layout for HandleObject {
-    const KEPT: Range<usize> = WHEN_OFFSET..WHEN_OFFSET + size_of::<f64>();
+    fn keeps(place: usize) -> bool {
+        (WHEN_OFFSET..WHEN_OFFSET + size_of::<f64>()).contains(&place)
+    }
 
     fn fits(object: &Object) -> bool {
         [&PLAIN, &TIMER, &THREAD_SAFE].iter().any(|kind| kind.class.is_exact(object))

@@ -1,8 +1,6 @@
 //! What builds with debug assertions check of the contracts that the unsafe layer relies on (cargo profile `checked`).
 //! Builds for users have none of it.
 
-use std::ops::Range;
-
 use pyo3::ffi;
 
 /// Makes a failed assertion, and any other panic, end the process: a slot would turn it into an exception, which a test
@@ -30,13 +28,13 @@ pub(crate) fn is_alive(object: *mut ffi::PyObject) -> bool {
     unsafe { ffi::Py_REFCNT(object) > 0 }
 }
 
-/// Is a dead object's memory as its allocation made it: all zeroes, but for the head and the bytes that are `kept`?
-pub(crate) fn is_blank(memory: *mut ffi::PyObject, kept: &Range<usize>) -> bool {
+/// Is a dead object's memory as its allocation made it: all zeroes, but for the head and the bytes that it keeps?
+pub(crate) fn is_blank(memory: *mut ffi::PyObject, keeps: fn(usize) -> bool) -> bool {
     // SAFETY: memory of an object whose type is still there, which says how long it is.
     let bytes = unsafe {
         let size = usize::try_from((*ffi::Py_TYPE(memory)).tp_basicsize).unwrap_or(0);
         std::slice::from_raw_parts(memory.cast::<u8>(), size)
     };
     let head = size_of::<ffi::PyObject>();
-    bytes.iter().enumerate().skip(head).all(|(place, byte)| *byte == 0 || kept.contains(&place))
+    bytes.iter().enumerate().skip(head).all(|(place, byte)| *byte == 0 || keeps(place))
 }

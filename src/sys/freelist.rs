@@ -43,7 +43,7 @@ impl Freelist {
             // SAFETY: a ready type whose instances have the layout T; allocation zeroes and tracks them.
             return unsafe { typeobj::allocate_zeroed(class.as_ptr()) };
         };
-        debug_assert!(assertions::is_blank(memory, &T::KEPT), "used after it was freed");
+        debug_assert!(assertions::is_blank(memory, T::keeps), "used after it was freed");
         // SAFETY: memory of a dead object of this type, cleared and untracked.
         unsafe {
             ffi::PyObject_Init(memory, class.as_ptr());
@@ -64,7 +64,7 @@ impl Freelist {
             debug_assert!(ffi::Py_REFCNT(object) == 0 && T::fits(&*object.cast()));
             let actual = ffi::Py_TYPE(object);
             let fits = ptr::eq(actual, class.as_ptr()) && ffi::PyObject_GC_IsFinalized(object) == 0;
-            debug_assert!(!fits || assertions::is_blank(object, &T::KEPT), "not cleared");
+            debug_assert!(!fits || assertions::is_blank(object, T::keeps), "not cleared");
             if fits && self.push(object) {
                 enter::Py_DECREF(actual.cast());
             } else {

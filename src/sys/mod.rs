@@ -34,6 +34,7 @@ pub(crate) mod instance_values;
 pub(crate) mod intern;
 pub(crate) mod iter;
 pub(crate) mod lazy;
+pub(crate) mod life;
 pub(crate) mod list;
 pub(crate) mod memory;
 pub(crate) mod object;

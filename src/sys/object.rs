@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
 
 use pyo3::ffi;
@@ -22,8 +22,10 @@ pub(crate) unsafe trait Layout: Sized {
     /// Is the object's type one whose instances have this layout? For debug assertions.
     fn fits(object: &Object) -> bool;
 
-    /// The bytes that an object's deallocator leaves as they are for the next one. For debug assertions.
-    const KEPT: Range<usize> = 0..0;
+    /// Does an object's deallocator leave the byte as it is for the next one? For debug assertions.
+    fn keeps(_place: usize) -> bool {
+        false
+    }
 
     /// The address, for the C API; no reference is handed over.
     #[inline]

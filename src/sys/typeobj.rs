@@ -7,21 +7,34 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::ffi;
 
+use super::freelist::Freelist;
 use super::intern::Name;
+use super::life::{self, Life};
 use super::slots::Method;
 use super::{Layout, Object, Owned, Res, enter};
 
-/// A type of ours for objects of layout `T`; made once, by the module's initialisation, and kept for good.
-pub(crate) struct StaticType<T: Layout>(AtomicPtr<ffi::PyTypeObject>, PhantomData<fn() -> T>);
+/// A type of ours for objects of layout `T`, and memory of its dead objects; made once, by the module's initialisation,
+/// and kept for good.
+pub(crate) struct StaticType<T: Layout> {
+    class: AtomicPtr<ffi::PyTypeObject>,
+    freelist: Freelist,
+    instances: PhantomData<fn() -> T>,
+}
 
 impl<T: Layout> StaticType<T> {
     pub(crate) const fn new() -> Self {
-        StaticType(AtomicPtr::new(ptr::null_mut()), PhantomData)
+        Self::keeping(0)
+    }
+
+    /// With a free list of up to `limit` objects. One of more than [`freelist::FEW`](super::freelist::FEW) has to be
+    /// trimmed now and then.
+    pub(crate) const fn keeping(limit: usize) -> Self {
+        StaticType { class: AtomicPtr::new(ptr::null_mut()), freelist: Freelist::new(limit), instances: PhantomData }
     }
 
     #[inline]
     pub(crate) fn as_ptr(&self) -> *mut ffi::PyTypeObject {
-        self.0.load(Ordering::Relaxed)
+        self.class.load(Ordering::Relaxed)
     }
 
     /// The type as an object. It is made already.
@@ -97,6 +110,24 @@ impl<T: Layout> StaticType<T> {
     }
 }
 
+impl<T: Life> StaticType<T> {
+    /// A new, tracked object of exactly this type, zeroed.
+    #[inline]
+    pub(crate) fn allocate(&self) -> Res<Owned<T>> {
+        self.freelist.allocate(self)
+    }
+
+    /// Frees a dead object of this type or of a subclass, or keeps its memory.
+    ///
+    /// # Safety
+    /// The object's reference count is zero, and it is as the text of [`freelist`](super::freelist) says.
+    #[inline]
+    pub(super) unsafe fn free(&self, object: *mut ffi::PyObject) {
+        // SAFETY: the caller's contract.
+        unsafe { self.freelist.free(object, self) };
+    }
+}
+
 /// Collects what a `PyType_Spec` points to.
 pub(crate) struct TypeBuilder<T: Layout + 'static> {
     class: &'static StaticType<T>,
@@ -123,6 +154,16 @@ impl<T: Layout + 'static> TypeBuilder<T> {
             size: size_of::<T>(),
         }
         .slot(ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast())
+    }
+
+    /// What follows from the declaration of `T`.
+    pub(crate) fn life(self) -> Self
+    where
+        T: Life,
+    {
+        self.slot(ffi::Py_tp_dealloc, life::dealloc::<T> as unsafe extern "C" fn(_) as *mut _)
+            .slot(ffi::Py_tp_traverse, life::traverse::<T> as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
+            .slot(ffi::Py_tp_clear, life::clear::<T> as unsafe extern "C" fn(_) -> _ as *mut _)
     }
 
     /// Instances are longer than `T`, which they begin with.
@@ -203,7 +244,7 @@ impl<T: Layout + 'static> TypeBuilder<T> {
         // Making it may have run the collector, and so another thread that came here: whoever was first has won, or
         // its objects would not be known as what they are.
         if self.class.as_ptr().is_null() {
-            self.class.0.store(class.into_ptr().cast(), Ordering::Relaxed);
+            self.class.class.store(class.into_ptr().cast(), Ordering::Relaxed);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use pyo3::ffi;
 
@@ -40,7 +40,9 @@ unsafe impl Layout for TaskObject {
         TYPE.is_instance(object)
     }
 
-    const KEPT: Range<usize> = FutureObject::IS_TASK_OFFSET..FutureObject::IS_TASK_OFFSET + 1;
+    fn keeps(place: usize) -> bool {
+        place == FutureObject::IS_TASK_OFFSET
+    }
 }
 
 // SAFETY: `node` is there, and `dealloc` unlinks it.

@@ -22,7 +22,6 @@ EXCEPTIONS = {
         "handle/object.rs: impl Layout for HandleObject",
         "task/object.rs: impl Layout for TaskObject",
         "task/object.rs: impl Linked for TaskObject",
-        "task/step_wrapper.rs: impl Layout for StepWrapper",
     ],
     # CPython calls it with raw pointers. The slots that are like others are made by the macros of src/sys/slots.rs.
     "a slot": [
@@ -34,7 +33,6 @@ EXCEPTIONS = {
         "event_loop/plain.rs: fn set_attribute",
         "handle/object.rs: fn dealloc",
         "task/object.rs: fn dealloc",
-        "task/step_wrapper.rs: fn dealloc",
     ],
     # Handles: the same fields at the beginning, others behind. Which ones, the exact type tells.
     "one Rust type stands for three of Python's": [
@@ -76,7 +74,7 @@ def test_exceptions_are_those_that_are_listed() -> None:
 
 def test_in_sys_it_is_the_module_and_its_macros() -> None:
     lets_in = {source.name for source in (SOURCES / "sys").glob("*.rs") if exceptions_of(source)}
-    assert lets_in == {"mod.rs", "slots.rs"}
+    assert lets_in == {"life.rs", "mod.rs", "slots.rs"}
 
 
 def test_attributes_are_found(tmp_path: Path) -> None:

@@ -1,0 +1,296 @@
+//! Objects, each declared once: from the struct that [`object!`] is given follow the layout, what the collector sees,
+//! what is cleared, and the deallocator.
+//!
+//! The fields are [`Part`]s, in the order in which they are shown to the collector and let go of. A type that is no
+//! part cannot be a field, so no reference is forgotten. What the fields cannot know is in the type's [`Life`]: whether
+//! its finaliser has anything to say, and what has to come before anything is let go of.
+//!
+//! An object dies in this order, whatever it is made of:
+//!
+//! 1. Its finaliser runs, if need be; who is brought back to life by it is left alone.
+//! 2. What knows it without a reference forgets it ([`Part::detach`]), and the collector stops to track it.
+//! 3. Weak references to it die; their callbacks may run Python code.
+//! 4. Its fields are let go of, as by `tp_clear`. What a finaliser of theirs finds of it does no harm ([`Life::disarm`]).
+//! 5. Other fields are set to zero, and the memory goes to the type's free list or back to the allocator.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ops::ControlFlow;
+
+use pyo3::ffi;
+
+use super::error::{guard_dealloc, guard_unraisable};
+use super::field::{Field, Flags};
+use super::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
+use super::instance::clear_weakrefs;
+use super::typeobj::StaticType;
+use super::{Layout, Object};
+
+/// A field of an object.
+///
+/// # Safety
+/// What changes of it is in cells. All zeroes is a value of it, that holds nothing. `visit` shows the references that it
+/// holds, each once, runs no Python code and does not panic. After `clear` and `reset` it is as it was made.
+pub(crate) unsafe trait Part {
+    /// An object with it can have weak references.
+    const HAS_WEAKREFS: bool = false;
+
+    #[inline]
+    fn visit(&self, _owner: &Object, _visitor: Visitor) -> Visited {
+        ControlFlow::Continue(())
+    }
+
+    /// Lets go of what it holds.
+    #[inline]
+    fn clear(&self, _owner: &Object) {}
+
+    /// The object is about to die: what knows it without a reference forgets it. Runs no Python code.
+    #[inline]
+    fn detach(&self) {}
+
+    /// What holds no reference becomes as it was made. Runs no Python code.
+    #[inline]
+    fn reset(&self) {}
+
+    /// Does a dead object in a free list keep the byte as it is?
+    fn keeps(_place: usize) -> bool {
+        false
+    }
+}
+
+// SAFETY: every object shows its type, which the interpreter counts a reference for; the rest is the interpreter's.
+unsafe impl Part for Object {
+    #[inline]
+    fn visit(&self, owner: &Object, visitor: Visitor) -> Visited {
+        visitor.class_of(owner)
+    }
+}
+
+// SAFETY: zero is "not set".
+unsafe impl<T: Layout> Part for Field<T> {
+    #[inline]
+    fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
+        visitor.field(self)
+    }
+
+    #[inline]
+    fn clear(&self, _owner: &Object) {
+        Field::clear(self);
+    }
+}
+
+/// A value whose zero bytes are `Default`'s.
+///
+/// # Safety
+/// They are.
+pub(crate) unsafe trait Zeroed: Copy + Default {}
+
+// SAFETY: zero and false; `None`, for which Rust uses the address that no reference has.
+unsafe impl Zeroed for bool {}
+// SAFETY: zero.
+unsafe impl Zeroed for i32 {}
+// SAFETY: zero.
+unsafe impl Zeroed for f64 {}
+// SAFETY: `None` is the address that no reference has.
+unsafe impl<T> Zeroed for Option<&'static T> {}
+
+// SAFETY: no references, and zero is the value's default.
+unsafe impl<T: Zeroed> Part for Cell<T> {
+    #[inline]
+    fn reset(&self) {
+        self.set(T::default());
+    }
+}
+
+// SAFETY: no references, and zero is "none".
+unsafe impl Part for Flags {
+    #[inline]
+    fn reset(&self) {
+        self.put(u8::MAX, false);
+    }
+}
+
+/// A struct that is the memory of a type's objects; implemented by [`object!`].
+pub(crate) trait Declared: Layout + Part + 'static {
+    /// The names of the slots, for panics on purpose.
+    const DEALLOC: &'static str;
+    const CLEAR: &'static str;
+
+    fn class() -> &'static StaticType<Self>;
+}
+
+/// What the fields of an object do not say of its life.
+pub(crate) trait Life: Declared {
+    /// Has the finaliser of a dying object anything to say? It is not called else.
+    #[inline]
+    fn needs_finalizer(&self) -> bool {
+        false
+    }
+
+    /// Before anything is let go of: from now on the object does nothing, whoever comes back to it meanwhile.
+    #[inline]
+    fn disarm(&self) {}
+}
+
+#[inline]
+fn clear_all<T: Life>(object: &T) {
+    object.disarm();
+    object.clear(object.as_object());
+}
+
+/// `tp_traverse`; nothing in it panics: half a visit would make the collector take live objects for garbage, so that a
+/// panic ends the process.
+pub(super) unsafe extern "C" fn traverse<T: Life>(
+    slf: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: CPython calls the slot with a live instance of the type.
+    let object = unsafe { T::from_ptr(slf) };
+    match object.visit(object.as_object(), Visitor { visit, argument }) {
+        ControlFlow::Continue(()) => 0,
+        ControlFlow::Break(stop) => stop,
+    }
+}
+
+/// `tp_clear`
+pub(super) unsafe extern "C" fn clear<T: Life>(slf: *mut ffi::PyObject) -> c_int {
+    // SAFETY: CPython calls the slot with a live instance of the type.
+    guard_unraisable(T::CLEAR, || clear_all(unsafe { T::from_ptr(slf) }));
+    0
+}
+
+/// `tp_dealloc`, as the module's text says.
+pub(super) unsafe extern "C" fn dealloc<T: Life>(object: *mut ffi::PyObject) {
+    let body = move || {
+        // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
+        // bring it back to life; then it is not ours to free.
+        unsafe {
+            let dying = T::from_ptr(object);
+            if dying.needs_finalizer() && is_revived_by_finalizer(dying) {
+                return;
+            }
+            dying.detach();
+            untrack(dying);
+            if T::HAS_WEAKREFS {
+                clear_weakrefs(dying);
+            }
+            clear_all(dying);
+            dying.reset();
+            T::class().free(object);
+        }
+    };
+    // SAFETY: the deallocator's own object.
+    unsafe { guard_dealloc(T::DEALLOC, object, body) }
+}
+
+/// Declares a struct as the memory of a type's objects: `struct Name: TYPE { … }`, with a [`StaticType`] that knows its
+/// instances. One that is only the beginning of others names their types: `struct Name: any of [TYPE, …] { … }`. The
+/// first field is the head, an [`Object`], or the struct of the type that it derives from.
+macro_rules! object {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis struct $name:ident: any of [$($class:path),+ $(,)?] { $($fields:tt)+ }
+    ) => {
+        $crate::sys::life::object!(@parts [$(#[$attribute])*] $visibility $name $($fields)+);
+        $crate::sys::life::object!(@layout $name, |object| false $(|| $class.is_instance(object))+);
+    };
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis struct $name:ident: $class:path { $($fields:tt)+ }
+    ) => {
+        $crate::sys::life::object!(@parts [$(#[$attribute])*] $visibility $name $($fields)+);
+        $crate::sys::life::object!(@layout $name, |object| $class.is_instance(object));
+
+        impl $crate::sys::life::Declared for $name {
+            const DEALLOC: &'static str = concat!(stringify!($name), "::dealloc");
+            const CLEAR: &'static str = concat!(stringify!($name), "::clear");
+
+            #[inline]
+            fn class() -> &'static $crate::sys::typeobj::StaticType<Self> {
+                &$class
+            }
+        }
+    };
+    (@layout $name:ident, |$object:ident| $fits:expr) => {
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
+        // SAFETY: repr(C); begins with a head, as the first field does; what changes is in cells, as in all parts. Its
+        // memory comes from the types, by `StaticType::allocate` or `tp_new`.
+        unsafe impl $crate::sys::Layout for $name {
+            fn fits($object: &$crate::sys::Object) -> bool {
+                $fits
+            }
+
+            fn keeps(place: usize) -> bool {
+                <Self as $crate::sys::life::Part>::keeps(place)
+            }
+        }
+    };
+    (
+        @parts [$(#[$attribute:meta])*] $visibility:vis $name:ident
+        $(#[$head_attribute:meta])* $head_visibility:vis $head:ident: $head_type:ty,
+        $($(#[$field_attribute:meta])* $field_visibility:vis $field:ident: $type:ty,)*
+    ) => {
+        $(#[$attribute])*
+        #[repr(C)]
+        $visibility struct $name {
+            $(#[$head_attribute])* $head_visibility $head: $head_type,
+            $($(#[$field_attribute])* $field_visibility $field: $type,)*
+        }
+
+        const _: () = {
+            use $crate::sys::life::Part;
+
+            #[allow(unsafe_code)] // of this module, wherever it is expanded
+            // SAFETY: all fields are parts.
+            unsafe impl Part for $name {
+                const HAS_WEAKREFS: bool = <$head_type as Part>::HAS_WEAKREFS $(|| <$type as Part>::HAS_WEAKREFS)*;
+
+                #[inline]
+                fn visit(
+                    &self,
+                    owner: &$crate::sys::Object,
+                    visitor: $crate::sys::gc::Visitor,
+                ) -> $crate::sys::gc::Visited {
+                    Part::visit(&self.$head, owner, visitor)?;
+                    $(Part::visit(&self.$field, owner, visitor)?;)*
+                    $crate::sys::gc::Visited::Continue(())
+                }
+
+                #[inline]
+                fn clear(&self, owner: &$crate::sys::Object) {
+                    Part::clear(&self.$head, owner);
+                    $(Part::clear(&self.$field, owner);)*
+                }
+
+                #[inline]
+                fn detach(&self) {
+                    Part::detach(&self.$head);
+                    $(Part::detach(&self.$field);)*
+                }
+
+                #[inline]
+                fn reset(&self) {
+                    Part::reset(&self.$head);
+                    $(Part::reset(&self.$field);)*
+                }
+
+                fn keeps(place: usize) -> bool {
+                    [
+                        (std::mem::offset_of!($name, $head), size_of::<$head_type>(), <$head_type as Part>::keeps as fn(_) -> _),
+                        $((std::mem::offset_of!($name, $field), size_of::<$type>(), <$type as Part>::keeps as fn(_) -> _),)*
+                    ]
+                    .into_iter()
+                    .any(|(start, size, keeps)| (start..start + size).contains(&place) && keeps(place - start))
+                }
+            }
+
+            $crate::sys::life::begins_with_head::<$head_type>();
+        };
+    };
+}
+
+/// To be asked by [`object!`].
+pub(crate) const fn begins_with_head<T: Layout>() {}
+
+pub(crate) use object;

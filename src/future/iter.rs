@@ -6,16 +6,14 @@
 //! (There `next(iterator)` ends with `StopIteration()` instead of `StopIteration(None)`, and a tracer does not see it end;
 //! the exception would make each `await` of a future 650 instructions longer.)
 
-use std::ops::ControlFlow;
-
 use pyo3::ffi;
 
-use crate::sys::error::{self, Builtin, guard, guard_dealloc, is_exception, is_exception_class, raise, restore};
-use crate::sys::freelist::{self, Freelist};
-use crate::sys::gc::{Visited, Visitor, untrack};
+use crate::sys::error::{self, Builtin, guard, is_exception, is_exception_class, raise, restore};
+use crate::sys::freelist::FEW;
 use crate::sys::iter::{Sent, raise_stop_iteration};
+use crate::sys::life::{Life, object};
 use crate::sys::object::none;
-use crate::sys::slots::{inquiry, noargs, one, positional, traverse, unary};
+use crate::sys::slots::{noargs, one, positional, unary};
 use crate::sys::typeobj::{StaticType, TypeBuilder};
 use crate::sys::{Field, Layout, Object, Owned, Raised, Res, args, call, type_name, typeobj};
 use crate::versions;
@@ -23,23 +21,17 @@ use crate::versions;
 use super::object::{BLOCKING, FutureObject, not_initialized};
 use super::result;
 
-/// `future` is not set in an iterator that was thrown into or closed, or (up to 3.13) has delivered.
-#[repr(C)]
-struct IteratorObject {
-    head: Object,
-    future: Field<FutureObject>,
-}
-
-// SAFETY: repr(C), begins with the head, all cells.
-#[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for IteratorObject {
-    fn fits(object: &Object) -> bool {
-        TYPE.is_exact(object)
+object! {
+    /// `future` is not set in an iterator that was thrown into or closed, or (up to 3.13) has delivered.
+    struct IteratorObject: TYPE {
+        head: Object,
+        future: Field<FutureObject>,
     }
 }
 
-static TYPE: StaticType<IteratorObject> = StaticType::new();
-static FREELIST: Freelist = Freelist::new(freelist::FEW);
+impl Life for IteratorObject {}
+
+static TYPE: StaticType<IteratorObject> = StaticType::keeping(FEW);
 
 /// `future.__await__()`
 #[inline]
@@ -47,7 +39,7 @@ pub(super) fn new(future: &FutureObject) -> Res<Owned> {
     if !future.is_initialized() {
         return Err(not_initialized());
     }
-    let iterator: Owned<IteratorObject> = FREELIST.allocate(&TYPE)?;
+    let iterator = TYPE.allocate()?;
     iterator.future.set(future.own());
     Ok(iterator.into_object())
 }
@@ -193,36 +185,13 @@ fn identity(iterator: &IteratorObject) -> Owned {
     iterator.as_object().own()
 }
 
-fn visit(iterator: &IteratorObject, visitor: Visitor) -> Visited {
-    visitor.class_of(&iterator.head)?;
-    visitor.field(&iterator.future)?;
-    ControlFlow::Continue(())
-}
-
-#[expect(unsafe_code, reason = "a slot")]
-unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    let body = move || {
-        // SAFETY: CPython calls the slot with a dead instance of the type, once.
-        unsafe {
-            let iterator = IteratorObject::from_ptr(object);
-            untrack(iterator);
-            iterator.future.clear();
-            FREELIST.free(object, &TYPE);
-        }
-    };
-    // SAFETY: the deallocator's own object.
-    unsafe { guard_dealloc("IteratorObject::dealloc", object, body) }
-}
-
 /// Makes the type. Called once, by the module's initialisation.
 pub(super) fn init(module: &Object) -> Res<()> {
     let builder = TypeBuilder::new(&TYPE, c"_asyncio.FutureIter", c"What awaiting a future iterates.");
     let builder =
         if versions::ITERATOR_CAN_BE_MADE { builder } else { builder.flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) };
     builder
-        .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
-        .slot(ffi::Py_tp_traverse, traverse!(IteratorObject, visit))
-        .slot(ffi::Py_tp_clear, inquiry!(IteratorObject, close))
+        .life()
         .slot(ffi::Py_tp_iter, unary!(IteratorObject, identity))
         .slot(ffi::Py_tp_iternext, unary!(IteratorObject, next))
         .slot(ffi::Py_am_send, am_send as unsafe extern "C" fn(_, _, _) -> _ as *mut _)

@@ -16,7 +16,6 @@ SOURCES = ROOT / "src"
 EXCEPTIONS = {
     # It says that the struct is the memory of an object, which only its own module can know.
     "a layout": [
-        "future/iter.rs: impl Layout for IteratorObject",
         "future/object.rs: impl Layout for FutureObject",
         "event_loop/object.rs: impl Layout for LoopObject",
         "handle/object.rs: impl Layout for HandleObject",
@@ -26,7 +25,6 @@ EXCEPTIONS = {
     # CPython calls it with raw pointers. The slots that are like others are made by the macros of src/sys/slots.rs.
     "a slot": [
         "future/iter.rs: fn am_send",
-        "future/iter.rs: fn dealloc",
         "future/object.rs: fn dealloc",
         "event_loop/object.rs: fn dealloc",
         "event_loop/object.rs: fn new",

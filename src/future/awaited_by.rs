@@ -15,7 +15,10 @@ pub(crate) fn add_to_awaited_by(future: &FutureObject, waiter: &Object) -> Res<(
         return Ok(());
     }
     match future.awaited_by.get() {
-        None => future.awaited_by.set(waiter.own()),
+        None => {
+            future.awaited_by_is_set.set(false);
+            future.awaited_by.set(waiter.own());
+        }
         Some(waiters) if future.awaited_by_is_set.get() => containers::set_add(&waiters, waiter)?,
         Some(first) => {
             let waiters = containers::new_set(None)?;

@@ -34,8 +34,7 @@ impl First {
     /// Moves it out of the future.
     #[inline]
     pub(super) fn take(future: &FutureObject) -> Option<First> {
-        let (target, context) = (future.callback0.take(), future.context0.take());
-        Some(match (target?, context) {
+        Some(match future.first_callback.take()? {
             (target, Content::Static(kind)) => First::Waiter(Waiter { target, kind }),
             (callback, Content::Object(context)) => First::Callback { callback, context },
             (callback, Content::Nothing) => First::Callback { callback, context: none().own() },
@@ -49,8 +48,7 @@ impl First {
             First::Callback { callback, context } => (callback, Content::Object(context)),
             First::Waiter(Waiter { target, kind }) => (target, Content::Static(kind)),
         };
-        future.callback0.set(target);
-        future.context0.set(context);
+        future.first_callback.set(target, context);
     }
 
     /// The future's first callback as a callable and its context.
@@ -90,7 +88,7 @@ pub(crate) fn add_waiter(future: &FutureObject, waiter: Waiter) -> Res<()> {
     if !future.is_pending() {
         return waiter.call_soon(&*future.require_loop()?, future);
     }
-    if !future.callback0.is_set() && !future.callbacks.is_set() {
+    if !future.first_callback.is_set() && !future.callbacks.is_set() {
         First::Waiter(waiter).put(future);
         return Ok(());
     }
@@ -110,7 +108,7 @@ pub(super) fn add(future: &FutureObject, callback: &Object, context: Option<&Obj
     if !future.is_pending() {
         return call_callback_soon(&event_loop, callback.own(), future, context);
     }
-    if !future.callback0.is_set() && !future.callbacks.is_set() {
+    if !future.first_callback.is_set() && !future.callbacks.is_set() {
         First::Callback { callback: callback.own(), context }.put(future);
         return Ok(());
     }
@@ -134,7 +132,7 @@ fn append(future: &FutureObject, callback: &Object, context: &Object) -> Res<()>
 /// (gh-125969, gh-125984).
 #[inline]
 pub(super) fn schedule(future: &FutureObject) -> Res<()> {
-    if !future.callback0.is_set() && !future.callbacks.is_set() {
+    if !future.first_callback.is_set() && !future.callbacks.is_set() {
         return Ok(());
     }
     let event_loop = future.require_loop()?;

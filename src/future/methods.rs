@@ -9,15 +9,14 @@ use crate::names::{CANCELLED, CONTEXT, FINISHED, LOOP, MSG, PENDING};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::intern::EMPTY;
 use crate::sys::slots::{
-    Method, construct, finalizer, getset, init, inquiry, keywords, no_arguments, noargs, not_deleted, one, traverse,
-    unary,
+    Method, construct, finalizer, getset, init, keywords, no_arguments, noargs, not_deleted, one, unary,
 };
 use crate::sys::typeobj::{self, TypeBuilder};
 use crate::sys::{Layout, Object, Owned, Res, args, call, compat, instance::Instance};
 use crate::versions;
 
 use super::finalize::finalize;
-use super::object::{BLOCKING, FutureObject, LOG_TRACEBACK, State, TYPE, dealloc, not_initialized};
+use super::object::{BLOCKING, FutureObject, LOG_TRACEBACK, State, TYPE, not_initialized};
 use super::{awaited_by, callbacks, iter, object, result};
 
 static INIT: args::Signature<1> = args::Signature { format: c"|$O:Future", names: [&LOOP], positional: 0, required: 0 };
@@ -321,10 +320,8 @@ pub(super) fn init(module: &Object) -> Res<()> {
     .flags(ffi::Py_TPFLAGS_BASETYPE | Instance::TYPE_FLAGS)
     .slot(ffi::Py_tp_new, ffi::PyType_GenericNew as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
     .slot(ffi::Py_tp_init, init!(FutureObject, INIT, initialize))
-    .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
+    .life()
     .slot(ffi::Py_tp_finalize, finalizer!(FutureObject, finalize))
-    .slot(ffi::Py_tp_traverse, traverse!(FutureObject, object::visit))
-    .slot(ffi::Py_tp_clear, inquiry!(FutureObject, object::clear))
     .slot(ffi::Py_tp_repr, unary!(FutureObject, repr))
     .slot(ffi::Py_tp_iter, unary!(FutureObject, iter::new))
     .slot(ffi::Py_am_await, unary!(FutureObject, iter::new))
@@ -333,6 +330,6 @@ pub(super) fn init(module: &Object) -> Res<()> {
     .methods(own_methods())
     .getsets(inherited_getsets())
     .build(module, None)?;
-    TYPE.set_vectorcall(construct!(FutureObject, object::allocate, INIT, initialize));
+    TYPE.set_vectorcall(construct!(FutureObject, INIT, initialize));
     TYPE.add_to(module, c"Future")
 }

@@ -26,7 +26,7 @@ pub(crate) use awaited_by::{add_to_awaited_by, discard_from_awaited_by};
 pub(crate) use callbacks::add_waiter;
 pub(crate) use finalize::{finalize, report_to_loop};
 pub(crate) use methods::{inherited_getsets, shared_methods};
-pub(crate) use object::{FutureObject, TYPE, clear, initialize, take_apart, visit};
+pub(crate) use object::{FutureObject, TYPE, initialize};
 pub(crate) use result::{Outcome, cancel, make_cancelled_error, outcome, set_exception, set_result};
 pub(crate) use waiter::{Waiter, WaiterJob};
 

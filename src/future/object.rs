@@ -2,19 +2,15 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::ops::ControlFlow;
-
-use pyo3::ffi;
 
 use crate::asyncio;
 use crate::sched;
 use crate::state::thread;
-use crate::sys::error::{Builtin, guard_dealloc, raise, raise_format};
-use crate::sys::field::ObjectOrStatic;
-use crate::sys::freelist::{self, Freelist};
-use crate::sys::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
-use crate::sys::instance::{Instance, clear_weakrefs};
-use crate::sys::trash;
+use crate::sys::error::{Builtin, raise, raise_format};
+use crate::sys::field::{Link, Pair};
+use crate::sys::freelist::FEW;
+use crate::sys::instance::Instance;
+use crate::sys::life::{Kept, Life, Part, object, zeroed};
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Flags, Layout, Object, Owned, Raised, Res, compat};
 use crate::versions;
@@ -30,43 +26,46 @@ pub(crate) enum State {
     Finished = 2,
 }
 
-/// The struct is laid out as CPython 3.14's `FutureObj`, on every version, so that its debugger can read ours.
-#[repr(C)]
-pub(crate) struct FutureObject {
-    head: Object,
-    /// Set by initialisation; an object without a loop is not initialised.
-    pub(super) event_loop: Field,
-    /// The first callback, or the object that waits.
-    pub(super) callback0: Field,
-    /// The first callback's context, or what to do with the object that waits.
-    pub(super) context0: ObjectOrStatic<WaiterJob>,
-    /// A list of `(callback, context)` for the second callback and on.
-    pub(super) callbacks: Field,
-    pub(super) exception: Field,
-    /// The traceback that the exception had when it was set; `result()` puts it back, once.
-    pub(super) exception_traceback: Field,
-    pub(super) result: Field,
-    pub(super) source_traceback: Field,
-    pub(super) cancel_message: Field,
-    /// The exception that ended a cancelled task, for the first who asks.
-    pub(super) cancelled_error: Field,
-    /// The task that awaits this future, or a set of them (3.14 on).
-    pub(super) awaited_by: Field,
-    pub(super) state: Cell<State>,
-    /// For CPython's debugger.
-    is_task: Cell<bool>,
-    pub(super) awaited_by_is_set: Cell<bool>,
-    pub(super) flags: Flags,
-    /// The bits that a task adds; here because the byte would be padding otherwise.
-    pub(crate) task_flags: Flags,
-    pub(super) instance: Instance,
+zeroed!(State::Pending);
+
+object! {
+    /// The struct is laid out as CPython 3.14's `FutureObj`, on every version, so that its debugger can read ours. The
+    /// loop is the first to go when it is cleared: whatever a finaliser does to the future, it then finds it
+    /// uninitialised.
+    pub(crate) struct FutureObject: TYPE {
+        head: Object,
+        /// Set by initialisation; an object without a loop is not initialised.
+        pub(super) event_loop: Field,
+        /// The first callback and its context, or the object that waits and what to do with it.
+        pub(super) first_callback: Pair<WaiterJob>,
+        /// A list of `(callback, context)` for the second callback and on.
+        pub(super) callbacks: Link,
+        pub(super) exception: Link,
+        /// The traceback that the exception had when it was set; `result()` puts it back, once.
+        pub(super) exception_traceback: Field,
+        pub(super) result: Link,
+        pub(super) source_traceback: Field,
+        pub(super) cancel_message: Link,
+        /// The exception that ended a cancelled task, for the first who asks.
+        pub(super) cancelled_error: Field,
+        /// The task that awaits this future, or a set of them (3.14 on).
+        pub(super) awaited_by: Field,
+        pub(super) state: Cell<State>,
+        /// For CPython's debugger.
+        is_task: Kept<bool>,
+        /// Which of the two, if there is something.
+        pub(super) awaited_by_is_set: Cell<bool>,
+        pub(super) flags: Flags,
+        /// The bits that a task adds; here because the byte would be padding otherwise.
+        pub(crate) task_flags: Flags,
+        pub(super) instance: Instance,
+    }
 }
 
-// SAFETY: repr(C), begins with the head, all cells.
-#[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for FutureObject {
-    fn fits(object: &Object) -> bool {
-        TYPE.is_instance(object)
+impl Life for FutureObject {
+    #[inline]
+    fn needs_finalizer(&self) -> bool {
+        self.logs_traceback() || !TYPE.is_exact(&self.head)
     }
 }
 
@@ -75,18 +74,16 @@ pub(super) const LOG_TRACEBACK: u8 = 1;
 /// Somebody is awaiting the future: set by its iterator, cleared by the task that understood.
 pub(super) const BLOCKING: u8 = 2;
 
-pub(crate) static TYPE: StaticType<FutureObject> = StaticType::new();
-static FREELIST: Freelist = Freelist::new(freelist::FEW);
+pub(crate) static TYPE: StaticType<FutureObject> = StaticType::keeping(FEW);
 
 // Where CPython 3.14's `.AsyncioDebug` section says that things are.
 const _: () = assert!(std::mem::offset_of!(FutureObject, awaited_by) == 96);
-const _: () = assert!(FutureObject::IS_TASK_OFFSET == 108);
+const _: () = assert!(std::mem::offset_of!(FutureObject, is_task) == 108);
 const _: () = assert!(std::mem::offset_of!(FutureObject, awaited_by_is_set) == 109);
 
 impl FutureObject {
     /// The name in the type's spec.
     pub(crate) const NAME: &'static CStr = c"_asyncio.Future";
-    pub(crate) const IS_TASK_OFFSET: usize = std::mem::offset_of!(FutureObject, is_task);
     /// Where the instance's attributes are, for the type's spec.
     pub(crate) const INSTANCE_OFFSET: usize = std::mem::offset_of!(FutureObject, instance);
 
@@ -199,87 +196,8 @@ fn initialize_again(future: &FutureObject) -> Res<()> {
         let text = c"%T object is already initialized";
         return Err(raise_format(Builtin::RuntimeError.class(), text, &[future.as_object()]));
     }
-    clear_fields(future);
+    future.renew(future.as_object());
     future.state.set(State::Pending);
     future.flags.put(LOG_TRACEBACK | BLOCKING, false);
     Ok(())
-}
-
-/// A new, uninitialised future of the exact type.
-#[inline]
-pub(super) fn allocate() -> Res<Owned<FutureObject>> {
-    FREELIST.allocate(&TYPE)
-}
-
-pub(crate) fn visit(future: &FutureObject, visitor: Visitor) -> Visited {
-    visitor.class_of(&future.head)?;
-    visitor.field(&future.event_loop)?;
-    visitor.field(&future.callback0)?;
-    visitor.address(future.context0.object_ptr())?;
-    visitor.field(&future.callbacks)?;
-    visitor.field(&future.exception)?;
-    visitor.field(&future.exception_traceback)?;
-    visitor.field(&future.result)?;
-    visitor.field(&future.source_traceback)?;
-    visitor.field(&future.cancel_message)?;
-    visitor.field(&future.cancelled_error)?;
-    visitor.field(&future.awaited_by)?;
-    future.instance.visit(&future.head, visitor)?;
-    ControlFlow::Continue(())
-}
-
-/// The loop goes first: whatever a finaliser does to the future, it then finds it uninitialised.
-fn clear_fields(future: &FutureObject) {
-    future.event_loop.clear();
-    let context = future.context0.take();
-    // What futures are chained by.
-    for link in [&future.callback0, &future.callbacks, &future.result, &future.exception, &future.cancel_message] {
-        trash::clear(link);
-    }
-    drop(context);
-    future.exception_traceback.clear();
-    future.source_traceback.clear();
-    future.cancelled_error.clear();
-    future.awaited_by_is_set.set(false);
-    future.awaited_by.clear();
-}
-
-/// `tp_clear`: lets go of everything.
-pub(crate) fn clear(future: &FutureObject) {
-    clear_fields(future);
-    future.instance.clear(&future.head);
-}
-
-/// Does the future's finaliser have anything to say?
-#[inline]
-fn needs_finalizer(future: &FutureObject) -> bool {
-    future.logs_traceback() || !TYPE.is_exact(&future.head)
-}
-
-#[expect(unsafe_code, reason = "a slot")]
-pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    let body = move || {
-        // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
-        // bring it back to life; then it is not ours to free.
-        unsafe {
-            let future = FutureObject::from_ptr(object);
-            if needs_finalizer(future) && is_revived_by_finalizer(future) {
-                return;
-            }
-            untrack(future);
-            take_apart(future);
-            FREELIST.free(object, &TYPE);
-        }
-    };
-    // SAFETY: the deallocator's own object.
-    unsafe { guard_dealloc("FutureObject::dealloc", object, body) }
-}
-
-/// The part of the deallocation that futures and tasks share; leaves the object as it was allocated.
-pub(crate) fn take_apart(future: &FutureObject) {
-    clear_weakrefs(future);
-    clear(future);
-    future.state.set(State::Pending);
-    future.flags.put(u8::MAX, false);
-    future.task_flags.put(u8::MAX, false);
 }

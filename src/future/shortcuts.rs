@@ -6,7 +6,7 @@ use crate::job::shortcuts;
 use crate::sys::typeobj::{bound_object, is_bound_function};
 use crate::sys::{Layout, Object, Owned, Res, containers};
 
-use super::object::{FutureObject, State, TYPE, allocate, initialize};
+use super::object::{FutureObject, State, TYPE, initialize};
 use super::result::set_result;
 
 /// `future.set_result(value)`; the target is the bound method.
@@ -58,7 +58,7 @@ fn recognise(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
 }
 
 fn make(event_loop: &Object) -> Res<Owned> {
-    let future = allocate()?;
+    let future = TYPE.allocate()?;
     initialize(&future, Some(event_loop))?;
     Ok(future.into_object())
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::ptr;
 
 use pyo3::ffi;
@@ -82,6 +83,19 @@ impl<T: Layout> Default for Field<T> {
     }
 }
 
+/// A reference by which objects can make a chain of any length: letting go of it does not recurse deeply.
+#[repr(transparent)]
+pub(crate) struct Link(Field);
+
+impl Deref for Link {
+    type Target = Field;
+
+    #[inline]
+    fn deref(&self) -> &Field {
+        &self.0
+    }
+}
+
 /// A nullable strong reference, or a reference to something static of Rust; all zeroes is "nothing".
 ///
 /// The two are told apart by the lowest bit of the address, which is zero in that of an object.
@@ -142,6 +156,32 @@ impl<T: 'static> ObjectOrStatic<T> {
         };
         let before = ObjectOrStatic::<T>(Cell::new(self.0.replace(address)), PhantomData);
         drop(before.take());
+    }
+}
+
+/// An object with another beside it, or with something static: they come and go together.
+#[repr(C)]
+pub(crate) struct Pair<T: 'static> {
+    pub(super) object: Link,
+    pub(super) beside: ObjectOrStatic<T>,
+}
+
+impl<T: 'static> Pair<T> {
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        self.object.is_set()
+    }
+
+    #[inline]
+    pub(crate) fn take(&self) -> Option<(Owned, Content<T>)> {
+        let (object, beside) = (self.object.take(), self.beside.take());
+        object.map(|object| (object, beside))
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, object: Owned, beside: Content<T>) {
+        self.object.set(object);
+        self.beside.set(beside);
     }
 }
 

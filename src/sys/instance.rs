@@ -5,7 +5,8 @@ use std::ffi::c_ulong;
 use pyo3::ffi;
 
 use super::gc::{Visited, Visitor};
-use super::{Layout, enter};
+use super::life::Part;
+use super::{Layout, Object, enter};
 
 #[cfg(not(Py_3_13))]
 mod place {
@@ -42,12 +43,12 @@ mod place {
             ]
         }
 
-        pub(crate) fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
+        pub(super) fn visit_dict(&self, _owner: &Object, visitor: Visitor) -> Visited {
             visitor.field(&self.dict)?;
             ControlFlow::Continue(())
         }
 
-        pub(crate) fn clear(&self, _owner: &Object) {
+        pub(super) fn clear_dict(&self, _owner: &Object) {
             self.dict.clear();
         }
     }
@@ -82,7 +83,7 @@ mod place {
 
         #[allow(clippy::unused_self)]
         #[inline]
-        pub(crate) fn visit(&self, owner: &Object, visitor: Visitor) -> Visited {
+        pub(super) fn visit_dict(&self, owner: &Object, visitor: Visitor) -> Visited {
             // SAFETY: an object whose type has a managed dict, and the collector's own function and argument.
             match unsafe { PyObject_VisitManagedDict(owner.as_ptr(), visitor.visit, visitor.argument) } {
                 0 => ControlFlow::Continue(()),
@@ -92,7 +93,7 @@ mod place {
 
         #[allow(clippy::unused_self)]
         #[inline]
-        pub(crate) fn clear(&self, owner: &Object) {
+        pub(super) fn clear_dict(&self, owner: &Object) {
             // SAFETY: an object whose type has a managed dict.
             unsafe { enter::PyObject_ClearManagedDict(owner.as_ptr()) };
         }
@@ -100,6 +101,24 @@ mod place {
 }
 
 pub(crate) use place::Instance;
+
+// SAFETY: zero is "no attributes" and "no references"; the rest is the interpreter's. The weak references are gone when
+// the object dies.
+unsafe impl Part for Instance {
+    const HAS_WEAKREFS: bool = true;
+
+    #[inline]
+    fn visit(&self, owner: &Object, visitor: Visitor) -> Visited {
+        self.visit_dict(owner, visitor)
+    }
+
+    #[inline]
+    fn release(&self, owner: &Object) {
+        self.clear_dict(owner);
+    }
+
+    fn renew(&self, _owner: &Object) {}
+}
 
 /// Clears the weak references to a dying object, wherever its type keeps them.
 #[inline]

@@ -15,22 +15,22 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 
 use pyo3::ffi;
 
 use super::error::{guard_dealloc, guard_unraisable};
-use super::field::{Field, Flags};
+use super::field::{Field, Flags, Link, Pair};
 use super::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
 use super::instance::clear_weakrefs;
 use super::typeobj::StaticType;
-use super::{Layout, Object};
+use super::{Layout, Object, trash};
 
 /// A field of an object.
 ///
 /// # Safety
 /// What changes of it is in cells. All zeroes is a value of it, that holds nothing. `visit` shows the references that it
-/// holds, each once, runs no Python code and does not panic. After `clear` and `reset` it is as it was made.
+/// holds, each once, runs no Python code and does not panic. After `release` and `reset` it is as it was made.
 pub(crate) unsafe trait Part {
     /// An object with it can have weak references.
     const HAS_WEAKREFS: bool = false;
@@ -42,7 +42,13 @@ pub(crate) unsafe trait Part {
 
     /// Lets go of what it holds.
     #[inline]
-    fn clear(&self, _owner: &Object) {}
+    fn release(&self, _owner: &Object) {}
+
+    /// The same for an object that is initialised anew, which keeps the attributes that Python code gave it.
+    #[inline]
+    fn renew(&self, owner: &Object) {
+        self.release(owner);
+    }
 
     /// The object is about to die: what knows it without a reference forgets it. Runs no Python code.
     #[inline]
@@ -74,8 +80,38 @@ unsafe impl<T: Layout> Part for Field<T> {
     }
 
     #[inline]
-    fn clear(&self, _owner: &Object) {
+    fn release(&self, _owner: &Object) {
         Field::clear(self);
+    }
+}
+
+// SAFETY: as for the field that it is.
+unsafe impl Part for Link {
+    #[inline]
+    fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
+        visitor.field(self)
+    }
+
+    #[inline]
+    fn release(&self, _owner: &Object) {
+        trash::clear(self);
+    }
+}
+
+// SAFETY: zero is "nothing" in both places.
+unsafe impl<T> Part for Pair<T> {
+    #[inline]
+    fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
+        visitor.field(&self.object)?;
+        visitor.address(self.beside.object_ptr())
+    }
+
+    /// Takes both before anything can come back to either.
+    #[inline]
+    fn release(&self, _owner: &Object) {
+        let beside = self.beside.take();
+        trash::clear(&self.object);
+        drop(beside);
     }
 }
 
@@ -94,6 +130,24 @@ unsafe impl Zeroed for f64 {}
 // SAFETY: `None` is the address that no reference has.
 unsafe impl<T> Zeroed for Option<&'static T> {}
 
+/// Says that the variant is the one of the value zero, and the default.
+macro_rules! zeroed {
+    ($type:ident::$variant:ident) => {
+        const _: () = assert!($type::$variant as u64 == 0);
+
+        impl Default for $type {
+            #[inline]
+            fn default() -> Self {
+                $type::$variant
+            }
+        }
+
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
+        // SAFETY: just checked.
+        unsafe impl $crate::sys::life::Zeroed for $type {}
+    };
+}
+
 // SAFETY: no references, and zero is the value's default.
 unsafe impl<T: Zeroed> Part for Cell<T> {
     #[inline]
@@ -107,6 +161,26 @@ unsafe impl Part for Flags {
     #[inline]
     fn reset(&self) {
         self.put(u8::MAX, false);
+    }
+}
+
+/// A value that says nothing until it is set anew, or that all objects of the type have: not reset for the free list.
+#[repr(transparent)]
+pub(crate) struct Kept<T: Zeroed>(Cell<T>);
+
+impl<T: Zeroed> Deref for Kept<T> {
+    type Target = Cell<T>;
+
+    #[inline]
+    fn deref(&self) -> &Cell<T> {
+        &self.0
+    }
+}
+
+// SAFETY: no references; any value that the type's objects have will do for the next.
+unsafe impl<T: Zeroed> Part for Kept<T> {
+    fn keeps(_place: usize) -> bool {
+        true
     }
 }
 
@@ -135,7 +209,7 @@ pub(crate) trait Life: Declared {
 #[inline]
 fn clear_all<T: Life>(object: &T) {
     object.disarm();
-    object.clear(object.as_object());
+    object.release(object.as_object());
 }
 
 /// `tp_traverse`; nothing in it panics: half a visit would make the collector take live objects for garbage, so that a
@@ -258,9 +332,15 @@ macro_rules! object {
                 }
 
                 #[inline]
-                fn clear(&self, owner: &$crate::sys::Object) {
-                    Part::clear(&self.$head, owner);
-                    $(Part::clear(&self.$field, owner);)*
+                fn release(&self, owner: &$crate::sys::Object) {
+                    Part::release(&self.$head, owner);
+                    $(Part::release(&self.$field, owner);)*
+                }
+
+                #[inline]
+                fn renew(&self, owner: &$crate::sys::Object) {
+                    Part::renew(&self.$head, owner);
+                    $(Part::renew(&self.$field, owner);)*
                 }
 
                 #[inline]
@@ -293,4 +373,4 @@ macro_rules! object {
 /// To be asked by [`object!`].
 pub(crate) const fn begins_with_head<T: Layout>() {}
 
-pub(crate) use object;
+pub(crate) use {object, zeroed};

@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use super::attached::Attached;
+use super::life::{Life, Part};
 use super::memory::make_room;
-use super::{Layout, Owned, Res, gc};
+use super::{Owned, Res, gc};
 
 /// A place in the list; null when not linked. Laid out as CPython's `llist_node`.
 #[repr(C)]
@@ -31,11 +32,19 @@ impl Node {
     }
 }
 
-/// An object with a [`Node`] in it.
+// SAFETY: no references, and zero is "not linked"; it is unlinked before the object's memory is freed.
+unsafe impl Part for Node {
+    #[inline]
+    fn detach(&self) {
+        self.unlink();
+    }
+}
+
+/// An object with a [`Node`] in it, which its deallocator unlinks as it does with all [`Part`]s. See [`linked!`].
 ///
 /// # Safety
-/// A `Node` is at the offset, and the object's deallocator unlinks it before the memory is freed.
-pub(crate) unsafe trait Linked: Layout {
+/// A `Node` is at the offset.
+pub(crate) unsafe trait Linked: Life {
     const NODE_OFFSET: usize;
 
     fn node(&self) -> &Node {
@@ -43,6 +52,22 @@ pub(crate) unsafe trait Linked: Layout {
         unsafe { &*ptr::from_ref(self).byte_add(Self::NODE_OFFSET).cast() }
     }
 }
+
+/// Says in which field of an object its [`Node`] is.
+macro_rules! linked {
+    ($layout:ident, $node:ident) => {
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
+        // SAFETY: the field's own place, and it is a node.
+        unsafe impl $crate::sys::list::Linked for $layout {
+            const NODE_OFFSET: usize = {
+                let _: fn(&$layout) -> &$crate::sys::list::Node = |object| &object.$node;
+                std::mem::offset_of!($layout, $node)
+            };
+        }
+    };
+}
+
+pub(crate) use linked;
 
 /// The list. Its head points to itself, or is still null, when it is empty.
 pub(crate) struct List<T: Linked> {

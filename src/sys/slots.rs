@@ -185,9 +185,9 @@ macro_rules! init {
     }};
 }
 
-/// `tp_vectorcall` of an exact type: allocates with `$allocate` and initialises like [`init`].
+/// `tp_vectorcall` of an exact type: allocates and initialises like [`init`].
 macro_rules! construct {
-    ($layout:ty, $allocate:path, $signature:path, $function:path) => {{
+    ($layout:ty, $signature:path, $function:path) => {{
         #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             _class: *mut pyo3::ffi::PyObject,
@@ -205,7 +205,7 @@ macro_rules! construct {
                         let positional = usize::try_from(positional).unwrap_or(0);
                         // SAFETY: the arguments of a vectorcall.
                         let parsed = unsafe { $signature.parse(arguments, positional, keywords)? };
-                        let made: $crate::sys::Owned<$layout> = $allocate()?;
+                        let made = <$layout as $crate::sys::life::Declared>::class().allocate()?;
                         $function(&made, parsed)?;
                         Ok(made.into_object())
                     };

@@ -11,7 +11,7 @@ use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Res, args, call, containers, context, typeobj};
 use crate::versions;
 
-use super::{TaskObject, eager, name, object, schedule};
+use super::{TYPE, TaskObject, eager, name, schedule};
 
 /// The parameters of `Task()`.
 pub(super) const PARAMETERS: usize = if versions::EAGER_TASKS { 5 } else { 4 };
@@ -81,7 +81,7 @@ pub(super) fn make(
     task_name: Option<&Object>,
     task_context: Option<&Object>,
 ) -> Res<Owned> {
-    let task = object::allocate()?;
+    let task = TYPE.allocate()?;
     let mut arguments = [None; PARAMETERS];
     arguments[..4].copy_from_slice(&[Some(coroutine), Some(event_loop), task_name, task_context]);
     initialize(&task, arguments)?;

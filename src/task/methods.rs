@@ -8,14 +8,12 @@ use crate::names::{FILE, LIMIT, MSG};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::instance::Instance;
 use crate::sys::object::none;
-use crate::sys::slots::{
-    Method, construct, finalizer, getset, init, inquiry, keywords, noargs, not_deleted, one, traverse, unary,
-};
+use crate::sys::slots::{Method, construct, finalizer, getset, init, keywords, noargs, not_deleted, one, unary};
 use crate::sys::typeobj::TypeBuilder;
 use crate::sys::{Layout, Object, Owned, Res, args, call};
 use crate::versions;
 
-use super::object::{self, TYPE, dealloc};
+use super::object::{self, TYPE};
 use super::{TaskObject, cancel, construct as making, name};
 
 static CANCEL: args::Signature<1> = args::Signature { format: c"|O:cancel", names: [&MSG], positional: 1, required: 0 };
@@ -167,14 +165,12 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .flags(ffi::Py_TPFLAGS_BASETYPE | Instance::TYPE_FLAGS)
         .slot(ffi::Py_tp_new, ffi::PyType_GenericNew as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
         .slot(ffi::Py_tp_init, init!(TaskObject, making::SIGNATURE, making::initialize))
-        .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
+        .life()
         .slot(ffi::Py_tp_finalize, finalizer!(TaskObject, object::finalize))
-        .slot(ffi::Py_tp_traverse, traverse!(TaskObject, object::visit))
-        .slot(ffi::Py_tp_clear, inquiry!(TaskObject, object::clear))
         .slot(ffi::Py_tp_repr, unary!(TaskObject, repr))
         .methods(methods())
         .getsets(getsets())
         .build(module, Some(future::TYPE.as_ptr()))?;
-    TYPE.set_vectorcall(construct!(TaskObject, object::allocate, making::SIGNATURE, making::initialize));
+    TYPE.set_vectorcall(construct!(TaskObject, making::SIGNATURE, making::initialize));
     TYPE.add_to(module, c"Task")
 }

@@ -2,53 +2,45 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::ops::ControlFlow;
-
-use pyo3::ffi;
 
 use crate::future::{self, FutureObject};
 use crate::names::TASK;
 use crate::state::tasks;
-use crate::sys::error::guard_dealloc;
-use crate::sys::freelist::{self, Freelist};
-use crate::sys::gc::{self, Visited, Visitor, is_revived_by_finalizer, untrack};
-use crate::sys::list::{Linked, List, Node};
+use crate::sys::freelist::FEW;
+use crate::sys::gc;
+use crate::sys::life::{Life, object};
+use crate::sys::list::{List, Node, linked};
 use crate::sys::typeobj::StaticType;
-use crate::sys::{Field, Layout, Object, Owned, Res};
+use crate::sys::{Field, Layout, Object, Res};
 use crate::versions;
 
-/// A future, then what drives it. Laid out as CPython 3.14's `TaskObj`, like the future.
-#[repr(C)]
-pub(crate) struct TaskObject {
-    future: FutureObject,
-    /// `cancel()` calls not taken back by `uncancel()`.
-    pub(super) cancels_requested: Cell<i32>,
-    /// What the coroutine is waiting for.
-    pub(super) waiting_for: Field,
-    /// Not set before initialisation, and after an eager start that ran to the end.
-    pub(super) coroutine: Field,
-    /// A string, or the number of a name that nobody has asked for yet.
-    pub(super) name: Field,
-    pub(super) context: Field,
-    node: Node,
-}
-
-// SAFETY: repr(C), begins with a future and so with the head, all cells.
-#[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for TaskObject {
-    fn fits(object: &Object) -> bool {
-        TYPE.is_instance(object)
-    }
-
-    fn keeps(place: usize) -> bool {
-        place == FutureObject::IS_TASK_OFFSET
+object! {
+    /// A future, then what drives it. Laid out as CPython 3.14's `TaskObj`, like the future.
+    pub(crate) struct TaskObject: TYPE {
+        future: FutureObject,
+        /// `cancel()` calls not taken back by `uncancel()`.
+        pub(super) cancels_requested: Cell<i32>,
+        /// What the coroutine is waiting for.
+        pub(super) waiting_for: Field,
+        /// Not set before initialisation, and after an eager start that ran to the end.
+        pub(super) coroutine: Field,
+        /// A string, or the number of a name that nobody has asked for yet.
+        pub(super) name: Field,
+        pub(super) context: Field,
+        /// The finaliser may register the task anew, so the deallocator unlinks it after that.
+        node: Node,
     }
 }
 
-// SAFETY: `node` is there, and `dealloc` unlinks it.
-#[expect(unsafe_code, reason = "a layout")]
-unsafe impl Linked for TaskObject {
-    const NODE_OFFSET: usize = std::mem::offset_of!(TaskObject, node);
+linked!(TaskObject, node);
+
+impl Life for TaskObject {
+    #[inline]
+    fn needs_finalizer(&self) -> bool {
+        (self.future.is_pending() && self.log_destroy_pending())
+            || self.future.logs_traceback()
+            || !TYPE.is_exact(self.as_object())
+    }
 }
 
 /// The next step throws `CancelledError` into the coroutine.
@@ -59,8 +51,7 @@ const LOG_DESTROY_PENDING: u8 = 2;
 /// registered after that (up to 3.13).
 const STAYS_LISTED: u8 = 4;
 
-pub(crate) static TYPE: StaticType<TaskObject> = StaticType::new();
-static FREELIST: Freelist = Freelist::new(freelist::FEW);
+pub(crate) static TYPE: StaticType<TaskObject> = StaticType::keeping(FEW);
 
 /// The tasks that `all_tasks()` knows. From 3.14 on a task leaves it when it is done, before that when it dies.
 pub(crate) static LIST: List<TaskObject> = List::new();
@@ -70,7 +61,7 @@ pub(crate) static LIST: List<TaskObject> = List::new();
 const _: () = assert!(
     std::mem::offset_of!(TaskObject, coroutine) == 128
         && std::mem::offset_of!(TaskObject, name) == 136
-        && TaskObject::NODE_OFFSET == 152
+        && std::mem::offset_of!(TaskObject, node) == 152
         && size_of::<TaskObject>() == 168
 );
 
@@ -141,34 +132,6 @@ impl TaskObject {
     }
 }
 
-/// A new, uninitialised task of the exact type.
-#[inline]
-pub(super) fn allocate() -> Res<Owned<TaskObject>> {
-    FREELIST.allocate(&TYPE)
-}
-
-pub(super) fn visit(task: &TaskObject, visitor: Visitor) -> Visited {
-    future::visit(&task.future, visitor)?;
-    visitor.field(&task.waiting_for)?;
-    visitor.field(&task.coroutine)?;
-    visitor.field(&task.name)?;
-    visitor.field(&task.context)?;
-    ControlFlow::Continue(())
-}
-
-fn clear_fields(task: &TaskObject) {
-    task.waiting_for.clear();
-    task.coroutine.clear();
-    task.name.clear();
-    task.context.clear();
-}
-
-/// `tp_clear`
-pub(super) fn clear(task: &TaskObject) {
-    future::clear(&task.future);
-    clear_fields(task);
-}
-
 /// `tp_finalize`: a task that dies pending, an exception that nobody has retrieved.
 pub(super) fn finalize(task: &TaskObject) {
     if !versions::TASKS_PER_THREAD && gc::is_freed_by_count(task) {
@@ -178,35 +141,4 @@ pub(super) fn finalize(task: &TaskObject) {
         future::report_to_loop(&task.future, c"Task was destroyed but it is pending!", &TASK);
     }
     future::finalize(&task.future);
-}
-
-/// Does the finaliser have anything to say?
-#[inline]
-fn needs_finalizer(task: &TaskObject) -> bool {
-    (task.future.is_pending() && task.log_destroy_pending())
-        || task.future.logs_traceback()
-        || !TYPE.is_exact(task.as_object())
-}
-
-#[expect(unsafe_code, reason = "a slot")]
-pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    let body = move || {
-        // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
-        // bring it back to life; then it is not ours to free. It may also have registered it anew, so the task is
-        // unlinked after it, and before anything else can run Python code.
-        unsafe {
-            let task = TaskObject::from_ptr(object);
-            if needs_finalizer(task) && is_revived_by_finalizer(task) {
-                return;
-            }
-            LIST.unlink(task);
-            untrack(task);
-            future::take_apart(&task.future);
-            clear_fields(task);
-            task.cancels_requested.set(0);
-            FREELIST.free(object, &TYPE);
-        }
-    };
-    // SAFETY: the deallocator's own object.
-    unsafe { guard_dealloc("TaskObject::dealloc", object, body) }
 }

@@ -295,8 +295,8 @@ def main() -> None:
     case("LoopObject::dealloc", lambda: rasyncio.EventLoop().close(), "unraisable")
     case("FutureObject::finalize", lost_exception, "unraisable")
     case("TaskObject::object::finalize", lambda: run(SubTask(nothing(), loop=loop)), "unraisable")
-    case("FutureObject::object::clear", lambda: cycle_of(done()), "unraisable")
-    case("TaskObject::object::clear", lambda: cycle_of(step_wrapper().__self__), "unraisable")
+    case("FutureObject::clear", lambda: cycle_of(done()), "unraisable")
+    case("TaskObject::clear", lambda: cycle_of(step_wrapper().__self__), "unraisable")
     case("LoopObject::clear", lambda: cycle_of((made := rasyncio.EventLoop(), made.close())[0]), "unraisable")
     # weak references' and the collector's callbacks
     case("FutureObject::cancel", weak_reference_callback, "unraisable", "in a weak reference's callback")

@@ -7,31 +7,49 @@ use pyo3::ffi;
 use crate::asyncio::EVENTS_GLOBALS;
 use crate::names::{HANDLE_CLASS, Name};
 use crate::sys::error::{Builtin, raise};
-use crate::sys::slots::{getset, inquiry, noargs, traverse};
-use crate::sys::typeobj::{self, TypeBuilder};
+use crate::sys::life::Life;
+use crate::sys::slots::{getset, noargs};
+use crate::sys::typeobj::{self, StaticType, TypeBuilder};
 use crate::sys::{Object, Owned, Res, compat, containers};
 use crate::versions;
 
 use super::cancel::{cancel, cancelled};
-use super::object::{HandleObject, Kind, clear, dealloc, has_own_slots, has_slots_of_handle, visit};
+use super::object::{HandleObject, Kind, PLAIN, THREAD_SAFE, TIMER, has_own_slots, has_slots_of_handle};
 use super::run::run;
 use super::show::{get_arguments, get_callback, get_context, set_arguments, set_callback, set_context, set_when};
 
 /// Makes the type for the kind, on asyncio's class.
 fn build(kind: Kind, base: &Object) -> Res<()> {
-    let (name, doc): (&'static CStr, &'static CStr) = match kind {
-        Kind::Plain => (c"rasyncio.Handle", c"A call that the loop will make."),
-        Kind::Timer => (c"rasyncio.TimerHandle", c"A call that the loop will make at a time."),
-        Kind::ThreadSafe => (c"rasyncio._ThreadSafeHandle", c"A call that the loop will make, for another thread."),
-    };
+    match kind {
+        Kind::Plain => builder(&PLAIN, c"rasyncio.Handle", c"A call that the loop will make.").build_on(base),
+        Kind::Timer => builder(&TIMER, c"rasyncio.TimerHandle", c"A call that the loop will make at a time.")
+            .getsets([getset!(
+                HandleObject,
+                c"_when",
+                HandleObject::when_object,
+                set_when,
+                c"The time, in the loop's seconds."
+            )])
+            .methods([noargs!(
+                HandleObject,
+                c"when",
+                HandleObject::when_object,
+                c"when($self, /)\n--\n\nReturn the time of the call, in seconds on the clock of loop.time()."
+            )])
+            .build_on(base),
+        Kind::ThreadSafe => {
+            let doc = c"A call that the loop will make, for another thread.";
+            builder(&THREAD_SAFE, c"rasyncio._ThreadSafeHandle", doc).build_on(base)
+        }
+    }
+}
+
+fn builder<T: Life>(class: &'static StaticType<T>, name: &'static CStr, doc: &'static CStr) -> TypeBuilder<T> {
     let weakrefs: c_ulong = if compat::MANAGED_WEAKREFS { compat::MANAGED_WEAKREF_FLAG } else { 0 };
-    let mut builder = TypeBuilder::new(&kind.class().class, name, doc)
-        .size(kind.size())
+    let builder = TypeBuilder::new(class, name, doc)
+        .life()
         .mutable()
         .flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | weakrefs)
-        .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
-        .slot(ffi::Py_tp_traverse, traverse!(HandleObject, visit))
-        .slot(ffi::Py_tp_clear, inquiry!(HandleObject, clear))
         .getsets([
             getset!(HandleObject, c"_callback", get_callback, set_callback, c"The callable, or None if cancelled."),
             getset!(HandleObject, c"_args", get_arguments, set_arguments, c"The arguments, or None if cancelled."),
@@ -47,37 +65,21 @@ fn build(kind: Kind, base: &Object) -> Res<()> {
                 c"cancelled($self, /)\n--\n\nTell whether the handle was cancelled."
             ),
         ]);
-    if versions::HANDLE_GET_CONTEXT {
-        builder = builder.methods([noargs!(
-            HandleObject,
-            c"get_context",
-            get_context,
-            c"get_context($self, /)\n--\n\nReturn the contextvars.Context of the callable."
-        )]);
+    if !versions::HANDLE_GET_CONTEXT {
+        return builder;
     }
-    if kind == Kind::Timer {
-        builder = builder
-            .getsets([getset!(
-                HandleObject,
-                c"_when",
-                HandleObject::when_object,
-                set_when,
-                c"The time, in the loop's seconds."
-            )])
-            .methods([noargs!(
-                HandleObject,
-                c"when",
-                HandleObject::when_object,
-                c"when($self, /)\n--\n\nReturn the time of the call, in seconds on the clock of loop.time()."
-            )]);
-    }
-    builder.build_on(base)
+    builder.methods([noargs!(
+        HandleObject,
+        c"get_context",
+        get_context,
+        c"get_context($self, /)\n--\n\nReturn the contextvars.Context of the callable."
+    )])
 }
 
 /// Makes the type, and before it the one of plain handles.
 #[cold]
 pub(super) fn make(kind: Kind) -> Res<()> {
-    if kind != Kind::Plain && Kind::Plain.class().class.as_ptr().is_null() {
+    if kind != Kind::Plain && PLAIN.as_ptr().is_null() {
         make(Kind::Plain)?;
     }
     let (name, own_slots) = kind.base();

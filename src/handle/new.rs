@@ -2,11 +2,13 @@
 
 use crate::asyncio;
 use crate::job::{Entry, Job, shortcuts};
-use crate::sys::object::{boolean, none};
+use crate::sys::life::Life;
+use crate::sys::object::{Extends, boolean, none};
+use crate::sys::typeobj::StaticType;
 use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
 
 use super::methods;
-use super::object::{HandleObject, Kind};
+use super::object::{HandleObject, Kind, PLAIN, THREAD_SAFE, TIMER};
 
 /// What a handle is to run.
 pub(crate) enum Work<'a> {
@@ -21,11 +23,19 @@ pub(crate) enum Work<'a> {
 
 #[inline]
 fn allocate(kind: Kind) -> Res<Owned<HandleObject>> {
-    let class = kind.class();
-    if class.class.as_ptr().is_null() {
+    match kind {
+        Kind::Plain => allocate_of(&PLAIN, kind),
+        Kind::Timer => allocate_of(&TIMER, kind),
+        Kind::ThreadSafe => allocate_of(&THREAD_SAFE, kind),
+    }
+}
+
+#[inline]
+fn allocate_of<T: Life + Extends<HandleObject>>(class: &StaticType<T>, kind: Kind) -> Res<Owned<HandleObject>> {
+    if class.as_ptr().is_null() {
         methods::make(kind)?;
     }
-    class.freelist.allocate(&class.class)
+    Ok(class.allocate()?.into_base())
 }
 
 /// `callback(argument)`, without a tuple for the one argument.

@@ -2,84 +2,96 @@
 
 use std::cell::Cell;
 use std::mem::offset_of;
-use std::ops::ControlFlow;
-use std::ptr;
-
-use pyo3::ffi;
 
 use crate::names::{
     ARGS, CALLBACK, CANCELLED_FLAG, HANDLE_CLASS, LOCK, Name, PRIVATE_CONTEXT, PRIVATE_LOOP, PRIVATE_REPR,
     PRIVATE_SOURCE_TRACEBACK, SCHEDULED_FLAG, THREAD_SAFE_HANDLE_CLASS, TIMER_HANDLE_CLASS, WHEN,
 };
-use crate::sys::error::guard_dealloc;
-use crate::sys::freelist::Freelist;
-use crate::sys::gc::{Visited, Visitor, untrack};
-use crate::sys::instance::clear_weakrefs;
+use crate::sys::field::Link;
+use crate::sys::instance::Weakrefs;
+use crate::sys::life::{Kept, Life, object};
 use crate::sys::object::{boolean, none};
-use crate::sys::trash;
 use crate::sys::typeobj::{self, StaticType};
 use crate::sys::{Field, Layout, Object, Owned, Res, compat, containers};
 
 use crate::job::Job;
 
-/// What all kinds begin with: the slots of `asyncio.Handle`, which Python code reads and writes at any time; so each
-/// holds an object or nothing, and nothing is taken for granted about them. Behind it is what the kind adds.
-#[repr(C)]
-pub(crate) struct HandleObject {
-    head: Object,
-    /// The tuple of arguments, or not set if there are none. With a `job`, its argument.
-    pub(super) arguments: Field,
-    /// The callable. With a `job`, its target.
-    pub(super) callback: Field,
-    pub(super) cancelled: Field,
-    /// Not set if the work needs none, or an empty one.
-    pub(super) context: Field,
-    pub(super) event_loop: Field,
-    pub(super) repr: Field,
-    pub(super) source_traceback: Field,
-    #[cfg(not(Py_3_12))]
-    weakrefs: Cell<*mut ffi::PyObject>,
-}
-
-// SAFETY: repr(C), begins with the head, all cells.
-#[expect(unsafe_code, reason = "a layout")]
-unsafe impl Layout for HandleObject {
-    fn keeps(place: usize) -> bool {
-        (WHEN_OFFSET..WHEN_OFFSET + size_of::<f64>()).contains(&place)
-    }
-
-    fn fits(object: &Object) -> bool {
-        [&PLAIN, &TIMER, &THREAD_SAFE].iter().any(|kind| kind.class.is_exact(object))
+object! {
+    /// What all kinds begin with: the slots of `asyncio.Handle`, which Python code reads and writes at any time; so each
+    /// holds an object or nothing, and nothing is taken for granted about them. Behind it is what the kind adds.
+    pub(crate) struct HandleObject: any of [PLAIN, TIMER, THREAD_SAFE] {
+        head: Object,
+        /// The tuple of arguments, or not set if there are none. With a `job`, its argument.
+        pub(super) arguments: Link,
+        /// The callable. With a `job`, its target.
+        pub(super) callback: Link,
+        pub(super) cancelled: Field,
+        /// Not set if the work needs none, or an empty one.
+        pub(super) context: Field,
+        pub(super) event_loop: Field,
+        pub(super) repr: Field,
+        pub(super) source_traceback: Field,
+        weakrefs: Weakrefs,
     }
 }
 
-#[repr(C)]
-struct PlainObject {
-    base: HandleObject,
-    job: Cell<Option<&'static Job>>,
+object! {
+    pub(super) struct PlainHandle: PLAIN {
+        base: HandleObject,
+        job: Cell<Option<&'static Job>>,
+    }
 }
 
-#[repr(C)]
-pub(super) struct TimerObject {
-    base: HandleObject,
-    /// `_scheduled`
-    pub(super) scheduled: Field,
-    /// `_when`, if somebody has given or asked for it as an object.
-    pub(super) when_object: Field,
-    job: Cell<Option<&'static Job>>,
-    /// Seconds on the loop's clock.
-    pub(super) when: Cell<f64>,
+object! {
+    pub(super) struct TimerHandle: TIMER {
+        base: HandleObject,
+        /// `_scheduled`
+        pub(super) scheduled: Field,
+        /// `_when`, if somebody has given or asked for it as an object.
+        pub(super) when_object: Field,
+        job: Cell<Option<&'static Job>>,
+        /// Seconds on the loop's clock.
+        pub(super) when: Kept<f64>,
+    }
 }
 
-#[repr(C)]
-struct ThreadSafeObject {
-    base: HandleObject,
-    /// `_lock`; never set by us, see [`super::thread_safe`].
-    lock: Field,
-    job: Cell<Option<&'static Job>>,
+object! {
+    pub(super) struct ThreadSafeHandle: THREAD_SAFE {
+        base: HandleObject,
+        /// `_lock`; never set by us, see [`super::thread_safe`].
+        lock: Field,
+        job: Cell<Option<&'static Job>>,
+    }
 }
 
-const WHEN_OFFSET: usize = offset_of!(TimerObject, when);
+impl Life for PlainHandle {
+    #[inline]
+    fn disarm(&self) {
+        disarm(&self.base, &self.job);
+    }
+}
+
+impl Life for TimerHandle {
+    #[inline]
+    fn disarm(&self) {
+        disarm(&self.base, &self.job);
+    }
+}
+
+impl Life for ThreadSafeHandle {
+    #[inline]
+    fn disarm(&self) {
+        disarm(&self.base, &self.job);
+    }
+}
+
+/// What is left is a handle that does nothing: a callable is not called without its arguments.
+#[inline]
+fn disarm(handle: &HandleObject, job: &Cell<Option<&'static Job>>) {
+    job.set(None);
+    handle.callback.clear();
+}
+
 const SLOTS: usize = 7;
 
 /// Which of asyncio's classes a handle is one of.
@@ -90,44 +102,15 @@ pub(crate) enum Kind {
     ThreadSafe,
 }
 
-/// A type, and memory of its dead objects.
-pub(super) struct Class {
-    pub(super) class: StaticType<HandleObject>,
-    pub(super) freelist: Freelist,
-}
-
-impl Class {
-    const fn new() -> Self {
-        Class { class: StaticType::new(), freelist: Freelist::new(KEPT) }
-    }
-}
-
 /// How many dead handles of each kind are kept, until the loop has time to free those that it did not need. Another
 /// thread can hand in half as many before it has to give up the GIL.
 const KEPT: usize = 1 << 16;
 
-static PLAIN: Class = Class::new();
-static TIMER: Class = Class::new();
-static THREAD_SAFE: Class = Class::new();
+pub(super) static PLAIN: StaticType<PlainHandle> = StaticType::keeping(KEPT);
+pub(super) static TIMER: StaticType<TimerHandle> = StaticType::keeping(KEPT);
+pub(super) static THREAD_SAFE: StaticType<ThreadSafeHandle> = StaticType::keeping(KEPT);
 
 impl Kind {
-    pub(super) fn class(self) -> &'static Class {
-        match self {
-            Kind::Plain => &PLAIN,
-            Kind::Timer => &TIMER,
-            Kind::ThreadSafe => &THREAD_SAFE,
-        }
-    }
-
-    /// The size of our instances.
-    pub(super) fn size(self) -> usize {
-        match self {
-            Kind::Plain => size_of::<PlainObject>(),
-            Kind::Timer => size_of::<TimerObject>(),
-            Kind::ThreadSafe => size_of::<ThreadSafeObject>(),
-        }
-    }
-
     /// asyncio's class, and its own slots behind those of `asyncio.Handle`.
     pub(super) fn base(self) -> (&'static Name, &'static [&'static Name]) {
         static OF_TIMER: [&Name; 2] = [&SCHEDULED_FLAG, &WHEN];
@@ -142,30 +125,24 @@ impl Kind {
 
 impl HandleObject {
     #[inline]
-    #[expect(unsafe_code, reason = "one Rust type stands for three of Python's")]
-    pub(super) fn as_timer(&self) -> Option<&TimerObject> {
-        // SAFETY: instances of the type have the layout.
-        TIMER.class.is_exact(&self.head).then(|| unsafe { &*ptr::from_ref(self).cast() })
+    pub(super) fn as_timer(&self) -> Option<&TimerHandle> {
+        TIMER.downcast_exact(&self.head)
     }
 
     #[inline]
-    #[expect(unsafe_code, reason = "one Rust type stands for three of Python's")]
-    fn as_thread_safe(&self) -> Option<&ThreadSafeObject> {
-        // SAFETY: instances of the type have the layout.
-        THREAD_SAFE.class.is_exact(&self.head).then(|| unsafe { &*ptr::from_ref(self).cast() })
+    fn as_thread_safe(&self) -> Option<&ThreadSafeHandle> {
+        THREAD_SAFE.downcast_exact(&self.head)
     }
 
     /// What to do, if not just to call.
     #[inline]
-    #[expect(unsafe_code, reason = "one Rust type stands for three of Python's")]
     pub(super) fn job(&self) -> &Cell<Option<&'static Job>> {
-        if let Some(timer) = self.as_timer() {
+        if let Some(plain) = PLAIN.downcast_exact(&self.head) {
+            &plain.job
+        } else if let Some(timer) = self.as_timer() {
             &timer.job
-        } else if let Some(thread_safe) = self.as_thread_safe() {
-            &thread_safe.job
         } else {
-            // SAFETY: of the third type then, whose instances have the layout.
-            unsafe { &(*ptr::from_ref(self).cast::<PlainObject>()).job }
+            &self.as_thread_safe().expect("a handle of one of the three kinds").job
         }
     }
 
@@ -241,14 +218,17 @@ impl HandleObject {
 /// The object as a handle of ours.
 #[inline]
 pub(crate) fn downcast(object: &Object) -> Option<&HandleObject> {
-    [&PLAIN, &TIMER, &THREAD_SAFE].into_iter().find_map(|kind| kind.class.downcast_exact(object))
+    let plain = PLAIN.downcast_exact(object).map(|handle| &handle.base);
+    let timer = || TIMER.downcast_exact(object).map(|handle| &handle.base);
+    let thread_safe = || THREAD_SAFE.downcast_exact(object).map(|handle| &handle.base);
+    plain.or_else(timer).or_else(thread_safe)
 }
 
 /// Frees memory of dead handles that was of no use since this was called last.
 pub(crate) fn trim_memory() {
-    for kind in [&PLAIN, &TIMER, &THREAD_SAFE] {
-        kind.freelist.trim();
-    }
+    PLAIN.trim();
+    TIMER.trim();
+    THREAD_SAFE.trim();
 }
 
 /// Is it `asyncio.Handle` itself, with its slots where the struct has them? Whoever builds a Python that has others is
@@ -267,58 +247,6 @@ pub(super) fn has_own_slots(class: &Object, own_slots: &[&Name]) -> bool {
     typeobj::basic_size(class) == place(own_slots.len())
         && (0..).zip(own_slots).all(|(i, name)| typeobj::slot_offset(class, name) == Some(place(i)))
         && typeobj::ancestors(class).iter().any(|base| has_slots_of_handle(base))
-}
-
-pub(super) fn visit(handle: &HandleObject, visitor: Visitor) -> Visited {
-    visitor.class_of(&handle.head)?;
-    for field in base_fields(handle).into_iter().chain(own_fields(handle)) {
-        visitor.field(field)?;
-    }
-    ControlFlow::Continue(())
-}
-
-fn base_fields(handle: &HandleObject) -> [&Field; 7] {
-    [
-        &handle.callback,
-        &handle.arguments,
-        &handle.context,
-        &handle.event_loop,
-        &handle.source_traceback,
-        &handle.repr,
-        &handle.cancelled,
-    ]
-}
-
-fn own_fields(handle: &HandleObject) -> impl Iterator<Item = &Field> {
-    let of_timer = handle.as_timer().into_iter().flat_map(|timer| [&timer.scheduled, &timer.when_object]);
-    of_timer.chain(handle.as_thread_safe().map(|thread_safe| &thread_safe.lock))
-}
-
-/// `tp_clear`. What is left is a handle that does nothing.
-pub(super) fn clear(handle: &HandleObject) {
-    handle.job().set(None);
-    base_fields(handle).into_iter().for_each(Field::clear);
-    own_fields(handle).for_each(Field::clear);
-}
-
-#[expect(unsafe_code, reason = "a slot")]
-pub(super) unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    let body = move || {
-        // SAFETY: CPython calls the slot with a dead instance of one of the types, once.
-        unsafe {
-            let handle = HandleObject::from_ptr(object);
-            untrack(handle);
-            clear_weakrefs(handle);
-            trash::clear(&handle.callback);
-            trash::clear(&handle.arguments);
-            clear(handle);
-            let class =
-                [&TIMER, &THREAD_SAFE].into_iter().find(|class| class.class.is_exact(&handle.head)).unwrap_or(&PLAIN);
-            class.freelist.free(object, &class.class);
-        }
-    };
-    // SAFETY: the deallocator's own object.
-    unsafe { guard_dealloc("HandleObject::dealloc", object, body) }
 }
 
 const _: () = assert!(compat::MANAGED_WEAKREFS == (size_of::<HandleObject>() == 16 + SLOTS * 8));

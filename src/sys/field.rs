@@ -7,7 +7,7 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use super::{Layout, Object, Owned};
+use super::{Layout, Object, Owned, trash};
 
 /// A nullable strong reference inside an object; all zeroes is "not set".
 ///
@@ -86,6 +86,13 @@ impl<T: Layout> Default for Field<T> {
 /// A reference by which objects can make a chain of any length: letting go of it does not recurse deeply.
 #[repr(transparent)]
 pub(crate) struct Link(Field);
+
+impl Link {
+    #[inline]
+    pub(crate) fn clear(&self) {
+        trash::clear(&self.0);
+    }
+}
 
 impl Deref for Link {
     type Target = Field;

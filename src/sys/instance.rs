@@ -100,6 +100,21 @@ mod place {
     }
 }
 
+/// The end of an object's struct that holds its weak references, if it has no `__dict__`.
+#[cfg(not(Py_3_12))]
+#[repr(transparent)]
+pub(crate) struct Weakrefs(std::cell::Cell<*mut ffi::PyObject>);
+
+/// Nothing: the interpreter keeps them in front of the object ([`super::compat::MANAGED_WEAKREF_FLAG`]).
+#[cfg(Py_3_12)]
+#[repr(C)]
+pub(crate) struct Weakrefs {}
+
+// SAFETY: zero is "none". They are gone when the object dies.
+unsafe impl Part for Weakrefs {
+    const HAS_WEAKREFS: bool = true;
+}
+
 pub(crate) use place::Instance;
 
 // SAFETY: zero is "no attributes" and "no references"; the rest is the interpreter's. The weak references are gone when

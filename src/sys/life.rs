@@ -24,7 +24,7 @@ use super::field::{Field, Flags, Link, Pair};
 use super::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
 use super::instance::clear_weakrefs;
 use super::typeobj::StaticType;
-use super::{Layout, Object, trash};
+use super::{Layout, Object};
 
 /// A field of an object.
 ///
@@ -94,7 +94,7 @@ unsafe impl Part for Link {
 
     #[inline]
     fn release(&self, _owner: &Object) {
-        trash::clear(self);
+        Link::clear(self);
     }
 }
 
@@ -110,7 +110,7 @@ unsafe impl<T> Part for Pair<T> {
     #[inline]
     fn release(&self, _owner: &Object) {
         let beside = self.beside.take();
-        trash::clear(&self.object);
+        self.object.clear();
         drop(beside);
     }
 }
@@ -288,7 +288,7 @@ macro_rules! object {
     };
     (@layout $name:ident, |$object:ident| $fits:expr) => {
         #[allow(unsafe_code)] // of this module, wherever it is expanded
-        // SAFETY: repr(C); begins with a head, as the first field does; what changes is in cells, as in all parts. Its
+        // SAFETY: repr(C); begins with a head, as the first field does (`Extends` asks for it); what changes is in cells, as in all parts. Its
         // memory comes from the types, by `StaticType::allocate` or `tp_new`.
         unsafe impl $crate::sys::Layout for $name {
             fn fits($object: &$crate::sys::Object) -> bool {
@@ -311,6 +311,10 @@ macro_rules! object {
             $(#[$head_attribute])* $head_visibility $head: $head_type,
             $($(#[$field_attribute])* $field_visibility $field: $type,)*
         }
+
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
+        // SAFETY: repr(C), and it is the first field.
+        unsafe impl $crate::sys::object::Extends<$head_type> for $name {}
 
         const _: () = {
             use $crate::sys::life::Part;
@@ -364,13 +368,8 @@ macro_rules! object {
                     .any(|(start, size, keeps)| (start..start + size).contains(&place) && keeps(place - start))
                 }
             }
-
-            $crate::sys::life::begins_with_head::<$head_type>();
         };
     };
 }
-
-/// To be asked by [`object!`].
-pub(crate) const fn begins_with_head<T: Layout>() {}
 
 pub(crate) use {object, zeroed};

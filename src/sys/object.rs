@@ -131,6 +131,12 @@ impl Object {
     }
 }
 
+/// A layout that begins with the other: what is true of its objects is true of these.
+///
+/// # Safety
+/// The other is its first field, and it is `repr(C)`.
+pub(crate) unsafe trait Extends<Base: Layout>: Layout {}
+
 /// `None`.
 #[inline]
 pub(crate) fn none() -> &'static Object {
@@ -186,6 +192,16 @@ impl<T: Layout> Owned<T> {
     #[inline]
     pub(crate) fn into_ptr(self) -> *mut ffi::PyObject {
         ManuallyDrop::new(self).0.as_ptr().cast()
+    }
+
+    /// The same reference, as one to what the object begins with.
+    #[inline]
+    pub(crate) fn into_base<Base: Layout>(self) -> Owned<Base>
+    where
+        T: Extends<Base>,
+    {
+        // SAFETY: an object of the longer layout is one of the shorter.
+        unsafe { Owned::steal(self.into_ptr()) }
     }
 
     #[inline]

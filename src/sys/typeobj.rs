@@ -117,6 +117,11 @@ impl<T: Life> StaticType<T> {
         self.freelist.allocate(self)
     }
 
+    /// Frees memory of dead objects that was of no use since this was called last.
+    pub(crate) fn trim(&self) {
+        self.freelist.trim();
+    }
+
     /// Frees a dead object of this type or of a subclass, or keeps its memory.
     ///
     /// # Safety
@@ -137,7 +142,6 @@ pub(crate) struct TypeBuilder<T: Layout + 'static> {
     methods: Vec<ffi::PyMethodDef>,
     getsets: Vec<ffi::PyGetSetDef>,
     members: Vec<ffi::PyMemberDef>,
-    size: usize,
 }
 
 impl<T: Layout + 'static> TypeBuilder<T> {
@@ -151,7 +155,6 @@ impl<T: Layout + 'static> TypeBuilder<T> {
             methods: Vec::new(),
             getsets: Vec::new(),
             members: Vec::new(),
-            size: size_of::<T>(),
         }
         .slot(ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast())
     }
@@ -164,12 +167,6 @@ impl<T: Layout + 'static> TypeBuilder<T> {
         self.slot(ffi::Py_tp_dealloc, life::dealloc::<T> as unsafe extern "C" fn(_) as *mut _)
             .slot(ffi::Py_tp_traverse, life::traverse::<T> as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
             .slot(ffi::Py_tp_clear, life::clear::<T> as unsafe extern "C" fn(_) -> _ as *mut _)
-    }
-
-    /// Instances are longer than `T`, which they begin with.
-    pub(crate) fn size(mut self, size: usize) -> Self {
-        self.size = size;
-        self
     }
 
     /// Lets Python code change the type, as it may its base: 3.14 refuses an immutable type on a mutable base.
@@ -232,7 +229,7 @@ impl<T: Layout + 'static> TypeBuilder<T> {
         self.slots.push(ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() });
         let mut spec = ffi::PyType_Spec {
             name: self.name.as_ptr(),
-            basicsize: c_int::try_from(self.size).expect("a small object"),
+            basicsize: c_int::try_from(size_of::<T>()).expect("a small object"),
             itemsize: 0,
             flags: u32::try_from(self.flags).expect("flags of 32 bits"),
             slots: self.slots.leak().as_mut_ptr(),

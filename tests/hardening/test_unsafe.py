@@ -17,7 +17,6 @@ EXCEPTIONS = {
     # It says that the struct is the memory of an object, which only its own module can know.
     "a layout": [
         "event_loop/object.rs: impl Layout for LoopObject",
-        "handle/object.rs: impl Layout for HandleObject",
     ],
     # CPython calls it with raw pointers. The slots that are like others are made by the macros of src/sys/slots.rs.
     "a slot": [
@@ -25,13 +24,6 @@ EXCEPTIONS = {
         "event_loop/object.rs: fn dealloc",
         "event_loop/object.rs: fn new",
         "event_loop/plain.rs: fn set_attribute",
-        "handle/object.rs: fn dealloc",
-    ],
-    # Handles: the same fields at the beginning, others behind. Which ones, the exact type tells.
-    "one Rust type stands for three of Python's": [
-        "handle/object.rs: fn as_thread_safe",
-        "handle/object.rs: fn as_timer",
-        "handle/object.rs: fn job",
     ],
     # The one question that is asked at every call_soon.
     "the class was looked at before, and asking again would cost more": ["event_loop/plain.rs: fn plain"],

@@ -291,7 +291,7 @@ def main() -> None:
     case("TaskObject::dealloc", lambda: run(task()), "unraisable")
     case("IteratorObject::dealloc", lambda: iter(done()), "unraisable")
     case("StepWrapper::dealloc", step_wrapper, "unraisable")
-    case("HandleObject::dealloc", lambda: run_once(int), "unraisable")
+    case("PlainHandle::dealloc", lambda: run_once(int), "unraisable")
     case("LoopObject::dealloc", lambda: rasyncio.EventLoop().close(), "unraisable")
     case("FutureObject::finalize", lost_exception, "unraisable")
     case("TaskObject::object::finalize", lambda: run(SubTask(nothing(), loop=loop)), "unraisable")

@@ -18,6 +18,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::sys::clock::Moment;
+use crate::sys::life::Native;
 
 /// The loop's thread runs, or has been called.
 const CALLED: u8 = 0;
@@ -76,8 +77,10 @@ pub(super) struct Idle {
     awake_is_faster: Cell<bool>,
 }
 
-impl Idle {
-    pub(super) const fn new() -> Self {
+impl Native for Idle {}
+
+impl Default for Idle {
+    fn default() -> Self {
         Idle {
             state: AtomicU8::new(CALLED),
             began: Cell::new(None),
@@ -89,7 +92,9 @@ impl Idle {
             awake_is_faster: Cell::new(false),
         }
     }
+}
 
+impl Idle {
     /// Should the wait that is about to begin do so awake?
     pub(super) fn choose_awake(&self) -> bool {
         if !self.was_short.get() {

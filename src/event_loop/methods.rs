@@ -5,16 +5,17 @@ use std::ffi::c_int;
 use pyo3::ffi;
 
 use crate::names::{ADD_READER, ADD_WRITER, REMOVE_READER, REMOVE_WRITER, WRITE_TO_SELF};
-use crate::sys::args::Arguments;
+use crate::sys::args::{self, Arguments};
 use crate::sys::error::{Builtin, raise};
-use crate::sys::object::none;
-use crate::sys::slots::{Method, getset, inquiry, noargs, not_deleted, one, traverse, variadic};
+use crate::sys::life::Native;
+use crate::sys::object::{boolean, none};
+use crate::sys::slots::{Method, getset, noargs, not_deleted, one, variadic};
 use crate::sys::typeobj::TypeBuilder;
 use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
 
 use super::calls::{add_file, call_at, call_base, call_later, call_soon, call_soon_threadsafe, remove_file};
 use super::create::{create_future, create_task};
-use super::object::{LoopObject, clear, dealloc, new, visit};
+use super::object::LoopObject;
 use super::plain::set_attribute;
 use super::ready::{Ready, as_handle};
 use super::run::{is_cancelled, run_once, run_until_stopped};
@@ -55,7 +56,7 @@ fn is_closed(core: &LoopObject) -> bool {
 }
 
 fn get_debug(core: &LoopObject) -> Owned {
-    core.debug.get_or_none()
+    core.debug.get().unwrap_or_else(|| boolean(false).own())
 }
 
 fn set_debug(core: &LoopObject, value: Option<&Object>) -> Res<()> {
@@ -84,7 +85,8 @@ fn get_thread_id(core: &LoopObject) -> Owned {
 }
 
 fn set_thread_id(core: &LoopObject, value: Option<&Object>) -> Res<()> {
-    core.thread_id.set(not_deleted(core.as_object(), c"_thread_id", value)?.own());
+    let value = not_deleted(core.as_object(), c"_thread_id", value)?;
+    drop(core.thread_id.replace(args::given(Some(value)).map(Layout::own)));
     Ok(())
 }
 
@@ -332,10 +334,7 @@ fn inspection_methods() -> [Method; 12] {
 /// Adds what this module gives to the loop's type.
 pub(crate) fn describe(builder: TypeBuilder<LoopObject>) -> TypeBuilder<LoopObject> {
     builder
-        .slot(ffi::Py_tp_new, new as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
-        .slot(ffi::Py_tp_dealloc, dealloc as unsafe extern "C" fn(_) as *mut _)
-        .slot(ffi::Py_tp_traverse, traverse!(LoopObject, visit))
-        .slot(ffi::Py_tp_clear, inquiry!(LoopObject, clear))
+        .life()
         .slot(ffi::Py_tp_setattro, set_attribute as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
         .methods(public_methods())
         .methods(internal_methods())

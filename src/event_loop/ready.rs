@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::sys::gc::{Visited, Visitor};
+use crate::sys::life::Native;
 use crate::sys::memory::make_room;
 use crate::sys::{Layout, Object, Owned, Res, panics};
 
@@ -20,13 +21,10 @@ pub(super) enum Ready {
 }
 
 /// No Python code runs while the cell is borrowed.
+#[derive(Default)]
 pub(super) struct ReadyQueue(RefCell<VecDeque<Ready>>);
 
 impl ReadyQueue {
-    pub(super) const fn new() -> Self {
-        ReadyQueue(RefCell::new(VecDeque::new()))
-    }
-
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.0.borrow().len()
@@ -70,10 +68,6 @@ impl ReadyQueue {
         }
     }
 
-    pub(super) fn clear(&self) {
-        drop(self.0.take());
-    }
-
     /// What is queued, as handles; entries become handles for good, so that who looks twice sees the same.
     pub(super) fn handles(&self, event_loop: &Object) -> Res<Vec<Owned>> {
         let mut handles = Vec::new();
@@ -103,18 +97,24 @@ impl ReadyQueue {
             drop(replaced);
         }
     }
+}
 
-    pub(super) fn visit(&self, visitor: Visitor) -> Visited {
+impl Native for ReadyQueue {
+    fn visit(&self, visitor: Visitor) -> Visited {
         // Never borrowed otherwise while the collector runs.
         let Ok(queue) = self.0.try_borrow() else { return Visited::Continue(()) };
         for ready in queue.iter() {
             match ready {
                 Ready::Entry(entry) => entry.visit(visitor)?,
-                Ready::Handle(handle) => visitor.address(handle.as_ptr())?,
-                Ready::Foreign(object) => visitor.address(object.as_ptr())?,
+                Ready::Handle(handle) => visitor.object(&**handle)?,
+                Ready::Foreign(object) => visitor.object(&**object)?,
             }
         }
         Visited::Continue(())
+    }
+
+    fn clear(&self) {
+        drop(self.0.take());
     }
 }
 

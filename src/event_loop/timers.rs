@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::sys::gc::{Visited, Visitor};
+use crate::sys::life::Native;
 use crate::sys::memory::{make_room, vec_for};
 use crate::sys::{Layout, Owned, Res, panics};
 
@@ -53,6 +54,7 @@ impl PartialEq for Timer {
 impl Eq for Timer {}
 
 /// No Python code runs while the cell is borrowed.
+#[derive(Default)]
 pub(super) struct TimerHeap {
     timers: RefCell<BinaryHeap<Timer>>,
     /// How many of them have been cancelled.
@@ -63,10 +65,6 @@ pub(super) struct TimerHeap {
 const SWEPT_ABOVE: usize = 100;
 
 impl TimerHeap {
-    pub(super) const fn new() -> Self {
-        TimerHeap { timers: RefCell::new(BinaryHeap::new()), cancelled: Cell::new(0) }
-    }
-
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.timers.borrow().is_empty()
@@ -150,10 +148,6 @@ impl TimerHeap {
         true
     }
 
-    pub(super) fn clear(&self) {
-        drop(self.timers.take());
-    }
-
     /// The handles in the order of the heap, as `loop._scheduled` shows them.
     pub(super) fn handles(&self) -> Res<Vec<Owned>> {
         let timers = self.timers.borrow();
@@ -161,14 +155,20 @@ impl TimerHeap {
         handles.extend(timers.iter().map(|timer| timer.handle.as_object().own()));
         Ok(handles)
     }
+}
 
-    pub(super) fn visit(&self, visitor: Visitor) -> Visited {
+impl Native for TimerHeap {
+    fn visit(&self, visitor: Visitor) -> Visited {
         // Never borrowed otherwise while the collector runs.
         let Ok(timers) = self.timers.try_borrow() else { return Visited::Continue(()) };
         for timer in timers.iter() {
-            visitor.address(timer.handle.as_ptr())?;
+            visitor.object(&*timer.handle)?;
         }
         Visited::Continue(())
+    }
+
+    fn clear(&self) {
+        drop(self.timers.take());
     }
 }
 

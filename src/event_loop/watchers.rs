@@ -12,6 +12,7 @@ use crate::io::{Event, Interest, Poller};
 use crate::sys::error::{Builtin, raise, raise_format, raised_is};
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Lazy;
+use crate::sys::life::Native;
 use crate::sys::memory::{no_memory, vec_for};
 use crate::sys::object::none;
 use crate::sys::os_error::raise_os_error;
@@ -83,8 +84,8 @@ pub(super) struct Watchers {
     own: Cell<Option<c_int>>,
 }
 
-impl Watchers {
-    pub(super) const fn new() -> Self {
+impl Default for Watchers {
+    fn default() -> Self {
         Watchers {
             table: RefCell::new(Vec::new()),
             poller: RefCell::new(None),
@@ -92,7 +93,9 @@ impl Watchers {
             own: Cell::new(None),
         }
     }
+}
 
+impl Watchers {
     /// Is there no file of the program's to ask the poller for? Who has a selector of Python's may have anything in it.
     #[inline]
     pub(super) fn is_quiet(&self) -> bool {
@@ -297,8 +300,10 @@ impl Watchers {
             .extend(registered().map(|(fd, file)| (fd, file.object.clone(), file.reader.clone(), file.writer.clone())));
         Ok(copies)
     }
+}
 
-    pub(super) fn visit(&self, visitor: Visitor) -> Visited {
+impl Native for Watchers {
+    fn visit(&self, visitor: Visitor) -> Visited {
         // Never borrowed otherwise while the collector runs.
         let Ok(files) = self.table.try_borrow() else { return Visited::Continue(()) };
         for file in files.iter() {
@@ -306,9 +311,13 @@ impl Watchers {
                 watcher.visit(visitor)?;
             }
             if let Some(object) = &file.object {
-                visitor.address(object.as_ptr())?;
+                visitor.object(&**object)?;
             }
         }
         Visited::Continue(())
+    }
+
+    fn clear(&self) {
+        self.close();
     }
 }

@@ -9,7 +9,7 @@ pub(crate) mod shortcuts;
 use crate::names::CONTEXT;
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Once;
-use crate::sys::{Layout, Object, Owned, Res, containers};
+use crate::sys::{Object, Owned, Res, containers};
 
 /// A kind of work. The functions get the entry's target and argument.
 pub(crate) struct Job {
@@ -39,11 +39,11 @@ pub(crate) struct Entry {
 impl Entry {
     /// Shows the collector what the entry refers to.
     pub(crate) fn visit(&self, visitor: Visitor) -> Visited {
-        visitor.address(self.target.as_ptr())?;
+        visitor.object(&*self.target)?;
         if let Some(argument) = &self.argument {
-            visitor.address(argument.as_ptr())?;
+            visitor.object(&**argument)?;
         }
-        visitor.address(self.context.as_ptr())
+        visitor.object(&*self.context)
     }
 }
 

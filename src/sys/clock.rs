@@ -1,6 +1,10 @@
 //! The monotonic clock, and a cheaper one that only tells roughly how much time has passed.
 
+use std::cell::Cell;
+
 use rustix::time::{ClockId, clock_gettime};
+
+use super::life::Native;
 
 /// Seconds of the clock that Python's `time.monotonic()` reads, to the last bit.
 #[inline]
@@ -15,6 +19,8 @@ pub(crate) fn monotonic() -> f64 {
 /// costs as much as a tenth of a task's step.
 #[derive(Clone, Copy)]
 pub(crate) struct Moment(u64);
+
+impl Native for Cell<Option<Moment>> {}
 
 impl Moment {
     #[inline]

@@ -7,6 +7,7 @@ use std::ptr;
 
 use pyo3::ffi;
 
+use super::gc::{Visited, Visitor};
 use super::{Layout, Object, Owned, trash};
 
 /// A nullable strong reference inside an object; all zeroes is "not set".
@@ -38,10 +39,13 @@ impl<T: Layout> Field<T> {
         ptr::eq(self.0.get(), object.as_ptr())
     }
 
-    /// The address or NULL, for GC visitors and for comparisons.
     #[inline]
-    pub(crate) fn as_ptr(&self) -> *mut ffi::PyObject {
-        self.0.get()
+    pub(super) fn visit(&self, visitor: Visitor) -> Visited {
+        // SAFETY: a field that is set holds a strong reference, so the object is alive.
+        match unsafe { self.0.get().cast::<Object>().as_ref() } {
+            Some(object) => visitor.object(object),
+            None => Visited::Continue(()),
+        }
     }
 
     #[inline]
@@ -129,11 +133,14 @@ impl<T: 'static> Clone for Content<T> {
 impl<T: 'static> ObjectOrStatic<T> {
     const TAG: usize = 1;
 
-    /// The address of the object, or NULL if it is not one.
     #[inline]
-    pub(crate) fn object_ptr(&self) -> *mut ffi::PyObject {
+    pub(super) fn visit(&self, visitor: Visitor) -> Visited {
         let address = self.0.get();
-        if address.addr() & Self::TAG == 0 { address } else { ptr::null_mut() }
+        if address.is_null() || address.addr() & Self::TAG != 0 {
+            return Visited::Continue(());
+        }
+        // SAFETY: an address without the tag is that of an object, which the field holds a strong reference to.
+        visitor.object(unsafe { &*address.cast::<Object>() })
     }
 
     #[inline]

@@ -18,13 +18,11 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
+    /// Shows a reference that the visited object holds.
     #[inline]
-    pub(crate) fn address(self, object: *mut ffi::PyObject) -> Visited {
-        if object.is_null() {
-            return ControlFlow::Continue(());
-        }
+    pub(crate) fn object<T: Layout>(self, object: &T) -> Visited {
         // SAFETY: the collector's own function with the argument that belongs to it, and a live object.
-        match unsafe { (self.visit)(object, self.argument) } {
+        match unsafe { (self.visit)(object.as_ptr(), self.argument) } {
             0 => ControlFlow::Continue(()),
             stop => ControlFlow::Break(stop),
         }
@@ -32,13 +30,13 @@ impl Visitor {
 
     #[inline]
     pub(crate) fn field<T: Layout>(self, field: &Field<T>) -> Visited {
-        self.address(field.as_ptr())
+        field.visit(self)
     }
 
     /// A heap type is kept alive by its instances, so each of them shows it to the collector.
     #[inline]
     pub(crate) fn class_of(self, object: &Object) -> Visited {
-        self.address(object.type_ptr().cast())
+        self.object(super::typeobj::class_of(object))
     }
 }
 

@@ -11,29 +11,33 @@
 //! 2. What knows it without a reference forgets it ([`Part::detach`]), and the collector stops to track it.
 //! 3. Weak references to it die; their callbacks may run Python code.
 //! 4. Its fields are let go of, as by `tp_clear`. What a finaliser of theirs finds of it does no harm ([`Life::disarm`]).
-//! 5. Other fields are set to zero, and the memory goes to the type's free list or back to the allocator.
+//! 5. Other fields are set to zero, and the memory goes to the type's free list; or what it has of Rust's is dropped
+//!    ([`Own`]), and the memory goes back to the allocator.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ops::{ControlFlow, Deref};
+use std::ptr;
 
 use pyo3::ffi;
 
-use super::error::{guard_dealloc, guard_unraisable};
+use super::error::{guard, guard_dealloc, guard_unraisable};
 use super::field::{Field, Flags, Link, Pair};
 use super::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
 use super::instance::clear_weakrefs;
-use super::typeobj::StaticType;
-use super::{Layout, Object};
+use super::typeobj::{self, StaticType};
+use super::{Layout, Object, Res};
 
 /// A field of an object.
 ///
 /// # Safety
-/// What changes of it is in cells. All zeroes is a value of it, that holds nothing. `visit` shows the references that it
+/// What changes of it is in cells. All zeroes is a value of it, that holds nothing; else `write_new` makes one. `visit` shows the references that it
 /// holds, each once, runs no Python code and does not panic. After `release` and `reset` it is as it was made.
 pub(crate) unsafe trait Part {
     /// An object with it can have weak references.
     const HAS_WEAKREFS: bool = false;
+    /// Zeroes will not do.
+    const NEEDS_NEW: bool = false;
 
     #[inline]
     fn visit(&self, _owner: &Object, _visitor: Visitor) -> Visited {
@@ -62,6 +66,13 @@ pub(crate) unsafe trait Part {
     fn keeps(_place: usize) -> bool {
         false
     }
+
+    /// Makes it, in zeroed memory.
+    ///
+    /// # Safety
+    /// The place is memory for it that nobody has seen yet.
+    #[inline]
+    unsafe fn write_new(_place: *mut Self) {}
 }
 
 // SAFETY: every object shows its type, which the interpreter counts a reference for; the rest is the interpreter's.
@@ -103,7 +114,7 @@ unsafe impl<T> Part for Pair<T> {
     #[inline]
     fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
         visitor.field(&self.object)?;
-        visitor.address(self.beside.object_ptr())
+        self.beside.visit(visitor)
     }
 
     /// Takes both before anything can come back to either.
@@ -184,11 +195,55 @@ unsafe impl<T: Zeroed> Part for Kept<T> {
     }
 }
 
+/// What an object has of Rust's own, which may hold references.
+pub(crate) trait Native: Default {
+    /// Shows the references that it holds, each once. Runs no Python code, and does not panic.
+    fn visit(&self, _visitor: Visitor) -> Visited {
+        ControlFlow::Continue(())
+    }
+
+    /// Lets go of what it holds.
+    fn clear(&self) {}
+}
+
+/// Something of Rust's in an object: made by `tp_new`, dropped by the deallocator.
+#[repr(transparent)]
+pub(crate) struct Own<T: Native>(T);
+
+impl<T: Native> Deref for Own<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+// SAFETY: only `&T` is given out, so that what changes is in cells; it is written before anyone sees it.
+unsafe impl<T: Native> Part for Own<T> {
+    const NEEDS_NEW: bool = true;
+
+    #[inline]
+    fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
+        self.0.visit(visitor)
+    }
+
+    fn release(&self, _owner: &Object) {
+        self.0.clear();
+    }
+
+    unsafe fn write_new(place: *mut Self) {
+        // SAFETY: the caller's contract; what is there are zeroes, which nobody has to drop.
+        unsafe { place.write(Own(T::default())) };
+    }
+}
+
 /// A struct that is the memory of a type's objects; implemented by [`object!`].
 pub(crate) trait Declared: Layout + Part + 'static {
     /// The names of the slots, for panics on purpose.
     const DEALLOC: &'static str;
     const CLEAR: &'static str;
+    const NEW: &'static str;
 
     fn class() -> &'static StaticType<Self>;
 }
@@ -234,11 +289,30 @@ pub(super) unsafe extern "C" fn clear<T: Life>(slf: *mut ffi::PyObject) -> c_int
     0
 }
 
+/// `tp_new` of an object with parts that zeroes do not make; the arguments are the initialisation's.
+pub(super) unsafe extern "C" fn new<T: Life>(
+    class: *mut ffi::PyTypeObject,
+    _: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(T::NEW, ptr::null_mut(), || {
+        let make = || -> Res<*mut ffi::PyObject> {
+            // SAFETY: CPython calls the slot with the type or a subclass: its instances have the layout.
+            let made = unsafe { typeobj::allocate_zeroed::<T>(class)? };
+            // SAFETY: nothing has run since the memory was allocated.
+            unsafe { T::write_new(made.as_ptr().cast()) };
+            Ok(made.into_ptr())
+        };
+        make().unwrap_or(ptr::null_mut())
+    })
+}
+
 /// `tp_dealloc`, as the module's text says.
 pub(super) unsafe extern "C" fn dealloc<T: Life>(object: *mut ffi::PyObject) {
     let body = move || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
-        // bring it back to life; then it is not ours to free.
+        // bring it back to life; then it is not ours to free. Else it is empty when its memory goes, so that dropping
+        // what it has of Rust's runs no Python code.
         unsafe {
             let dying = T::from_ptr(object);
             if dying.needs_finalizer() && is_revived_by_finalizer(dying) {
@@ -250,8 +324,13 @@ pub(super) unsafe extern "C" fn dealloc<T: Life>(object: *mut ffi::PyObject) {
                 clear_weakrefs(dying);
             }
             clear_all(dying);
-            dying.reset();
-            T::class().free(object);
+            if T::NEEDS_NEW {
+                ptr::drop_in_place(object.cast::<T>());
+                typeobj::free(object);
+            } else {
+                dying.reset();
+                T::class().free(object);
+            }
         }
     };
     // SAFETY: the deallocator's own object.
@@ -279,6 +358,7 @@ macro_rules! object {
         impl $crate::sys::life::Declared for $name {
             const DEALLOC: &'static str = concat!(stringify!($name), "::dealloc");
             const CLEAR: &'static str = concat!(stringify!($name), "::clear");
+            const NEW: &'static str = concat!(stringify!($name), "::new");
 
             #[inline]
             fn class() -> &'static $crate::sys::typeobj::StaticType<Self> {
@@ -323,6 +403,7 @@ macro_rules! object {
             // SAFETY: all fields are parts.
             unsafe impl Part for $name {
                 const HAS_WEAKREFS: bool = <$head_type as Part>::HAS_WEAKREFS $(|| <$type as Part>::HAS_WEAKREFS)*;
+                const NEEDS_NEW: bool = <$head_type as Part>::NEEDS_NEW $(|| <$type as Part>::NEEDS_NEW)*;
 
                 #[inline]
                 fn visit(
@@ -366,6 +447,15 @@ macro_rules! object {
                     ]
                     .into_iter()
                     .any(|(start, size, keeps)| (start..start + size).contains(&place) && keeps(place - start))
+                }
+
+                #[inline]
+                unsafe fn write_new(place: *mut Self) {
+                    // SAFETY: the caller's contract, for each of the fields.
+                    unsafe {
+                        Part::write_new(&raw mut (*place).$head);
+                        $(Part::write_new(&raw mut (*place).$field);)*
+                    }
                 }
             }
         };

@@ -112,22 +112,6 @@ macro_rules! unary {
     }};
 }
 
-/// `inquiry` (`tp_clear`): `fn(&T)`.
-macro_rules! inquiry {
-    ($layout:ty, $function:path) => {{
-        #[allow(unsafe_code)] // of this module, wherever it is expanded
-        unsafe extern "C" fn trampoline(slf: *mut pyo3::ffi::PyObject) -> std::ffi::c_int {
-            $crate::sys::error::guard_unraisable(concat!(stringify!($layout), "::", stringify!($function)), || {
-                // SAFETY: CPython calls the slot with a live instance of the type.
-                let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
-                $function(slf);
-            });
-            0
-        }
-        trampoline as unsafe extern "C" fn(_) -> _ as *mut std::ffi::c_void
-    }};
-}
-
 /// `tp_finalize`: `fn(&T)`.
 macro_rules! finalizer {
     ($layout:ty, $function:path) => {{
@@ -140,27 +124,6 @@ macro_rules! finalizer {
             });
         }
         trampoline as unsafe extern "C" fn(_) as *mut std::ffi::c_void
-    }};
-}
-
-/// `tp_traverse`: `fn(&T, Visitor) -> Visited`, which must have nothing in it that panics: half a visit would make the
-/// collector take live objects for garbage, so that a panic ends the process.
-macro_rules! traverse {
-    ($layout:ty, $function:path) => {{
-        #[allow(unsafe_code)] // of this module, wherever it is expanded
-        unsafe extern "C" fn trampoline(
-            slf: *mut pyo3::ffi::PyObject,
-            visit: pyo3::ffi::visitproc,
-            argument: *mut std::ffi::c_void,
-        ) -> std::ffi::c_int {
-            // SAFETY: CPython calls the slot with a live instance of the type.
-            let slf = unsafe { <$layout as $crate::sys::Layout>::from_ptr(slf) };
-            match $function(slf, $crate::sys::gc::Visitor { visit, argument }) {
-                std::ops::ControlFlow::Continue(()) => 0,
-                std::ops::ControlFlow::Break(stop) => stop,
-            }
-        }
-        trampoline as unsafe extern "C" fn(_, _, _) -> _ as *mut std::ffi::c_void
     }};
 }
 
@@ -461,6 +424,6 @@ pub(crate) fn not_deleted<'a>(object: &Object, attribute: &CStr, value: Option<&
 }
 
 pub(crate) use {
-    call, construct, fast, finalizer, getset, init, inquiry, keywords, no_arguments, noargs, one, positional,
-    returning, traverse, unary, variadic,
+    call, construct, fast, finalizer, getset, init, keywords, no_arguments, noargs, one, positional, returning, unary,
+    variadic,
 };

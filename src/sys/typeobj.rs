@@ -114,6 +114,7 @@ impl<T: Life> StaticType<T> {
     /// A new, tracked object of exactly this type, zeroed.
     #[inline]
     pub(crate) fn allocate(&self) -> Res<Owned<T>> {
+        const { assert!(!T::NEEDS_NEW) };
         self.freelist.allocate(self)
     }
 
@@ -164,9 +165,14 @@ impl<T: Layout + 'static> TypeBuilder<T> {
     where
         T: Life,
     {
-        self.slot(ffi::Py_tp_dealloc, life::dealloc::<T> as unsafe extern "C" fn(_) as *mut _)
+        let builder = self
+            .slot(ffi::Py_tp_dealloc, life::dealloc::<T> as unsafe extern "C" fn(_) as *mut _)
             .slot(ffi::Py_tp_traverse, life::traverse::<T> as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
-            .slot(ffi::Py_tp_clear, life::clear::<T> as unsafe extern "C" fn(_) -> _ as *mut _)
+            .slot(ffi::Py_tp_clear, life::clear::<T> as unsafe extern "C" fn(_) -> _ as *mut _);
+        if !T::NEEDS_NEW {
+            return builder;
+        }
+        builder.slot(ffi::Py_tp_new, life::new::<T> as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
     }
 
     /// Lets Python code change the type, as it may its base: 3.14 refuses an immutable type on a mutable base.

@@ -14,15 +14,9 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src"
 #: Why an item outside of src/sys/ may have `unsafe` in it, and which items those are.
 EXCEPTIONS = {
-    # It says that the struct is the memory of an object, which only its own module can know.
-    "a layout": [
-        "event_loop/object.rs: impl Layout for LoopObject",
-    ],
     # CPython calls it with raw pointers. The slots that are like others are made by the macros of src/sys/slots.rs.
     "a slot": [
         "future/iter.rs: fn am_send",
-        "event_loop/object.rs: fn dealloc",
-        "event_loop/object.rs: fn new",
         "event_loop/plain.rs: fn set_attribute",
     ],
     # The one question that is asked at every call_soon.

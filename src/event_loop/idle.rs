@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::sys::clock::Moment;
-use crate::sys::life::Native;
+use crate::sys::part::Native;
 
 /// The loop's thread runs, or has been called.
 const CALLED: u8 = 0;

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use crate::sys::clock::Moment;
-use crate::sys::life::{Life, Own, object};
+use crate::sys::life::{Life, object};
+use crate::sys::part::Own;
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Object, Res};
 

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::sys::gc::{Visited, Visitor};
-use crate::sys::life::Native;
 use crate::sys::memory::make_room;
+use crate::sys::part::Native;
 use crate::sys::{Layout, Object, Owned, Res, panics};
 
 use crate::handle::{self, HandleObject, Kind, Work};

@@ -11,8 +11,8 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::sys::gc::{Visited, Visitor};
-use crate::sys::life::Native;
 use crate::sys::memory::{make_room, vec_for};
+use crate::sys::part::Native;
 use crate::sys::{Layout, Owned, Res, panics};
 
 use crate::handle::HandleObject;

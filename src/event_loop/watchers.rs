@@ -12,10 +12,10 @@ use crate::io::{Event, Interest, Poller};
 use crate::sys::error::{Builtin, raise, raise_format, raised_is};
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Lazy;
-use crate::sys::life::Native;
 use crate::sys::memory::{no_memory, vec_for};
 use crate::sys::object::none;
 use crate::sys::os_error::raise_os_error;
+use crate::sys::part::Native;
 use crate::sys::{Layout, Object, Owned, Res, call, containers, panics};
 
 use crate::asyncio::loop_is_closed;

@@ -330,6 +330,6 @@ pub(super) fn init(module: &Object) -> Res<()> {
     .methods(own_methods())
     .getsets(inherited_getsets())
     .build(module, None)?;
-    TYPE.set_vectorcall(construct!(FutureObject, INIT, initialize));
+    TYPE.set_vectorcall(construct!(FutureObject, TYPE, INIT, initialize));
     TYPE.add_to(module, c"Future")
 }

@@ -9,8 +9,9 @@ use crate::names::{
 };
 use crate::sys::field::Link;
 use crate::sys::instance::Weakrefs;
-use crate::sys::life::{Kept, Life, object};
+use crate::sys::life::{Life, object};
 use crate::sys::object::{boolean, none};
+use crate::sys::part::Kept;
 use crate::sys::typeobj::{self, StaticType};
 use crate::sys::{Field, Layout, Object, Owned, Res, compat, containers};
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::life::Native;
+use super::part::Native;
 
 /// Seconds of the clock that Python's `time.monotonic()` reads, to the last bit.
 #[inline]

@@ -13,7 +13,7 @@ use pyo3::ffi;
 
 use super::attached::Attached;
 use super::memory::has_room;
-use super::typeobj::{self, StaticType};
+use super::part::Part;
 use super::{Layout, Owned, Res, assertions, enter};
 
 /// How many objects are worth keeping in any case.
@@ -37,16 +37,19 @@ impl Freelist {
     }
 
     /// A new, tracked object of the exact type `class`, zeroed.
+    ///
+    /// # Safety
+    /// As for [`allocate_zeroed`], and the class is always the same.
     #[inline]
-    pub(crate) fn allocate<T: Layout>(&self, class: &StaticType<T>) -> Res<Owned<T>> {
+    pub(super) unsafe fn allocate<T: Layout + Part>(&self, class: *mut ffi::PyTypeObject) -> Res<Owned<T>> {
         let Some(memory) = self.pop() else {
-            // SAFETY: a ready type whose instances have the layout T; allocation zeroes and tracks them.
-            return unsafe { typeobj::allocate_zeroed(class.as_ptr()) };
+            // SAFETY: the caller's contract.
+            return unsafe { allocate_zeroed(class) };
         };
         debug_assert!(assertions::is_blank(memory, T::keeps), "used after it was freed");
         // SAFETY: memory of a dead object of this type, cleared and untracked.
         unsafe {
-            ffi::PyObject_Init(memory, class.as_ptr());
+            ffi::PyObject_Init(memory, class);
             ffi::PyObject_GC_Track(memory.cast());
             Ok(Owned::steal(memory))
         }
@@ -57,18 +60,18 @@ impl Freelist {
     /// # Safety
     /// The object's reference count is zero, and it is as the module's text says.
     #[inline]
-    pub(crate) unsafe fn free<T: Layout>(&self, object: *mut ffi::PyObject, class: &StaticType<T>) {
+    pub(super) unsafe fn free<T: Layout + Part>(&self, object: *mut ffi::PyObject, class: *mut ffi::PyTypeObject) {
         // SAFETY: the caller's contract; the type outlives its last instance because we still hold the reference
         // that the instance had to it.
         unsafe {
             debug_assert!(ffi::Py_REFCNT(object) == 0 && T::fits(&*object.cast()));
             let actual = ffi::Py_TYPE(object);
-            let fits = ptr::eq(actual, class.as_ptr()) && ffi::PyObject_GC_IsFinalized(object) == 0;
+            let fits = ptr::eq(actual, class) && ffi::PyObject_GC_IsFinalized(object) == 0;
             debug_assert!(!fits || assertions::is_blank(object, T::keeps), "not cleared");
             if fits && self.push(object) {
                 enter::Py_DECREF(actual.cast());
             } else {
-                typeobj::free(object);
+                free(object);
             }
         }
     }
@@ -106,5 +109,29 @@ impl Freelist {
             items.push(memory);
         }
         kept
+    }
+}
+
+/// A new instance of the class, in zeroed memory: what `tp_new` has to begin with.
+///
+/// # Safety
+/// The class is a live type whose instances have the layout `T`; the caller makes of the zeroes what `T` wants.
+pub(super) unsafe fn allocate_zeroed<T: Layout>(class: *mut ffi::PyTypeObject) -> Res<Owned<T>> {
+    // SAFETY: the caller's contract.
+    unsafe { Owned::steal_or_raised(enter::PyType_GenericAlloc(class, 0)) }
+}
+
+/// The end of a deallocator: frees the memory, and gives up the reference that the instance had to its type.
+///
+/// # Safety
+/// The object is dead, untracked, and empty.
+pub(super) unsafe fn free(object: *mut ffi::PyObject) {
+    // SAFETY: the caller's contract; the type outlives the memory, for its reference is given up last.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        if let Some(free) = (*class).tp_free {
+            free(object.cast());
+        }
+        enter::Py_DECREF(class.cast());
     }
 }

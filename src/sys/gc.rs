@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use pyo3::ffi;
 
-use super::{Field, Layout, Object, enter};
+use super::{Layout, Object, enter};
 
 /// Stops with what the visitor answered, if that is not zero.
 pub(crate) type Visited = ControlFlow<c_int>;
@@ -28,15 +28,11 @@ impl Visitor {
         }
     }
 
-    #[inline]
-    pub(crate) fn field<T: Layout>(self, field: &Field<T>) -> Visited {
-        field.visit(self)
-    }
-
     /// A heap type is kept alive by its instances, so each of them shows it to the collector.
     #[inline]
     pub(crate) fn class_of(self, object: &Object) -> Visited {
-        self.object(super::typeobj::class_of(object))
+        // SAFETY: the type lives at least as long as the object.
+        self.object(unsafe { Object::from_ptr(object.type_ptr().cast()) })
     }
 }
 

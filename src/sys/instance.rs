@@ -5,7 +5,7 @@ use std::ffi::c_ulong;
 use pyo3::ffi;
 
 use super::gc::{Visited, Visitor};
-use super::life::Part;
+use super::part::Part;
 use super::{Layout, Object, enter};
 
 #[cfg(not(Py_3_13))]
@@ -44,7 +44,7 @@ mod place {
         }
 
         pub(super) fn visit_dict(&self, _owner: &Object, visitor: Visitor) -> Visited {
-            visitor.field(&self.dict)?;
+            self.dict.show(visitor)?;
             ControlFlow::Continue(())
         }
 

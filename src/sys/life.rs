@@ -14,229 +14,19 @@
 //! 5. Other fields are set to zero, and the memory goes to the type's free list; or what it has of Rust's is dropped
 //!    ([`Own`]), and the memory goes back to the allocator.
 
-use std::cell::Cell;
 use std::ffi::{c_int, c_void};
-use std::ops::{ControlFlow, Deref};
+use std::ops::ControlFlow;
 use std::ptr;
 
 use pyo3::ffi;
 
 use super::error::{guard, guard_dealloc, guard_unraisable};
-use super::field::{Field, Flags, Link, Pair};
-use super::gc::{Visited, Visitor, is_revived_by_finalizer, untrack};
+use super::freelist;
+use super::gc::{Visitor, is_revived_by_finalizer, untrack};
 use super::instance::clear_weakrefs;
-use super::typeobj::{self, StaticType};
-use super::{Layout, Object, Res};
-
-/// A field of an object.
-///
-/// # Safety
-/// What changes of it is in cells. All zeroes is a value of it, that holds nothing; else `write_new` makes one. `visit` shows the references that it
-/// holds, each once, runs no Python code and does not panic. After `release` and `reset` it is as it was made.
-pub(crate) unsafe trait Part {
-    /// An object with it can have weak references.
-    const HAS_WEAKREFS: bool = false;
-    /// Zeroes will not do.
-    const NEEDS_NEW: bool = false;
-
-    #[inline]
-    fn visit(&self, _owner: &Object, _visitor: Visitor) -> Visited {
-        ControlFlow::Continue(())
-    }
-
-    /// Lets go of what it holds.
-    #[inline]
-    fn release(&self, _owner: &Object) {}
-
-    /// The same for an object that is initialised anew, which keeps the attributes that Python code gave it.
-    #[inline]
-    fn renew(&self, owner: &Object) {
-        self.release(owner);
-    }
-
-    /// The object is about to die: what knows it without a reference forgets it. Runs no Python code.
-    #[inline]
-    fn detach(&self) {}
-
-    /// What holds no reference becomes as it was made. Runs no Python code.
-    #[inline]
-    fn reset(&self) {}
-
-    /// Does a dead object in a free list keep the byte as it is?
-    fn keeps(_place: usize) -> bool {
-        false
-    }
-
-    /// Makes it, in zeroed memory.
-    ///
-    /// # Safety
-    /// The place is memory for it that nobody has seen yet.
-    #[inline]
-    unsafe fn write_new(_place: *mut Self) {}
-}
-
-// SAFETY: every object shows its type, which the interpreter counts a reference for; the rest is the interpreter's.
-unsafe impl Part for Object {
-    #[inline]
-    fn visit(&self, owner: &Object, visitor: Visitor) -> Visited {
-        visitor.class_of(owner)
-    }
-}
-
-// SAFETY: zero is "not set".
-unsafe impl<T: Layout> Part for Field<T> {
-    #[inline]
-    fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
-        visitor.field(self)
-    }
-
-    #[inline]
-    fn release(&self, _owner: &Object) {
-        Field::clear(self);
-    }
-}
-
-// SAFETY: as for the field that it is.
-unsafe impl Part for Link {
-    #[inline]
-    fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
-        visitor.field(self)
-    }
-
-    #[inline]
-    fn release(&self, _owner: &Object) {
-        Link::clear(self);
-    }
-}
-
-// SAFETY: zero is "nothing" in both places.
-unsafe impl<T> Part for Pair<T> {
-    #[inline]
-    fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
-        visitor.field(&self.object)?;
-        self.beside.visit(visitor)
-    }
-
-    /// Takes both before anything can come back to either.
-    #[inline]
-    fn release(&self, _owner: &Object) {
-        let beside = self.beside.take();
-        self.object.clear();
-        drop(beside);
-    }
-}
-
-/// A value whose zero bytes are `Default`'s.
-///
-/// # Safety
-/// They are.
-pub(crate) unsafe trait Zeroed: Copy + Default {}
-
-// SAFETY: zero and false; `None`, for which Rust uses the address that no reference has.
-unsafe impl Zeroed for bool {}
-// SAFETY: zero.
-unsafe impl Zeroed for i32 {}
-// SAFETY: zero.
-unsafe impl Zeroed for f64 {}
-// SAFETY: `None` is the address that no reference has.
-unsafe impl<T> Zeroed for Option<&'static T> {}
-
-/// Says that the variant is the one of the value zero, and the default.
-macro_rules! zeroed {
-    ($type:ident::$variant:ident) => {
-        const _: () = assert!($type::$variant as u64 == 0);
-
-        impl Default for $type {
-            #[inline]
-            fn default() -> Self {
-                $type::$variant
-            }
-        }
-
-        #[allow(unsafe_code)] // of this module, wherever it is expanded
-        // SAFETY: just checked.
-        unsafe impl $crate::sys::life::Zeroed for $type {}
-    };
-}
-
-// SAFETY: no references, and zero is the value's default.
-unsafe impl<T: Zeroed> Part for Cell<T> {
-    #[inline]
-    fn reset(&self) {
-        self.set(T::default());
-    }
-}
-
-// SAFETY: no references, and zero is "none".
-unsafe impl Part for Flags {
-    #[inline]
-    fn reset(&self) {
-        self.put(u8::MAX, false);
-    }
-}
-
-/// A value that says nothing until it is set anew, or that all objects of the type have: not reset for the free list.
-#[repr(transparent)]
-pub(crate) struct Kept<T: Zeroed>(Cell<T>);
-
-impl<T: Zeroed> Deref for Kept<T> {
-    type Target = Cell<T>;
-
-    #[inline]
-    fn deref(&self) -> &Cell<T> {
-        &self.0
-    }
-}
-
-// SAFETY: no references; any value that the type's objects have will do for the next.
-unsafe impl<T: Zeroed> Part for Kept<T> {
-    fn keeps(_place: usize) -> bool {
-        true
-    }
-}
-
-/// What an object has of Rust's own, which may hold references.
-pub(crate) trait Native: Default {
-    /// Shows the references that it holds, each once. Runs no Python code, and does not panic.
-    fn visit(&self, _visitor: Visitor) -> Visited {
-        ControlFlow::Continue(())
-    }
-
-    /// Lets go of what it holds.
-    fn clear(&self) {}
-}
-
-/// Something of Rust's in an object: made by `tp_new`, dropped by the deallocator.
-#[repr(transparent)]
-pub(crate) struct Own<T: Native>(T);
-
-impl<T: Native> Deref for Own<T> {
-    type Target = T;
-
-    #[inline]
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-// SAFETY: only `&T` is given out, so that what changes is in cells; it is written before anyone sees it.
-unsafe impl<T: Native> Part for Own<T> {
-    const NEEDS_NEW: bool = true;
-
-    #[inline]
-    fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {
-        self.0.visit(visitor)
-    }
-
-    fn release(&self, _owner: &Object) {
-        self.0.clear();
-    }
-
-    unsafe fn write_new(place: *mut Self) {
-        // SAFETY: the caller's contract; what is there are zeroes, which nobody has to drop.
-        unsafe { place.write(Own(T::default())) };
-    }
-}
+use super::part::Part;
+use super::typeobj::{StaticType, TypeBuilder};
+use super::{Layout, Owned, Res};
 
 /// A struct that is the memory of a type's objects; implemented by [`object!`].
 pub(crate) trait Declared: Layout + Part + 'static {
@@ -269,11 +59,7 @@ fn clear_all<T: Life>(object: &T) {
 
 /// `tp_traverse`; nothing in it panics: half a visit would make the collector take live objects for garbage, so that a
 /// panic ends the process.
-pub(super) unsafe extern "C" fn traverse<T: Life>(
-    slf: *mut ffi::PyObject,
-    visit: ffi::visitproc,
-    argument: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse<T: Life>(slf: *mut ffi::PyObject, visit: ffi::visitproc, argument: *mut c_void) -> c_int {
     // SAFETY: CPython calls the slot with a live instance of the type.
     let object = unsafe { T::from_ptr(slf) };
     match object.visit(object.as_object(), Visitor { visit, argument }) {
@@ -283,14 +69,14 @@ pub(super) unsafe extern "C" fn traverse<T: Life>(
 }
 
 /// `tp_clear`
-pub(super) unsafe extern "C" fn clear<T: Life>(slf: *mut ffi::PyObject) -> c_int {
+unsafe extern "C" fn clear<T: Life>(slf: *mut ffi::PyObject) -> c_int {
     // SAFETY: CPython calls the slot with a live instance of the type.
     guard_unraisable(T::CLEAR, || clear_all(unsafe { T::from_ptr(slf) }));
     0
 }
 
 /// `tp_new` of an object with parts that zeroes do not make; the arguments are the initialisation's.
-pub(super) unsafe extern "C" fn new<T: Life>(
+unsafe extern "C" fn new<T: Life>(
     class: *mut ffi::PyTypeObject,
     _: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
@@ -298,7 +84,7 @@ pub(super) unsafe extern "C" fn new<T: Life>(
     guard(T::NEW, ptr::null_mut(), || {
         let make = || -> Res<*mut ffi::PyObject> {
             // SAFETY: CPython calls the slot with the type or a subclass: its instances have the layout.
-            let made = unsafe { typeobj::allocate_zeroed::<T>(class)? };
+            let made = unsafe { freelist::allocate_zeroed::<T>(class)? };
             // SAFETY: nothing has run since the memory was allocated.
             unsafe { T::write_new(made.as_ptr().cast()) };
             Ok(made.into_ptr())
@@ -308,7 +94,7 @@ pub(super) unsafe extern "C" fn new<T: Life>(
 }
 
 /// `tp_dealloc`, as the module's text says.
-pub(super) unsafe extern "C" fn dealloc<T: Life>(object: *mut ffi::PyObject) {
+unsafe extern "C" fn dealloc<T: Life>(object: *mut ffi::PyObject) {
     let body = move || {
         // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
         // bring it back to life; then it is not ours to free. Else it is empty when its memory goes, so that dropping
@@ -326,7 +112,7 @@ pub(super) unsafe extern "C" fn dealloc<T: Life>(object: *mut ffi::PyObject) {
             clear_all(dying);
             if T::NEEDS_NEW {
                 ptr::drop_in_place(object.cast::<T>());
-                typeobj::free(object);
+                freelist::free(object);
             } else {
                 dying.reset();
                 T::class().free(object);
@@ -335,6 +121,45 @@ pub(super) unsafe extern "C" fn dealloc<T: Life>(object: *mut ffi::PyObject) {
     };
     // SAFETY: the deallocator's own object.
     unsafe { guard_dealloc(T::DEALLOC, object, body) }
+}
+
+impl<T: Life> StaticType<T> {
+    /// A new, tracked object of exactly this type, zeroed.
+    #[inline]
+    pub(crate) fn allocate(&self) -> Res<Owned<T>> {
+        const { assert!(!T::NEEDS_NEW) };
+        // SAFETY: a ready type, that is made before anything asks for its objects; `T` is made of zeroes.
+        unsafe { self.freelist.allocate(self.as_ptr()) }
+    }
+
+    /// Frees memory of dead objects that was of no use since this was called last.
+    pub(crate) fn trim(&self) {
+        self.freelist.trim();
+    }
+
+    /// Frees a dead object of this type or of a subclass, or keeps its memory.
+    ///
+    /// # Safety
+    /// The object's reference count is zero, and it is as the text of [`freelist`](super::freelist) says.
+    #[inline]
+    unsafe fn free(&self, object: *mut ffi::PyObject) {
+        // SAFETY: the caller's contract.
+        unsafe { self.freelist.free::<T>(object, self.as_ptr()) };
+    }
+}
+
+impl<T: Life> TypeBuilder<T> {
+    /// What follows from the declaration of `T`.
+    pub(crate) fn life(self) -> Self {
+        let builder = self
+            .slot(ffi::Py_tp_dealloc, dealloc::<T> as unsafe extern "C" fn(_) as *mut _)
+            .slot(ffi::Py_tp_traverse, traverse::<T> as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
+            .slot(ffi::Py_tp_clear, clear::<T> as unsafe extern "C" fn(_) -> _ as *mut _);
+        if !T::NEEDS_NEW {
+            return builder;
+        }
+        builder.slot(ffi::Py_tp_new, new::<T> as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
+    }
 }
 
 /// Declares a struct as the memory of a type's objects: `struct Name: TYPE { … }`, with a [`StaticType`] that knows its
@@ -374,10 +199,6 @@ macro_rules! object {
             fn fits($object: &$crate::sys::Object) -> bool {
                 $fits
             }
-
-            fn keeps(place: usize) -> bool {
-                <Self as $crate::sys::life::Part>::keeps(place)
-            }
         }
     };
     (
@@ -397,7 +218,7 @@ macro_rules! object {
         unsafe impl $crate::sys::object::Extends<$head_type> for $name {}
 
         const _: () = {
-            use $crate::sys::life::Part;
+            use $crate::sys::part::Part;
 
             #[allow(unsafe_code)] // of this module, wherever it is expanded
             // SAFETY: all fields are parts.
@@ -462,4 +283,4 @@ macro_rules! object {
     };
 }
 
-pub(crate) use {object, zeroed};
+pub(crate) use object;

@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use super::attached::Attached;
-use super::life::{Life, Part};
+use super::life::Life;
 use super::memory::make_room;
+use super::part::Part;
 use super::{Owned, Res, gc};
 
 /// A place in the list; null when not linked. Laid out as CPython's `llist_node`.

@@ -40,6 +40,7 @@ pub(crate) mod memory;
 pub(crate) mod object;
 pub(crate) mod os_error;
 pub(crate) mod panics;
+pub(crate) mod part;
 pub(crate) mod per_thread;
 pub(crate) mod raised;
 pub(crate) mod slots;

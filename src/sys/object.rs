@@ -22,11 +22,6 @@ pub(crate) unsafe trait Layout: Sized {
     /// Is the object's type one whose instances have this layout? For debug assertions.
     fn fits(object: &Object) -> bool;
 
-    /// Does an object's deallocator leave the byte as it is for the next one? For debug assertions.
-    fn keeps(_place: usize) -> bool {
-        false
-    }
-
     /// The address, for the C API; no reference is handed over.
     #[inline]
     fn as_ptr(&self) -> *mut ffi::PyObject {

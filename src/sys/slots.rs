@@ -148,9 +148,9 @@ macro_rules! init {
     }};
 }
 
-/// `tp_vectorcall` of an exact type: allocates and initialises like [`init`].
+/// `tp_vectorcall` of the exact type `$class`: allocates and initialises like [`init`].
 macro_rules! construct {
-    ($layout:ty, $signature:path, $function:path) => {{
+    ($layout:ty, $class:path, $signature:path, $function:path) => {{
         #[allow(unsafe_code)] // of this module, wherever it is expanded
         unsafe extern "C" fn trampoline(
             _class: *mut pyo3::ffi::PyObject,
@@ -168,7 +168,7 @@ macro_rules! construct {
                         let positional = usize::try_from(positional).unwrap_or(0);
                         // SAFETY: the arguments of a vectorcall.
                         let parsed = unsafe { $signature.parse(arguments, positional, keywords)? };
-                        let made = <$layout as $crate::sys::life::Declared>::class().allocate()?;
+                        let made: $crate::sys::Owned<$layout> = $class.allocate()?;
                         $function(&made, parsed)?;
                         Ok(made.into_object())
                     };

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 
 use super::attached::Attached;
 use super::memory::has_room;
-use super::{Field, Owned, compat};
+use super::{Owned, compat};
 
 /// How many of our deallocators may be inside of each other, those of all threads together.
 const DEEPEST: usize = 50;
@@ -14,9 +14,9 @@ const DEEPEST: usize = 50;
 static DEPTH: Attached<Cell<usize>> = Attached::new(Cell::new(0));
 static LATER: Attached<RefCell<Vec<Owned>>> = Attached::new(RefCell::new(Vec::new()));
 
-/// Clears a field of an object that is dying or cleared; if that is in the deallocators of many others, the outermost does it.
-pub(crate) fn clear(field: &Field) {
-    let Some(object) = field.take() else { return };
+/// Gives up the reference; if that is in the deallocators of many others, the outermost does it.
+#[inline]
+pub(super) fn let_go(object: Owned) {
     if !compat::DEALLOC_RECURSES {
         return;
     }

@@ -9,7 +9,6 @@ use pyo3::ffi;
 
 use super::freelist::Freelist;
 use super::intern::Name;
-use super::life::{self, Life};
 use super::slots::Method;
 use super::{Layout, Object, Owned, Res, enter};
 
@@ -17,7 +16,7 @@ use super::{Layout, Object, Owned, Res, enter};
 /// and kept for good.
 pub(crate) struct StaticType<T: Layout> {
     class: AtomicPtr<ffi::PyTypeObject>,
-    freelist: Freelist,
+    pub(super) freelist: Freelist,
     instances: PhantomData<fn() -> T>,
 }
 
@@ -110,30 +109,6 @@ impl<T: Layout> StaticType<T> {
     }
 }
 
-impl<T: Life> StaticType<T> {
-    /// A new, tracked object of exactly this type, zeroed.
-    #[inline]
-    pub(crate) fn allocate(&self) -> Res<Owned<T>> {
-        const { assert!(!T::NEEDS_NEW) };
-        self.freelist.allocate(self)
-    }
-
-    /// Frees memory of dead objects that was of no use since this was called last.
-    pub(crate) fn trim(&self) {
-        self.freelist.trim();
-    }
-
-    /// Frees a dead object of this type or of a subclass, or keeps its memory.
-    ///
-    /// # Safety
-    /// The object's reference count is zero, and it is as the text of [`freelist`](super::freelist) says.
-    #[inline]
-    pub(super) unsafe fn free(&self, object: *mut ffi::PyObject) {
-        // SAFETY: the caller's contract.
-        unsafe { self.freelist.free(object, self) };
-    }
-}
-
 /// Collects what a `PyType_Spec` points to.
 pub(crate) struct TypeBuilder<T: Layout + 'static> {
     class: &'static StaticType<T>,
@@ -158,21 +133,6 @@ impl<T: Layout + 'static> TypeBuilder<T> {
             members: Vec::new(),
         }
         .slot(ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast())
-    }
-
-    /// What follows from the declaration of `T`.
-    pub(crate) fn life(self) -> Self
-    where
-        T: Life,
-    {
-        let builder = self
-            .slot(ffi::Py_tp_dealloc, life::dealloc::<T> as unsafe extern "C" fn(_) as *mut _)
-            .slot(ffi::Py_tp_traverse, life::traverse::<T> as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
-            .slot(ffi::Py_tp_clear, life::clear::<T> as unsafe extern "C" fn(_) -> _ as *mut _);
-        if !T::NEEDS_NEW {
-            return builder;
-        }
-        builder.slot(ffi::Py_tp_new, life::new::<T> as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
     }
 
     /// Lets Python code change the type, as it may its base: 3.14 refuses an immutable type on a mutable base.
@@ -376,21 +336,6 @@ pub(crate) fn has_generic_getattr(class: &Object) -> bool {
     getattr.is_some_and(|f| ptr::fn_addr_eq(f, ffi::PyObject_GenericGetAttr as ffi::getattrofunc))
 }
 
-/// The end of a deallocator: frees the memory, and gives up the reference that the instance had to its type.
-///
-/// # Safety
-/// The object is dead, untracked, and empty.
-pub(crate) unsafe fn free(object: *mut ffi::PyObject) {
-    // SAFETY: the caller's contract; the type outlives the memory, for its reference is given up last.
-    unsafe {
-        let class = ffi::Py_TYPE(object);
-        if let Some(free) = (*class).tp_free {
-            free(object.cast());
-        }
-        enter::Py_DECREF(class.cast());
-    }
-}
-
 /// What `tp_setattro` does by default.
 pub(crate) fn set_generic_attribute(object: &Object, name: &Object, value: Option<&Object>) -> Res<()> {
     let value = value.map_or(ptr::null_mut(), Layout::as_ptr);
@@ -399,15 +344,6 @@ pub(crate) fn set_generic_attribute(object: &Object, name: &Object, value: Optio
         0 => Ok(()),
         _ => Err(super::Raised),
     }
-}
-
-/// A new instance of the class, in zeroed memory: what `tp_new` has to begin with.
-///
-/// # Safety
-/// The class is a live type whose instances have the layout `T`; the caller makes of the zeroes what `T` wants.
-pub(crate) unsafe fn allocate_zeroed<T: Layout>(class: *mut ffi::PyTypeObject) -> Res<Owned<T>> {
-    // SAFETY: the caller's contract.
-    unsafe { Owned::steal_or_raised(enter::PyType_GenericAlloc(class, 0)) }
 }
 
 /// The instance's `__dict__`, if it has one.

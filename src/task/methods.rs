@@ -171,6 +171,6 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .methods(methods())
         .getsets(getsets())
         .build(module, Some(future::TYPE.as_ptr()))?;
-    TYPE.set_vectorcall(construct!(TaskObject, making::SIGNATURE, making::initialize));
+    TYPE.set_vectorcall(construct!(TaskObject, TYPE, making::SIGNATURE, making::initialize));
     TYPE.add_to(module, c"Task")
 }

@@ -17,7 +17,8 @@ use crate::names::{
 use crate::sys::attached::Attached;
 use crate::sys::error::{self, guard};
 use crate::sys::slots::IntoStatus;
-use crate::sys::{Layout, Object, Res, call, typeobj};
+use crate::sys::types::Identity;
+use crate::sys::{Layout, Object, Res, Type, call, typeobj};
 
 use super::object::{LoopObject, TYPE};
 
@@ -36,20 +37,18 @@ static PASSED_OVER: [&Name; 9] = [
 
 /// What is known of a class.
 struct Known {
-    class: Cell<*mut ffi::PyTypeObject>,
-    version: Cell<u32>,
+    class: Cell<Identity>,
     is_plain: Cell<bool>,
 }
 
 impl Known {
     const fn nothing() -> Self {
-        Known { class: Cell::new(ptr::null_mut()), version: Cell::new(0), is_plain: Cell::new(false) }
+        Known { class: Cell::new(Identity::NOBODY), is_plain: Cell::new(false) }
     }
 
     #[inline]
-    fn about(&self, class: *mut ffi::PyTypeObject) -> Option<bool> {
-        let version = typeobj::version(class);
-        (ptr::eq(self.class.get(), class) && version == self.version.get() && version != 0).then(|| self.is_plain.get())
+    fn about(&self, class: Identity) -> Option<bool> {
+        self.class.get().is(class).then(|| self.is_plain.get())
     }
 }
 
@@ -60,8 +59,7 @@ static KNOWN: Attached<[Known; 2]> = Attached::new([const { Known::nothing() }; 
 #[inline]
 #[expect(unsafe_code, reason = "the class was looked at before, and asking again would cost more")]
 pub(crate) fn plain(event_loop: &Object) -> Option<&LoopObject> {
-    let class = event_loop.type_ptr();
-    let is_plain = match KNOWN[0].about(class) {
+    let is_plain = match KNOWN[0].about(event_loop.class().identity()) {
         Some(is_plain) => is_plain,
         None => ask(event_loop),
     };
@@ -73,34 +71,31 @@ pub(crate) fn plain(event_loop: &Object) -> Option<&LoopObject> {
 #[cold]
 fn ask(event_loop: &Object) -> bool {
     let [first, second] = &*KNOWN;
-    let class = event_loop.type_ptr();
+    // Taken before the look-ups, during which Python code may change the class.
+    let class = event_loop.class().identity();
     let known = second.about(class);
     second.class.set(first.class.get());
-    second.version.set(first.version.get());
     second.is_plain.set(first.is_plain.get());
-    // Taken before the look-ups, during which Python code may change the class.
-    let version = typeobj::version(class);
     let is_plain = match known {
         Some(is_plain) => is_plain,
         None if !TYPE.is_instance(event_loop) => false,
-        None => overrides_nothing(typeobj::class_of(event_loop)).unwrap_or_else(|raised| {
+        None => overrides_nothing(event_loop.class()).unwrap_or_else(|raised| {
             drop(error::fetch(raised));
             false
         }),
     };
     first.class.set(class);
-    first.version.set(version);
     first.is_plain.set(is_plain);
     is_plain
 }
 
-fn overrides_nothing(class: &Object) -> Res<bool> {
-    if !typeobj::has_generic_getattr(class) {
+fn overrides_nothing(class: &Type) -> Res<bool> {
+    if !class.has_generic_getattr() {
         return Ok(false);
     }
     let ours = TYPE.as_object();
     for name in PASSED_OVER {
-        let (found, native) = (call::getattr_optional(class, name)?, call::getattr(ours, name)?);
+        let (found, native) = (call::getattr_optional(class.as_object(), name)?, call::getattr(ours, name)?);
         let function = found.as_deref().and_then(typeobj::method_function);
         let same = match (function, typeobj::method_function(&native)) {
             (Some(function), Some(native)) => ptr::fn_addr_eq(function, native),

@@ -166,7 +166,7 @@ fn throw(iterator: &IteratorObject, arguments: &[&Object]) -> Res<Owned> {
 /// The exception of `throw(class, value)`: the value itself if it is one of the class.
 fn instantiate(class: &Object, value: Option<&Object>) -> Res<Owned> {
     let exception = match value {
-        Some(value) if is_exception(value) && call::is_subclass(typeobj::class_of(value), class)? => value.own(),
+        Some(value) if is_exception(value) && call::is_subclass(value.class().as_object(), class)? => value.own(),
         Some(value) => call::call1(class, value)?,
         None => call::call0(class)?,
     };

@@ -77,7 +77,7 @@ fn without_stop_iteration(exception: Owned) -> Res<Owned> {
         set_cause_and_context(&replacement, &exception);
         return Ok(replacement);
     }
-    if std::ptr::eq(exception.type_ptr().cast(), stop_iteration.as_ptr()) {
+    if exception.class().is(stop_iteration) {
         return Err(raise(Builtin::TypeError.class(), text));
     }
     Ok(exception)

@@ -9,8 +9,8 @@ use crate::names::{HANDLE_CLASS, Name};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::life::Life;
 use crate::sys::slots::{getset, noargs};
-use crate::sys::typeobj::{self, StaticType, TypeBuilder};
-use crate::sys::{Object, Owned, Res, compat, containers};
+use crate::sys::typeobj::{StaticType, TypeBuilder};
+use crate::sys::{Object, Owned, Res, Type, compat, containers};
 use crate::versions;
 
 use super::cancel::{cancel, cancelled};
@@ -19,7 +19,7 @@ use super::run::run;
 use super::show::{get_arguments, get_callback, get_context, set_arguments, set_callback, set_context, set_when};
 
 /// Makes the type for the kind, on asyncio's class.
-fn build(kind: Kind, base: &Object) -> Res<()> {
+fn build(kind: Kind, base: &Type) -> Res<()> {
     match kind {
         Kind::Plain => builder(&PLAIN, c"rasyncio.Handle", c"A call that the loop will make.").build_on(base),
         Kind::Timer => builder(&TIMER, c"rasyncio.TimerHandle", c"A call that the loop will make at a time.")
@@ -91,9 +91,9 @@ pub(super) fn make(kind: Kind) -> Res<()> {
 }
 
 /// asyncio's own class of that name: behind whatever subclass somebody has put in its place.
-fn original(name: &Name, is_it: impl Fn(&Object) -> bool) -> Res<Owned> {
+fn original(name: &Name, is_it: impl Fn(&Type) -> bool) -> Res<Owned<Type>> {
     let unknown = || raise(Builtin::RuntimeError.class(), c"rasyncio does not know the handles of this asyncio");
-    let found = containers::dict_get(EVENTS_GLOBALS.get()?, name.object())?.filter(|class| typeobj::is_type(class));
-    let found = found.ok_or_else(unknown)?;
-    typeobj::ancestors(&found).into_iter().find(|class| is_it(class)).ok_or_else(unknown)
+    let found = containers::dict_get(EVENTS_GLOBALS.get()?, name.object())?;
+    let class = found.as_deref().and_then(Object::as_type).ok_or_else(unknown)?;
+    class.ancestors().into_iter().find(|class| is_it(class)).ok_or_else(unknown)
 }

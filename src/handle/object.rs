@@ -12,8 +12,8 @@ use crate::sys::instance::Weakrefs;
 use crate::sys::life::{Life, object};
 use crate::sys::object::{boolean, none};
 use crate::sys::part::Kept;
-use crate::sys::typeobj::{self, StaticType};
-use crate::sys::{Field, Layout, Object, Owned, Res, compat, containers};
+use crate::sys::typeobj::StaticType;
+use crate::sys::{Field, Layout, Object, Owned, Res, Type, compat, containers};
 
 use crate::job::Job;
 
@@ -234,20 +234,20 @@ pub(crate) fn trim_memory() {
 
 /// Is it `asyncio.Handle` itself, with its slots where the struct has them? Whoever builds a Python that has others is
 /// told.
-pub(crate) fn has_slots_of_handle(class: &Object) -> bool {
+pub(crate) fn has_slots_of_handle(class: &Type) -> bool {
     let slots: [&Name; SLOTS] =
         [&ARGS, &CALLBACK, &CANCELLED_FLAG, &PRIVATE_CONTEXT, &PRIVATE_LOOP, &PRIVATE_REPR, &PRIVATE_SOURCE_TRACEBACK];
     let place = |index: usize| offset_of!(HandleObject, arguments) + index * size_of::<Field>();
-    typeobj::basic_size(class) == size_of::<HandleObject>()
-        && (0..).zip(slots).all(|(i, name)| typeobj::slot_offset(class, name) == Some(place(i)))
+    class.basic_size() == size_of::<HandleObject>()
+        && (0..).zip(slots).all(|(i, name)| class.slot_offset(name) == Some(place(i)))
 }
 
 /// Is it a subclass of `asyncio.Handle` with these slots of its own behind?
-pub(super) fn has_own_slots(class: &Object, own_slots: &[&Name]) -> bool {
+pub(super) fn has_own_slots(class: &Type, own_slots: &[&Name]) -> bool {
     let place = |index: usize| size_of::<HandleObject>() + index * size_of::<Field>();
-    typeobj::basic_size(class) == place(own_slots.len())
-        && (0..).zip(own_slots).all(|(i, name)| typeobj::slot_offset(class, name) == Some(place(i)))
-        && typeobj::ancestors(class).iter().any(|base| has_slots_of_handle(base))
+    class.basic_size() == place(own_slots.len())
+        && (0..).zip(own_slots).all(|(i, name)| class.slot_offset(name) == Some(place(i)))
+        && class.ancestors().iter().any(|base| has_slots_of_handle(base))
 }
 
 const _: () = assert!(compat::MANAGED_WEAKREFS == (size_of::<HandleObject>() == 16 + SLOTS * 8));

@@ -17,10 +17,10 @@ static ADOPT: StaticMethod = StaticMethod::new(one!(
 ));
 
 fn adopt(_module: &Object, class: &Object) -> Res<()> {
-    if !typeobj::is_type(class) || !typeobj::is_subclass(class, &TYPE) {
-        return Err(raise(Builtin::TypeError.class(), c"a subclass of EventLoopCore was expected"));
+    match class.as_type().map(|class| typeobj::adopt_methods(&TYPE, class)).transpose()? {
+        Some(true) => Ok(()),
+        _ => Err(raise(Builtin::TypeError.class(), c"a subclass of EventLoopCore was expected")),
     }
-    typeobj::adopt_methods(&TYPE, class)
 }
 
 /// Makes the type. Called once, by the module's initialisation.

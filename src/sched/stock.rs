@@ -21,14 +21,13 @@ use crate::names::{
 use crate::sys::attached::Attached;
 use crate::sys::instance_values::{NOWHERE, Values};
 use crate::sys::object::{boolean, none};
-use crate::sys::{Layout, Object, Owned, Res, call, containers, context, deque, error, typeobj};
+use crate::sys::types::{Identity, peek_identity};
+use crate::sys::{Layout, Object, Owned, Res, Type, call, containers, context, deque, error, typeobj};
 
 /// What is known of the loop class seen last, and of `asyncio.events.Handle`.
 struct Facts {
-    class: Cell<*mut ffi::PyTypeObject>,
-    class_version: Cell<u32>,
-    handle: Cell<*mut ffi::PyObject>,
-    handle_version: Cell<u32>,
+    class: Cell<Identity>,
+    handle: Cell<Identity>,
     /// The class's scheduling methods are those of `BaseEventLoop`, and handles run as asyncio's do.
     schedules: Cell<bool>,
     /// So is `get_debug`.
@@ -46,10 +45,8 @@ impl Facts {
 }
 
 static FACTS: Attached<Facts> = Attached::new(Facts {
-    class: Cell::new(ptr::null_mut()),
-    class_version: Cell::new(0),
-    handle: Cell::new(ptr::null_mut()),
-    handle_version: Cell::new(0),
+    class: Cell::new(Identity::NOBODY),
+    handle: Cell::new(Identity::NOBODY),
     schedules: Cell::new(false),
     tells_debug: Cell::new(false),
     tells_running: Cell::new(false),
@@ -182,23 +179,19 @@ pub(crate) fn running_flag(event_loop: &Object) -> Option<bool> {
 /// Brings `FACTS` up to date for the loop's class.
 #[inline]
 fn look_up_class(event_loop: &Object) {
-    let class = event_loop.type_ptr();
-    let version = typeobj::version(class);
-    if version == 0 || version != FACTS.class_version.get() || !ptr::eq(class, FACTS.class.get()) {
+    if !event_loop.class().identity().is(FACTS.class.get()) {
         find_facts(event_loop);
     }
 }
 
 #[inline]
 fn handle_class_unchanged() -> bool {
-    let handle = FACTS.handle.get();
-    EVENTS_GLOBALS.find().is_some_and(|globals| ptr::eq(containers::dict_peek(globals, &HANDLE_CLASS), handle))
-        && typeobj::version(handle.cast()) == FACTS.handle_version.get()
+    EVENTS_GLOBALS.find().is_some_and(|globals| peek_identity(globals, &HANDLE_CLASS).is(FACTS.handle.get()))
 }
 
 #[cold]
 fn find_facts(event_loop: &Object) {
-    let class = typeobj::class_of(event_loop);
+    let class = event_loop.class();
     FACTS.forget();
     // A loop may be made and used before asyncio is imported, or without it; it is no stock loop then.
     if let Err(raised) = try_find_facts(class) {
@@ -207,12 +200,11 @@ fn find_facts(event_loop: &Object) {
     }
     PLACES.count.set(NOWHERE);
     // The look-ups above have given a class that had none a version tag.
-    FACTS.class.set(class.as_ptr().cast());
-    FACTS.class_version.set(typeobj::version(class.as_ptr().cast()));
+    FACTS.class.set(class.identity());
 }
 
-fn try_find_facts(class: &Object) -> Res<()> {
-    if !typeobj::has_generic_getattr(class) {
+fn try_find_facts(class: &Type) -> Res<()> {
+    if !class.has_generic_getattr() {
         return Ok(());
     }
     let base_events = BASE_EVENTS_GLOBALS.get()?;
@@ -233,24 +225,24 @@ fn try_find_facts(class: &Object) -> Res<()> {
     let Some(handle) = containers::dict_get(events, HANDLE_CLASS.object())? else {
         return Ok(());
     };
-    let handle_is_plain = typeobj::is_type(&handle)
-        && handle::has_slots_of_handle(&handle)
-        && defines(&handle, &HANDLE_INIT, c"Handle.__init__", events)?
-        && defines(&handle, &PRIVATE_RUN, c"Handle._run", events)?;
-    // The class is compared by address only, and while it is in asyncio.events's namespace, which keeps it alive.
-    FACTS.handle.set(handle.as_ptr());
-    FACTS.handle_version.set(typeobj::version(handle.as_ptr().cast()));
-    FACTS.schedules.set(handle_is_plain && FACTS.handle_version.get() != 0);
+    let Some(handle) = handle.as_type() else {
+        return Ok(());
+    };
+    let handle_is_plain = handle::has_slots_of_handle(handle)
+        && defines(handle, &HANDLE_INIT, c"Handle.__init__", events)?
+        && defines(handle, &PRIVATE_RUN, c"Handle._run", events)?;
+    FACTS.handle.set(handle.identity());
+    FACTS.schedules.set(handle_is_plain && handle.identity().is_known());
     Ok(())
 }
 
-fn lacks_attribute(class: &Object, name: &Name) -> Res<bool> {
-    Ok(call::getattr_optional(class, name)?.is_none())
+fn lacks_attribute(class: &Type, name: &Name) -> Res<bool> {
+    Ok(call::getattr_optional(class.as_object(), name)?.is_none())
 }
 
 /// Is the class's method the function of that qualified name, from the module with these globals?
-fn defines(class: &Object, name: &Name, qualified_name: &CStr, globals: &Object) -> Res<bool> {
-    match call::getattr_optional(class, name)? {
+fn defines(class: &Type, name: &Name, qualified_name: &CStr, globals: &Object) -> Res<bool> {
+    match call::getattr_optional(class.as_object(), name)? {
         Some(method) => typeobj::is_function_of(&method, qualified_name, globals),
         None => Ok(false),
     }

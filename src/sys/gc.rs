@@ -31,8 +31,7 @@ impl Visitor {
     /// A heap type is kept alive by its instances, so each of them shows it to the collector.
     #[inline]
     pub(crate) fn class_of(self, object: &Object) -> Visited {
-        // SAFETY: the type lives at least as long as the object.
-        self.object(unsafe { Object::from_ptr(object.type_ptr().cast()) })
+        self.object(object.class())
     }
 }
 

@@ -17,7 +17,7 @@ use super::attached::Attached;
 use super::error::fetch;
 use super::intern::{ADD, Name, VALUE};
 use super::object::{boolean, none};
-use super::{Layout, Object, Owned, Res, call, containers, typeobj};
+use super::{Layout, Object, Owned, Res, call, containers, types};
 
 /// The names of the attributes that instances of one class have (`PyDictKeysObject`). A name that is in it stays, at
 /// its place.
@@ -219,7 +219,7 @@ fn try_layouts() -> Option<()> {
 
 fn values_are_where_expected() -> Res<bool> {
     let no_bases = containers::tuple(&[])?;
-    let class = call::call(typeobj::type_type(), &[VALUE.object(), &no_bases, &*containers::new_dict()?])?;
+    let class = call::call(types::type_type(), &[VALUE.object(), &no_bases, &*containers::new_dict()?])?;
     let first = call::call0(&class)?;
     let second = call::call0(&class)?;
     call::setattr(&first, &VALUE, none())?;

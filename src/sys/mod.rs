@@ -48,9 +48,10 @@ pub(crate) mod threads;
 pub(crate) mod trash;
 pub(crate) mod type_name;
 pub(crate) mod typeobj;
+pub(crate) mod types;
 
 pub(crate) use field::{Field, Flags};
-pub(crate) use object::{Layout, Object, Owned};
+pub(crate) use object::{Layout, Object, Owned, Type};
 pub(crate) use raised::{Raised, Res};
 
 use pyo3::Python;

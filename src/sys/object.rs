@@ -103,9 +103,35 @@ unsafe impl Layout for Object {
     }
 }
 
+/// A type. What can be asked of one is in [`types`](super::types).
+#[repr(transparent)]
+pub(crate) struct Type(UnsafeCell<ffi::PyTypeObject>);
+
+// SAFETY: transparent over a type's head, in an `UnsafeCell`, which begins with an object's.
+unsafe impl Layout for Type {
+    fn fits(object: &Object) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::PyType_Check(object.as_ptr()) != 0 }
+    }
+}
+
 impl Object {
+    /// `type(object)`
     #[inline]
-    pub(crate) fn type_ptr(&self) -> *mut ffi::PyTypeObject {
+    pub(crate) fn class(&self) -> &Type {
+        // SAFETY: an object keeps its type alive.
+        unsafe { &*self.type_ptr().cast::<Type>() }
+    }
+
+    /// The object as a type, if it is one.
+    #[inline]
+    pub(crate) fn as_type(&self) -> Option<&Type> {
+        // SAFETY: just asked.
+        Type::fits(self).then(|| unsafe { self.cast() })
+    }
+
+    #[inline]
+    pub(super) fn type_ptr(&self) -> *mut ffi::PyTypeObject {
         // SAFETY: the object is alive.
         unsafe { ffi::Py_TYPE(self.as_ptr()) }
     }

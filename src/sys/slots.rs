@@ -72,6 +72,8 @@ pub(crate) struct Method {
     pub(crate) doc: &'static CStr,
     pub(crate) flags: c_int,
     pub(crate) function: ffi::PyMethodDefPointer,
+    /// Has the object the layout that the function expects?
+    pub(crate) takes: fn(&Object) -> bool,
 }
 
 impl Method {
@@ -225,6 +227,7 @@ macro_rules! noargs {
             doc: $doc,
             flags: pyo3::ffi::METH_NOARGS,
             function: pyo3::ffi::PyMethodDefPointer { PyCFunction: trampoline },
+            takes: <$layout as $crate::sys::Layout>::fits,
         }
     }};
 }
@@ -254,6 +257,7 @@ macro_rules! fast {
             doc: $doc,
             flags: pyo3::ffi::METH_FASTCALL | pyo3::ffi::METH_KEYWORDS,
             function: pyo3::ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: trampoline },
+            takes: <$layout as $crate::sys::Layout>::fits,
         }
     }};
 }
@@ -297,6 +301,7 @@ macro_rules! one {
             doc: $doc,
             flags: pyo3::ffi::METH_O $(| $extra)?,
             function: pyo3::ffi::PyMethodDefPointer { PyCFunction: trampoline },
+            takes: <$layout as $crate::sys::Layout>::fits,
         }
     }};
 }
@@ -349,6 +354,7 @@ macro_rules! positional {
             doc: $doc,
             flags: pyo3::ffi::METH_FASTCALL,
             function: pyo3::ffi::PyMethodDefPointer { PyCFunctionFast: trampoline },
+            takes: <$layout as $crate::sys::Layout>::fits,
         }
     }};
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3::ffi;
 
 use super::freelist::Freelist;
-use super::intern::Name;
+use super::object::Type;
 use super::slots::Method;
 use super::{Layout, Object, Owned, Res, enter};
 
@@ -87,6 +87,12 @@ impl<T: Layout> StaticType<T> {
     #[inline]
     pub(crate) fn expect<'a>(&self, object: &'a Object) -> &'a T {
         self.downcast(object).expect("an object of our own type")
+    }
+
+    /// Is the class this type, or a subclass of it?
+    pub(crate) fn is_base_of(&self, class: &Type) -> bool {
+        // SAFETY: two live types.
+        unsafe { ffi::PyType_IsSubtype(class.as_type_ptr(), self.as_ptr()) != 0 }
     }
 
     /// Makes calls of exactly this type go to `construct` instead of `tp_new` and `tp_init`. Subclasses do not
@@ -172,7 +178,7 @@ impl<T: Layout + 'static> TypeBuilder<T> {
     }
 
     /// Makes the type as a subclass of a Python class, outside of any module.
-    pub(crate) fn build_on(self, base: &Object) -> Res<()> {
+    pub(crate) fn build_on(self, base: &Type) -> Res<()> {
         self.build_from(ptr::null_mut(), base.as_ptr())
     }
 
@@ -213,37 +219,6 @@ impl<T: Layout + 'static> TypeBuilder<T> {
     }
 }
 
-/// Where instances of the class keep the attribute, which one of the class's own `__slots__` made.
-pub(crate) fn slot_offset(class: &Object, name: &Name) -> Option<usize> {
-    // SAFETY: the callers pass types. The descriptor is borrowed from the type's dict, and read before anything else
-    // runs; its exact type says that it has that layout, and its definition lives as long as it does.
-    unsafe {
-        let dict = Object::from_nullable((*class.as_ptr().cast::<ffi::PyTypeObject>()).tp_dict)?;
-        let member = Object::from_nullable(super::containers::dict_peek(dict, name))?;
-        if !ptr::eq(member.type_ptr(), &raw mut ffi::PyMemberDescr_Type) {
-            return None;
-        }
-        usize::try_from((*(*member.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member).offset).ok()
-    }
-}
-
-/// `class.__mro__`, the class itself first.
-pub(crate) fn ancestors(class: &Object) -> Vec<Owned> {
-    // SAFETY: the callers pass types; the tuple is borrowed, and read before anything else runs.
-    unsafe {
-        let mro = (*class.as_ptr().cast::<ffi::PyTypeObject>()).tp_mro;
-        let Some(mro) = Object::from_nullable(mro) else { return Vec::new() };
-        let count = ffi::PyTuple_GET_SIZE(mro.as_ptr());
-        (0..count).map(|i| Object::from_ptr(ffi::PyTuple_GET_ITEM(mro.as_ptr(), i)).own()).collect()
-    }
-}
-
-/// `class.__basicsize__`
-pub(crate) fn basic_size(class: &Object) -> usize {
-    // SAFETY: the callers pass types.
-    usize::try_from(unsafe { (*class.as_ptr().cast::<ffi::PyTypeObject>()).tp_basicsize }).unwrap_or(0)
-}
-
 /// The C function behind a method of a builtin type.
 pub(crate) fn method_function(method: &Object) -> Option<ffi::PyCFunction> {
     // SAFETY: an object whose exact type is the method descriptor has that layout, and its definition is static; any
@@ -271,7 +246,8 @@ pub(crate) fn is_bound_function(method: &Object, function: ffi::PyMethodDefPoint
 /// The object that a builtin method is bound to.
 #[inline]
 pub(crate) fn bound_object(method: &Object) -> Option<&Object> {
-    // SAFETY: as above; the method keeps the object alive.
+    // SAFETY: an object whose exact type is the builtin function's has that layout, and keeps what it is bound to alive;
+    // that is NULL in a function without.
     unsafe {
         ptr::eq(method.type_ptr(), &raw mut ffi::PyCFunction_Type)
             .then(|| Object::from_nullable((*method.as_ptr().cast::<ffi::PyCFunctionObject>()).m_self))?
@@ -279,21 +255,24 @@ pub(crate) fn bound_object(method: &Object) -> Option<&Object> {
 }
 
 /// Gives a subclass the methods of its native base as its own: the interpreter calls a method fast only on objects of
-/// exactly the class that the method was made for.
-pub(crate) fn adopt_methods<T: Layout>(base: &StaticType<T>, class: &Object) -> Res<()> {
+/// exactly the class that the method was made for. False, and nothing is done, if it is no subclass.
+pub(crate) fn adopt_methods<T: Layout>(base: &StaticType<T>, class: &Type) -> Res<bool> {
+    if !base.is_base_of(class) {
+        return Ok(false);
+    }
     // SAFETY: the base's table of methods was leaked by `build`, and ends with a zeroed entry; `class` is a subclass of
     // the base, so that the methods' functions get what they expect.
     unsafe {
         let mut method = (*base.as_ptr()).tp_methods;
         while !method.is_null() && !(*method).ml_name.is_null() {
-            let descriptor: Owned = Owned::steal_or_raised(ffi::PyDescr_NewMethod(class.as_ptr().cast(), method))?;
+            let descriptor: Owned = Owned::steal_or_raised(ffi::PyDescr_NewMethod(class.as_type_ptr(), method))?;
             if enter::PyObject_SetAttrString(class.as_ptr(), (*method).ml_name, descriptor.as_ptr()) != 0 {
                 return Err(super::Raised);
             }
             method = method.add(1);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// `module.name = value`
@@ -303,37 +282,6 @@ pub(crate) fn add_to_module(module: &Object, name: &CStr, value: &Object) -> Res
         0 => Ok(()),
         _ => Err(super::Raised),
     }
-}
-
-/// The tag that changes whenever the class (or a base of it) does; 0 if it has none. Tags are never used again.
-#[inline]
-pub(crate) fn version(class: *mut ffi::PyTypeObject) -> u32 {
-    // SAFETY: the callers pass live types.
-    unsafe { (*class).tp_version_tag }
-}
-
-/// `type`
-pub(crate) fn type_type() -> &'static Object {
-    // SAFETY: the type of types is static.
-    unsafe { Object::from_ptr((&raw mut ffi::PyType_Type).cast()) }
-}
-
-pub(crate) fn is_type(object: &Object) -> bool {
-    // SAFETY: a live object.
-    unsafe { ffi::PyType_Check(object.as_ptr()) != 0 }
-}
-
-/// Is the class the type or a subclass of it?
-pub(crate) fn is_subclass<T: Layout>(class: &Object, base: &StaticType<T>) -> bool {
-    // SAFETY: the callers pass types.
-    unsafe { ffi::PyType_IsSubtype(class.as_ptr().cast(), base.as_ptr()) != 0 }
-}
-
-/// Are attributes of the class's instances found in the generic way (no `__getattribute__`, no `__getattr__`)?
-pub(crate) fn has_generic_getattr(class: &Object) -> bool {
-    // SAFETY: the callers pass live types.
-    let getattr = unsafe { (*class.as_ptr().cast::<ffi::PyTypeObject>()).tp_getattro };
-    getattr.is_some_and(|f| ptr::fn_addr_eq(f, ffi::PyObject_GenericGetAttr as ffi::getattrofunc))
 }
 
 /// What `tp_setattro` does by default.
@@ -373,25 +321,21 @@ pub(crate) fn is_function_of(object: &Object, qualified_name: &CStr, globals: &O
     }
 }
 
-/// `type(object)`
-pub(crate) fn class_of(object: &Object) -> &Object {
-    // SAFETY: the type lives at least as long as the object.
-    unsafe { Object::from_ptr(object.type_ptr().cast()) }
-}
-
 /// A method definition in static memory, as function objects want it.
-#[repr(transparent)]
-pub(crate) struct StaticMethod(ffi::PyMethodDef);
+pub(crate) struct StaticMethod {
+    definition: ffi::PyMethodDef,
+    takes: fn(&Object) -> bool,
+}
 
 // SAFETY: never changed; it refers to static texts and functions only.
 unsafe impl Sync for StaticMethod {}
 
 impl StaticMethod {
     pub(crate) const fn new(method: Method) -> Self {
-        StaticMethod(method.definition())
+        StaticMethod { definition: method.definition(), takes: method.takes }
     }
 
-    /// The method bound to an object, as a builtin function. The object must be of the layout that the method's
+    /// The method bound to an object, as a builtin function. Panics if the object is of another layout than the method's
     /// function expects.
     pub(crate) fn bind<T: Layout>(&'static self, object: &T) -> Res<Owned> {
         self.function(object.as_object(), ptr::null_mut())
@@ -403,8 +347,10 @@ impl StaticMethod {
     }
 
     fn function(&'static self, object: &Object, module_name: *mut ffi::PyObject) -> Res<Owned> {
-        let definition = ptr::from_ref(&self.0).cast_mut();
-        // SAFETY: a static definition, which the function only reads; it makes its own references to the objects.
+        assert!((self.takes)(object), "a method of another type");
+        let definition = ptr::from_ref(&self.definition).cast_mut();
+        // SAFETY: a static definition, which the function only reads; it makes its own references to the objects. The
+        // object is one that the definition's function takes.
         unsafe { Owned::steal_or_raised(enter::PyCFunction_NewEx(definition, object.as_ptr(), module_name)) }
     }
 }

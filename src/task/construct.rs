@@ -8,7 +8,7 @@ use crate::sys::error::{Builtin, raise_format};
 use crate::sys::iter::is_native_coroutine;
 use crate::sys::lazy::Once;
 use crate::sys::object::none;
-use crate::sys::{Layout, Object, Owned, Res, args, call, containers, context, typeobj};
+use crate::sys::{Layout, Object, Owned, Res, args, call, containers, context};
 use crate::versions;
 
 use super::{TYPE, TaskObject, eager, name, schedule};
@@ -99,7 +99,7 @@ fn is_coroutine(object: &Object) -> Res<bool> {
 
 fn is_other_coroutine(object: &Object) -> Res<bool> {
     let accepted = COROUTINE_TYPES.get_or_init(|| containers::new_set(None))?;
-    let class: Owned = typeobj::class_of(object).own();
+    let class = object.class().own().into_object();
     if containers::set_contains(accepted, &class)? {
         return Ok(true);
     }

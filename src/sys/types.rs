@@ -1,0 +1,98 @@
+//! What is asked of a type.
+
+use std::ptr;
+
+use pyo3::ffi;
+
+use super::intern::Name;
+use super::object::Type;
+use super::{Layout, Object, Owned, containers};
+
+/// What a class is known by without a reference: its address, and the version tag, which changes whenever the class (or
+/// a base of it) does, and which no other ever gets. One without a tag is never the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Identity {
+    class: *const Type,
+    version: u32,
+}
+
+impl Identity {
+    /// Of no class.
+    pub(crate) const NOBODY: Identity = Identity { class: ptr::null(), version: 0 };
+
+    #[inline]
+    pub(crate) fn is(self, other: Identity) -> bool {
+        self.version == other.version && ptr::eq(self.class, other.class) && self.version != 0
+    }
+
+    /// Can it ever be the same again?
+    pub(crate) fn is_known(self) -> bool {
+        self.version != 0
+    }
+}
+
+impl Type {
+    #[inline]
+    pub(super) fn as_type_ptr(&self) -> *mut ffi::PyTypeObject {
+        self.as_ptr().cast()
+    }
+
+    #[inline]
+    pub(crate) fn identity(&self) -> Identity {
+        // SAFETY: a live type.
+        Identity { class: self, version: unsafe { (*self.as_type_ptr()).tp_version_tag } }
+    }
+
+    /// `class.__basicsize__`
+    pub(crate) fn basic_size(&self) -> usize {
+        // SAFETY: a live type.
+        usize::try_from(unsafe { (*self.as_type_ptr()).tp_basicsize }).unwrap_or(0)
+    }
+
+    /// `class.__mro__`, the class itself first.
+    pub(crate) fn ancestors(&self) -> Vec<Owned<Type>> {
+        // SAFETY: a live type's tuple of types (or NULL), borrowed, and read before anything else runs.
+        unsafe {
+            let mro = (*self.as_type_ptr()).tp_mro;
+            let Some(mro) = Object::from_nullable(mro) else { return Vec::new() };
+            let count = ffi::PyTuple_GET_SIZE(mro.as_ptr());
+            let item = |i| Object::from_ptr(ffi::PyTuple_GET_ITEM(mro.as_ptr(), i));
+            (0..count).filter_map(|i| item(i).as_type()).map(Layout::own).collect()
+        }
+    }
+
+    /// Where instances of the class keep the attribute, which one of the class's own `__slots__` made.
+    pub(crate) fn slot_offset(&self, name: &Name) -> Option<usize> {
+        // SAFETY: a live type's dict (or NULL). The descriptor is borrowed from it, and read before anything else runs;
+        // its exact type says that it has that layout, and its definition lives as long as it does.
+        unsafe {
+            let dict = Object::from_nullable((*self.as_type_ptr()).tp_dict)?;
+            let member = Object::from_nullable(containers::dict_peek(dict, name))?;
+            if !ptr::eq(member.type_ptr(), &raw mut ffi::PyMemberDescr_Type) {
+                return None;
+            }
+            usize::try_from((*(*member.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member).offset).ok()
+        }
+    }
+
+    /// Are attributes of the class's instances found in the generic way (no `__getattribute__`, no `__getattr__`)?
+    pub(crate) fn has_generic_getattr(&self) -> bool {
+        // SAFETY: a live type.
+        let getattr = unsafe { (*self.as_type_ptr()).tp_getattro };
+        getattr.is_some_and(|f| ptr::fn_addr_eq(f, ffi::PyObject_GenericGetAttr as ffi::getattrofunc))
+    }
+}
+
+/// What the dict, of a module's names, holds under the name, if that is a class. Nothing is kept of it.
+#[inline]
+pub(crate) fn peek_identity(dict: &Object, name: &Name) -> Identity {
+    // SAFETY: a borrowed reference (or NULL), looked at before anything else runs.
+    let class = unsafe { Object::from_nullable(containers::dict_peek(dict, name)) };
+    class.and_then(Object::as_type).map_or(Identity::NOBODY, Type::identity)
+}
+
+/// `type`
+pub(crate) fn type_type() -> &'static Object {
+    // SAFETY: the type of types is static.
+    unsafe { Object::from_ptr((&raw mut ffi::PyType_Type).cast()) }
+}

@@ -45,7 +45,7 @@ fn functions() -> Vec<Method> {
         functions.extend(awaited_by::AWAITED_BY_FUNCTIONS);
     }
     #[cfg(feature = "panic-on-purpose")]
-    functions.push(one!(Object, c"_panic_at", panic_at, c"_panic_at($module, place, /)\n--\n\nPanic there, once."));
+    functions.push(crate::sys::slots::one!(Object, c"_panic_at", panic_at, c"_panic_at($module, place, /)\n--\n\nPanic there, once."));
     functions
 }
 

@@ -19,10 +19,11 @@ use crate::names::{
     PRIVATE_RUN, READY, THREAD_ID,
 };
 use crate::sys::attached::Attached;
+use crate::sys::deque::{self, Deque};
 use crate::sys::instance_values::{NOWHERE, Values};
 use crate::sys::object::{boolean, none};
 use crate::sys::types::{Identity, peek_identity};
-use crate::sys::{Layout, Object, Owned, Res, Type, call, containers, context, deque, error, typeobj};
+use crate::sys::{Layout, Object, Owned, Res, Type, call, containers, context, error, typeobj};
 
 /// What is known of the loop class seen last, and of `asyncio.events.Handle`.
 struct Facts {
@@ -135,18 +136,18 @@ impl<'a> Attributes<'a> {
 
     /// `_ready`, if it is an exact deque.
     #[inline]
-    fn ready(&self) -> Option<Owned> {
+    fn ready(&self) -> Option<Owned<Deque>> {
         let ready = match self {
             Attributes::Values(values) => values.get(PLACES.of[Attribute::Ready as usize].get()),
             Attributes::Dict(dict) => containers::dict_get_named(dict, &READY),
         };
-        ready.filter(|ready| deque::is_deque(ready))
+        ready.and_then(deque::downcast)
     }
 }
 
 /// The queue that `call_soon` would append to.
 #[inline]
-pub(crate) fn ready_queue(event_loop: &Object, entry_context: &Object) -> Option<Owned> {
+pub(crate) fn ready_queue(event_loop: &Object, entry_context: &Object) -> Option<Owned<Deque>> {
     look_up_class(event_loop);
     if !FACTS.schedules.get() || !handle_class_unchanged() || !context::is_context(entry_context) {
         return None;

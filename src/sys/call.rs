@@ -42,12 +42,13 @@ pub(crate) fn call_tuple(callable: &Object, arguments: &Object) -> Res<Owned> {
 
 /// The last arguments are keywords, named by the tuple `keywords`.
 pub(crate) fn call_with_keywords(callable: &Object, arguments: &[&Object], keywords: &Object) -> Res<Owned> {
-    // SAFETY: as for `call`; `keywords` is a tuple of as many strings as there are arguments behind the positional.
+    // SAFETY: `&Object` is a plain pointer to an object, so the slice is the array that vectorcall wants: first the
+    // positional arguments, then one for each item of the tuple.
     unsafe {
         Owned::steal_or_raised(enter::PyObject_Vectorcall(
             callable.as_ptr(),
             arguments.as_ptr().cast(),
-            arguments.len() - containers_len(keywords),
+            positional(arguments, Some(keywords)),
             keywords.as_ptr(),
         ))
     }
@@ -55,8 +56,10 @@ pub(crate) fn call_with_keywords(callable: &Object, arguments: &[&Object], keywo
 
 /// A method of `arguments[0]`; the last arguments are keywords if a tuple `keywords` names them.
 pub(crate) fn call_method(name: &Name, arguments: &[&Object], keywords: Option<&Object>) -> Res<Owned> {
-    let positional = arguments.len() - keywords.map_or(0, containers_len);
-    // SAFETY: as for `call_with_keywords`.
+    let positional = positional(arguments, keywords);
+    assert!(positional > 0, "an object to call the method of");
+    // SAFETY: the slice is an array of objects: first the one that has the method, then the positional arguments, then
+    // one for each item of the tuple.
     unsafe {
         Owned::steal_or_raised(enter::PyObject_VectorcallMethod(
             name.object().as_ptr(),
@@ -67,9 +70,12 @@ pub(crate) fn call_method(name: &Name, arguments: &[&Object], keywords: Option<&
     }
 }
 
-fn containers_len(tuple: &Object) -> usize {
-    // SAFETY: the callers pass tuples.
-    usize::try_from(unsafe { ffi::PyTuple_Size(tuple.as_ptr()) }).unwrap_or(0)
+/// How many of the arguments come before those that the tuple names. Panics if it is none, or names more than there are.
+fn positional(arguments: &[&Object], keywords: Option<&Object>) -> usize {
+    let Some(keywords) = keywords else { return arguments.len() };
+    // SAFETY: a live object; the function checks that it is a tuple, or answers -1.
+    let named = usize::try_from(unsafe { ffi::PyTuple_Size(keywords.as_ptr()) });
+    arguments.len().checked_sub(named.expect("a tuple of keywords")).expect("a value for each keyword")
 }
 
 #[inline]

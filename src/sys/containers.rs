@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use pyo3::ffi;
 
+use super::error::takes_objects;
 use super::intern::Name;
 use super::{Layout, Object, Owned, Raised, Res, enter};
 
@@ -38,7 +39,7 @@ pub(crate) fn new_list() -> Res<Owned> {
 }
 
 pub(crate) fn list_len(list: &Object) -> usize {
-    // SAFETY: the callers pass lists.
+    // SAFETY: a live object; the function checks that it is a list.
     usize::try_from(unsafe { ffi::PyList_Size(list.as_ptr()) }).unwrap_or(0)
 }
 
@@ -179,7 +180,7 @@ pub(crate) fn set_contains(set: &Object, item: &Object) -> Res<bool> {
 }
 
 pub(crate) fn set_len(set: &Object) -> usize {
-    // SAFETY: the callers pass sets.
+    // SAFETY: a live object; the function checks that it is a set.
     usize::try_from(unsafe { ffi::PySet_Size(set.as_ptr()) }).unwrap_or(0)
 }
 
@@ -188,9 +189,10 @@ pub(crate) fn string(text: &CStr) -> Res<Owned> {
     unsafe { Owned::steal_or_raised(ffi::PyUnicode_FromString(text.as_ptr())) }
 }
 
-/// A string in `PyUnicode_FromFormat`'s language, for one object (`%S`, `%R`, `%U`).
+/// A string in `PyUnicode_FromFormat`'s language, for one object (`%S`, `%R`).
 pub(crate) fn format1(format: &CStr, object: &Object) -> Res<Owned> {
-    // SAFETY: the format has one conversion, of an object.
+    assert!(takes_objects(format, 1));
+    // SAFETY: the format has one conversion, of an object, as was just checked.
     unsafe { Owned::steal_or_raised(enter::PyUnicode_FromFormat(format.as_ptr(), object.as_ptr())) }
 }
 
@@ -252,7 +254,7 @@ pub(crate) fn add(left: &Object, right: &Object) -> Res<Owned> {
 
 /// `tuple(list)`
 pub(crate) fn tuple_of(list: &Object) -> Res<Owned> {
-    // SAFETY: the callers pass lists.
+    // SAFETY: a live object; the function checks that it is a list.
     unsafe { Owned::steal_or_raised(enter::PyList_AsTuple(list.as_ptr())) }
 }
 

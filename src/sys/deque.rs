@@ -14,21 +14,33 @@ static DEQUE: Lazy = Lazy::new("collections", "deque");
 /// The C function behind `deque.append`, if it is the plain `METH_O` method that it has always been.
 static APPEND_FUNCTION: OnceCell<Option<ffi::PyCFunction>> = OnceCell::new();
 
-/// An instance of exactly `collections.deque`?
-#[inline]
-pub(crate) fn is_deque(object: &Object) -> bool {
-    DEQUE.find().is_some_and(|class| ptr::eq(object.type_ptr(), class.as_ptr().cast()))
+/// An instance of exactly `collections.deque`.
+#[repr(transparent)]
+pub(crate) struct Deque(Object);
+
+// SAFETY: transparent over an object.
+unsafe impl Layout for Deque {
+    #[inline]
+    fn fits(object: &Object) -> bool {
+        DEQUE.find().is_some_and(|class| object.class().is(class))
+    }
 }
 
-/// `deque.append(item)`, for an exact deque.
+/// The object as a deque, if it is one.
 #[inline]
-pub(crate) fn append(deque: &Object, item: &Object) -> Res<()> {
-    debug_assert!(is_deque(deque));
+pub(crate) fn downcast(object: Owned) -> Option<Owned<Deque>> {
+    // SAFETY: just asked.
+    Deque::fits(&object).then(|| unsafe { Owned::steal(object.into_ptr()) })
+}
+
+/// `deque.append(item)`
+#[inline]
+pub(crate) fn append(deque: &Deque, item: &Object) -> Res<()> {
     let class = DEQUE.get()?;
     match APPEND_FUNCTION.get_or_try_init(|| find_append_function(class))? {
         // SAFETY: the deque type's own function, called as CPython calls it; a new reference to None, or NULL.
         Some(append) => unsafe { Owned::<Object>::steal_or_raised(append(deque.as_ptr(), item.as_ptr())) },
-        None => call::call_method(&APPEND, &[deque, item], None),
+        None => call::call_method(&APPEND, &[deque.as_object(), item], None),
     }
     .map(drop)
 }

@@ -65,13 +65,20 @@ pub(crate) fn raise_text(class: &Object, text: &str) -> Raised {
     Raised
 }
 
+/// Has the format that many conversions, all of them of objects (`%R`, `%S`, `%T`)?
+pub(super) fn takes_objects(format: &CStr, count: usize) -> bool {
+    let text = format.to_string_lossy();
+    let conversions = || text.split('%').skip(1);
+    conversions().count() == count && conversions().all(|conversion| conversion.starts_with(['R', 'S', 'T']))
+}
+
 /// Raises `class` with a text in `PyErr_Format`'s language; the only conversions allowed are `%R`, `%S` and `%T`
 /// (repr, str and qualified type name of an object), one for each of `objects` (at most two).
 #[cold]
 pub(crate) fn raise_format(class: &Object, format: &CStr, objects: &[&Object]) -> Raised {
-    debug_assert_eq!(format.to_string_lossy().matches('%').count(), objects.len());
+    assert!(objects.len() <= 2 && takes_objects(format, objects.len()));
     let arguments = [0, 1].map(|i: usize| objects.get(i).map_or(ptr::null_mut(), |o| o.as_ptr()));
-    // SAFETY: the format has as many object conversions as there are objects.
+    // SAFETY: the format has as many object conversions as there are objects, as was just checked.
     unsafe { enter::PyErr_Format(class.as_ptr(), format.as_ptr(), arguments) };
     Raised
 }

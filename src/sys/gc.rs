@@ -36,15 +36,18 @@ impl Visitor {
 }
 
 /// Ends tracking before an object is taken apart, so that no collection sees it half cleared (bpo-31061).
+///
+/// # Safety
+/// An object of a GC type.
 #[inline]
-pub(crate) fn untrack<T: Layout>(object: &T) {
-    // SAFETY: an object of a GC type.
+pub(super) unsafe fn untrack<T: Layout>(object: &T) {
+    // SAFETY: the caller's contract.
     unsafe { ffi::PyObject_GC_UnTrack(object.as_ptr().cast()) }
 }
 
 /// Has its finaliser run?
 pub(crate) fn is_finalized<T: Layout>(object: &T) -> bool {
-    // SAFETY: an object of a GC type.
+    // SAFETY: a live object; the function asks whether it is of a GC type.
     unsafe { ffi::PyObject_GC_IsFinalized(object.as_ptr()) != 0 }
 }
 
@@ -63,7 +66,10 @@ pub(crate) fn is_alive<T: Layout>(object: &T) -> bool {
 
 /// Runs the finaliser of an object whose deallocator has been called, if it has not run yet; true if it has brought the
 /// object back to life: then the deallocator must leave it alone.
-pub(crate) fn is_revived_by_finalizer<T: Layout>(object: &T) -> bool {
-    // SAFETY: an object of a type with a finaliser, with the reference count at zero (the deallocators' own check).
+///
+/// # Safety
+/// An object of a GC type with a finaliser, in the type's deallocator: nobody has a reference to it.
+pub(super) unsafe fn is_revived_by_finalizer<T: Layout>(object: &T) -> bool {
+    // SAFETY: the caller's contract.
     unsafe { enter::PyObject_CallFinalizerFromDealloc(object.as_ptr()) < 0 }
 }

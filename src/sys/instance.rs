@@ -136,10 +136,12 @@ unsafe impl Part for Instance {
 }
 
 /// Clears the weak references to a dying object, wherever its type keeps them.
+///
+/// # Safety
+/// An object in its type's deallocator: nobody has a reference to it.
 #[inline]
-pub(crate) fn clear_weakrefs<T: Layout>(object: &T) {
-    // SAFETY: the type's own offset of the list, which is zero if there is none; called by the deallocator, with the
-    // reference count at zero.
+pub(super) unsafe fn clear_weakrefs<T: Layout>(object: &T) {
+    // SAFETY: the type's own offset of the list, which is zero if there is none; the rest is the caller's contract.
     unsafe {
         let offset = (*object.as_object().type_ptr()).tp_weaklistoffset;
         let list = object.as_ptr().cast::<*mut ffi::PyObject>().byte_offset(offset);

@@ -31,10 +31,13 @@ impl Name {
         self.object().is(object)
     }
 
-    /// The same text, in a string or an instance of a subclass?
+    /// Is it the same text, in a string or an instance of a subclass?
     pub(crate) fn equals(&self, string: &Object) -> bool {
-        // SAFETY: CPython's callers pass strings; comparing with an ASCII text runs no Python code.
-        unsafe { ffi::PyUnicode_CompareWithASCIIString(string.as_ptr(), self.text.as_ptr()) == 0 }
+        // SAFETY: a live object, that is a string; comparing with an ASCII text runs no Python code.
+        unsafe {
+            ffi::PyUnicode_Check(string.as_ptr()) != 0
+                && ffi::PyUnicode_CompareWithASCIIString(string.as_ptr(), self.text.as_ptr()) == 0
+        }
     }
 
     /// Makes the string.

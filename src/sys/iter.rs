@@ -25,9 +25,9 @@ pub(crate) fn send_none(coroutine: &Object) -> Res<Sent> {
     // SAFETY: live objects and a place for the new reference.
     let outcome = unsafe { enter::PyIter_Send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) };
     match outcome {
-        // SAFETY: both outcomes say that `result` is a new reference.
+        // SAFETY: the outcome says that `result` is a new reference.
         NEXT => Ok(Sent::Yielded(unsafe { Owned::steal(result) })),
-        // SAFETY: as above.
+        // SAFETY: the outcome says that `result` is a new reference.
         RETURN => Ok(Sent::Returned(unsafe { Owned::steal(result) })),
         _ => Err(Raised),
     }

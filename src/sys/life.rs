@@ -96,7 +96,8 @@ unsafe extern "C" fn new<T: Life>(
 /// `tp_dealloc`, as the module's text says.
 unsafe extern "C" fn dealloc<T: Life>(object: *mut ffi::PyObject) {
     let body = move || {
-        // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once. The finaliser may
+        // SAFETY: CPython calls the slot with a dead instance of the type or of a subclass, once; all types that are
+        // built are GC types, and those of objects that may need a finaliser have one. The finaliser may
         // bring it back to life; then it is not ours to free. Else it is empty when its memory goes, so that dropping
         // what it has of Rust's runs no Python code.
         unsafe {

@@ -115,7 +115,7 @@ impl<T: 'static> PerThread<T> {
     fn entries(&'static self) -> impl Iterator<Item = &'static Entry<T>> {
         // SAFETY: the entries in the list are alive: `destroy` takes an entry out before it frees it.
         let first = unsafe { self.first.load(Ordering::Relaxed).cast_const().as_ref() };
-        // SAFETY: as above.
+        // SAFETY: what an entry in the list is followed by is in it too, or NULL.
         std::iter::successors(first, |entry| unsafe { entry.next.get().as_ref() })
     }
 

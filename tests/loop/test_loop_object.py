@@ -347,6 +347,13 @@ def test_class_can_be_changed(engine: Engine) -> None:
     assert len(calls) >= 3
 
 
+def test_attribute_whose_name_is_no_string(engine: Engine) -> None:
+    """The slot's own wrapper hands on whatever it gets."""
+    loop = engine.new()
+    with pytest.raises(TypeError, match="attribute name must be string, not 'int'"):
+        type(loop).__setattr__(loop, 5, 1)
+
+
 # --- how it comes to be asyncio's loop
 
 

@@ -94,8 +94,10 @@ pub(crate) struct Link(Field);
 impl Link {
     #[inline]
     pub(crate) fn clear(&self) {
-        if let Some(object) = self.0.take() {
-            trash::let_go(object);
+        if self.0.is_set() {
+            if let Some(object) = self.0.take() {
+                trash::let_go(object);
+            }
         }
     }
 }
@@ -175,7 +177,8 @@ impl<T: 'static> ObjectOrStatic<T> {
     }
 }
 
-/// An object with another beside it, or with something static: they come and go together.
+/// An object with another beside it, or with something static: they come and go together, and nothing is beside no
+/// object.
 #[repr(C)]
 pub(crate) struct Pair<T: 'static> {
     pub(super) object: Link,

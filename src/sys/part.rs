@@ -99,9 +99,11 @@ unsafe impl<T> Part for Pair<T> {
     /// Takes both before anything can come back to either.
     #[inline]
     fn release(&self, _owner: &Object) {
-        let beside = self.beside.take();
-        self.object.clear();
-        drop(beside);
+        if self.is_set() {
+            let beside = self.beside.take();
+            self.object.clear();
+            drop(beside);
+        }
     }
 }
 

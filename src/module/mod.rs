@@ -11,6 +11,8 @@ use std::ffi::CStr;
 
 use crate::state;
 use crate::sys::slots::Method;
+#[cfg(feature = "panic-on-purpose")]
+use crate::sys::slots::one;
 use crate::sys::typeobj::{StaticMethod, add_to_module};
 use crate::sys::{Object, Res, containers};
 use crate::versions;
@@ -45,7 +47,7 @@ fn functions() -> Vec<Method> {
         functions.extend(awaited_by::AWAITED_BY_FUNCTIONS);
     }
     #[cfg(feature = "panic-on-purpose")]
-    functions.push(crate::sys::slots::one!(Object, c"_panic_at", panic_at, c"_panic_at($module, place, /)\n--\n\nPanic there, once."));
+    functions.push(one!(Object, c"_panic_at", panic_at, c"_panic_at($module, place, /)\n--\n\nPanic there, once."));
     functions
 }
 

@@ -119,7 +119,7 @@ bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads o
 	cp $(GUARD)/release/lib_asyncio.so $(GUARD)/python/rasyncio/_asyncio.so
 	PYTHONPATH=$(GUARD)/python $(BIN)/python -m benches.instructions.guard --python $(GUARD_PYTHON) $(ARGS)
 
-bench-report: $(INSTALLED) $(PEERS) ## all benchmarks, into benches/README.md with its charts (hours)
+bench-report: $(INSTALLED) $(PEERS) ## speed, network and growth, into benches/README.md with its charts (hours)
 	rm -rf $(BENCHED)/speed
 	$(BIN)/python -m benches.speed --impl all --json $(BENCHED)/speed --update README.md benches/README.md $(ARGS)
 	$(BIN)/python -m benches.network --json $(BENCHED)/network.json --update benches/README.md

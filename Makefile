@@ -29,7 +29,7 @@ BRIDGE := examples/tokio_bridge/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tools fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak memcheck bench-bridge clean check-python check-cargo check-lint
+.PHONY: help demo test test-tools fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak soak-doorbell memcheck bench-bridge clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -150,6 +150,10 @@ leaks: $(INSTALLED) $(TOOLS) $(DEBUG_PYTHONS) ## hunt for leaks: CPython's -R 3:
 
 soak: $(INSTALLED) ## everything at random on our loop for MINUTES: nothing may be lost or pile up
 	$(BIN)/python tests/tools/soak.py --minutes $(MINUTES) $(ARGS)
+
+EVENTS ?= 1000000
+soak-doorbell: $(INSTALLED) $(TOOLS) ## EVENTS (a million) from each kind of sender: none may be seen late
+	RASYNCIO_DOORBELL_EVENTS=$(EVENTS) $(BIN)/python -m pytest -n 0 tests/loop/test_loop_doorbell.py $(ARGS)
 
 memcheck: $(INSTALLED) $(TOOLS) ## our own tests under valgrind (ARGS chooses others than a quarter of an hour of them)
 	$(BIN)/python tests/tools/memcheck.py $(ARGS)

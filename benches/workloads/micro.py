@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 import threading
 from collections.abc import Callable
 
@@ -41,6 +42,17 @@ async def sleep0(n: int) -> None:
     sleep = asyncio.sleep
     for _ in range(n):
         await sleep(0)
+
+
+@workload("sleep0_file", operation="the same beside an idle connection")
+async def sleep0_file(n: int) -> None:
+    loop = asyncio.get_running_loop()
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)
+        loop.add_reader(left, print)
+        await sleep0(n)
+        loop.remove_reader(left)
 
 
 @workload("sleep0_tasks", operation=f"the same in each of {TASKS:,} tasks", operations=TASKS * SLEEPS)

@@ -83,6 +83,9 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             self._open_poller()
         except OSError:  # not on this platform; asyncio chooses one
             return None
+        except Exception:
+            self._closed = True  # there is nothing to close
+            raise
         return _NativeSelector(self)
 
     # Files

@@ -171,6 +171,11 @@ fn own_file(core: &LoopObject, fd: &Object) -> Res<()> {
     Ok(())
 }
 
+fn count_looks(core: &LoopObject) -> Res<Owned> {
+    let looks = core.watchers.poller().map_or(0, |poller| poller.looks());
+    containers::int(i64::try_from(looks).unwrap_or(i64::MAX))
+}
+
 fn close_poller(core: &LoopObject) {
     core.watchers.close();
 }
@@ -309,7 +314,7 @@ fn internal_methods() -> [Method; 7] {
 }
 
 /// What `_loop.py` builds its views of queue, timers and files on.
-fn inspection_methods() -> [Method; 12] {
+fn inspection_methods() -> [Method; 13] {
     [
         noargs!(LoopObject, c"_open_poller", open_poller, c"_open_poller($self, /)\n--\n\nWait natively."),
         one!(
@@ -317,6 +322,12 @@ fn inspection_methods() -> [Method; 12] {
             c"_own_file",
             own_file,
             c"_own_file($self, fd, /)\n--\n\nSay that nothing comes by this file but the loop's own wake-up."
+        ),
+        noargs!(
+            LoopObject,
+            c"_count_looks",
+            count_looks,
+            c"_count_looks($self, /)\n--\n\nTell how often the loop has asked its poller."
         ),
         noargs!(LoopObject, c"_close_poller", close_poller, c"_close_poller($self, /)\n--\n\n"),
         noargs!(LoopObject, c"_registered_files", registered_files, c"_registered_files($self, /)\n--\n\n"),

@@ -1,5 +1,8 @@
 //! Asking which files are ready: in each iteration, as asyncio's loops do, if the program has the loop watch any.
 //!
+//! Where nothing has come since a look that found nothing, a look more would find nothing: the poller's doorbell says so
+//! ([`crate::io`]), and is believed for 40 µs.
+//!
 //! A loop that watches nothing but its own wake-up has nothing to ask for: calls from other threads are in the ready
 //! queue by themselves. So while it is busy it asks but every 40 µs or so; that is for signals whose handlers are
 //! Python's own, which run then, and for other threads, which get the GIL.
@@ -60,8 +63,8 @@ impl Wait {
 pub(super) fn poll(core: &LoopObject) -> Res<()> {
     let now = Moment::now();
     if core.ready.len() > 0 || core.stopping.get() {
-        if core.watchers.is_quiet() && core.last_poll.get().is_some_and(|last| !now.is_tens_of_microseconds_after(last))
-        {
+        let is_soon = |last| !now.is_tens_of_microseconds_after(last);
+        if core.last_poll.get().is_some_and(is_soon) && core.watchers.is_silent() {
             return Ok(());
         }
         core.last_poll.set(Some(now));
@@ -118,10 +121,10 @@ fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
     // The interpreter runs signal handlers only while it runs Python code. They, or whatever ran since, may have found
     // something to do; nothing runs from the look at the queue to the wait.
     check_signals()?;
-    let mut events = poller.lend().ok_or_else(no_memory)?;
+    let watches = !core.watchers.is_quiet();
+    let mut events = poller.begin_look(watches && wait == Wait::No).ok_or_else(no_memory)?;
     if now_or_later(core, wait).is_long() && core.idle.choose_awake() {
         core.idle.begin_awake();
-        let watches = !core.watchers.is_quiet();
         if let Some(woken) = detached(|| stay_awake(&core.idle, poller, watches, &mut events)) {
             return serve(core, poller, woken, events);
         }
@@ -166,7 +169,7 @@ fn serve(core: &LoopObject, poller: &Poller, woken: Result<Woken, Errno>, events
         Ok(Woken::BySignal) => check_signals(),
         Err(errno) => Err(raise_os_error(errno.0)),
     };
-    poller.keep(events);
+    poller.end_look(woken, events);
     served
 }
 

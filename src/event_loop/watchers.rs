@@ -8,15 +8,15 @@ use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::rc::Rc;
 
-use crate::io::{Event, Interest, Poller};
-use crate::sys::error::{Builtin, raise, raise_format, raised_is};
+use crate::io::{Errno, Event, Interest, Policy, Poller};
+use crate::sys::error::{Builtin, raise, raise_format, raise_text, raised_is};
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::lazy::Lazy;
 use crate::sys::memory::{no_memory, vec_for};
 use crate::sys::object::none;
 use crate::sys::os_error::raise_os_error;
 use crate::sys::part::Native;
-use crate::sys::{Layout, Object, Owned, Res, call, containers, panics};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers, panics};
 
 use crate::asyncio::loop_is_closed;
 use crate::handle::{self, HandleObject};
@@ -38,6 +38,27 @@ pub(super) fn of_handle(handle: Owned<HandleObject>) -> Entry {
 /// The handle, if it is one that waits.
 pub(super) fn as_handle(watcher: &Entry) -> Option<&HandleObject> {
     if std::ptr::eq(watcher.job, &raw const HANDLE) { handle::downcast(&watcher.target) } else { None }
+}
+
+/// The variable of the environment that says whether the poller has a doorbell.
+const DOORBELL: &str = "RASYNCIO_DOORBELL";
+
+fn policy() -> Res<Policy> {
+    match std::env::var_os(DOORBELL) {
+        None => Ok(Policy::IfItPays),
+        Some(value) if value == "0" => Ok(Policy::Never),
+        Some(value) if value == "1" => Ok(Policy::Always),
+        Some(value) => {
+            let text = format!("{DOORBELL} must be 0 or 1, not {:?}", value.to_string_lossy());
+            Err(raise_text(Builtin::ValueError.class(), &text))
+        }
+    }
+}
+
+/// No `OSError`: with that the loop would go on with a selector of Python's.
+fn doorbell_refused(errno: Errno) -> Raised {
+    let error = std::io::Error::from_raw_os_error(errno.0);
+    raise_text(Builtin::RuntimeError.class(), &format!("{DOORBELL} is 1, but the system has no doorbell: {error}"))
 }
 
 /// Which of the two to wait for.
@@ -102,6 +123,12 @@ impl Watchers {
         self.watched.get() == 0
     }
 
+    /// Would asking the poller tell the program nothing?
+    #[inline]
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_quiet() || self.poller.borrow().as_ref().is_some_and(|poller| poller.is_silent())
+    }
+
     /// From now on the file is the loop's own.
     pub(super) fn own(&self, fd: c_int) {
         self.disown();
@@ -126,7 +153,11 @@ impl Watchers {
 
     /// Makes the poller.
     pub(super) fn open(&self) -> Res<()> {
-        let poller = Poller::new().map_err(|errno| raise_os_error(errno.0))?;
+        let policy = policy()?;
+        let poller = Poller::new(policy).map_err(|errno| match policy {
+            Policy::Always => doorbell_refused(errno),
+            _ => raise_os_error(errno.0),
+        })?;
         self.close();
         drop(self.poller.replace(Some(Rc::new(poller))));
         self.watched.set(0);

@@ -6,14 +6,15 @@
 
 use std::cell::Cell;
 use std::ffi::c_int;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::{read, write};
 
-use super::{Errno, Event, Interest, Woken};
+use super::doorbell::Doorbell;
+use super::{Errno, Event, Interest, Policy, Woken};
 
 /// What the waker's events carry in the place of a descriptor.
 const WAKER: u64 = u64::MAX;
@@ -29,6 +30,10 @@ pub(crate) struct Poller {
     registered: Cell<usize>,
     /// Memory for what a wait finds, while nobody has it.
     spare: Cell<Events>,
+    /// Says whether it is worth while to look at the descriptors.
+    bell: Doorbell,
+    /// How often somebody has looked.
+    looks: Cell<u64>,
 }
 
 /// What a wait has found, in the system's order.
@@ -78,12 +83,14 @@ fn borrowed<'a>(fd: c_int) -> BorrowedFd<'a> {
 }
 
 impl Poller {
-    pub(crate) fn new() -> Result<Poller, Errno> {
+    pub(crate) fn new(policy: Policy) -> Result<Poller, Errno> {
         let poller = Poller {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             registered: Cell::new(1),
             spare: Cell::default(),
+            bell: Doorbell::new(policy)?,
+            looks: Cell::new(0),
         };
         epoll::add(&poller.epoll, &poller.waker, EventData::new_u64(WAKER), EventFlags::IN)?;
         Ok(poller)
@@ -105,18 +112,33 @@ impl Poller {
         let _ = epoll::delete(&self.epoll, borrowed(fd));
     }
 
-    /// Memory for a wait, with room for all that can be ready at once: one wait sees as much as one of asyncio's
-    /// selectors. `None` if there is no memory.
+    /// Would a look find nothing that the last one has not found?
     #[inline]
-    pub(crate) fn lend(&self) -> Option<Events> {
+    pub(crate) fn is_silent(&self) -> bool {
+        self.bell.is_silent()
+    }
+
+    /// How often somebody has looked.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.get()
+    }
+
+    /// A look at the descriptors begins, in a loop that `is_busy` and so will look again soon. Gives memory for a wait,
+    /// with room for all that can be ready at once: one wait sees as much as one of asyncio's selectors. `None` if there
+    /// is no memory.
+    #[inline]
+    pub(crate) fn begin_look(&self, is_busy: bool) -> Option<Events> {
+        self.looks.set(self.looks.get() + 1);
+        self.bell.before_look(self.epoll.as_fd(), is_busy);
         let mut events = self.spare.take();
         events.0.clear();
         events.0.try_reserve(self.registered.get()).is_ok().then_some(events)
     }
 
-    /// Keeps the memory for the next wait.
+    /// The look is over; keeps the memory for the next one.
     #[inline]
-    pub(crate) fn keep(&self, events: Events) {
+    pub(crate) fn end_look(&self, woken: Result<Woken, Errno>, events: Events) {
+        self.bell.after_look(woken == Ok(Woken::Normally) && events.is_empty());
         self.spare.set(events);
     }
 
@@ -141,6 +163,15 @@ impl Poller {
     pub(crate) fn wake(&self) {
         // It fails only when the counter is full, and then the waker is ready anyway.
         let _ = write(&self.waker, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        let waker = &self.waker;
+        self.bell.close(|| {
+            let _ = write(waker, &1_u64.to_ne_bytes());
+        });
     }
 }
 

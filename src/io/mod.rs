@@ -4,6 +4,8 @@
 //! through a selector of Python's `selectors` instead.
 
 #[cfg(target_os = "linux")]
+mod doorbell;
+#[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
@@ -18,6 +20,16 @@ use std::ffi::c_int;
 /// A number of the operating system for what went wrong (`errno`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Errno(pub(crate) c_int);
+
+/// Whether the poller has a bell that says, without a system call, when a look at the files is worth while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    Never,
+    /// If the system has one to give, and it pays.
+    IfItPays,
+    /// From the first idle look on; there is no poller without one.
+    Always,
+}
 
 /// What to wait for on a file descriptor, or what has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

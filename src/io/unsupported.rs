@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use super::{Errno, Event, Interest, Woken};
+use super::{Errno, Event, Interest, Policy, Woken};
 
 /// Cannot be made.
 pub(crate) enum Poller {}
@@ -21,7 +21,7 @@ impl Events {
 }
 
 impl Poller {
-    pub(crate) fn new() -> Result<Poller, Errno> {
+    pub(crate) fn new(_: Policy) -> Result<Poller, Errno> {
         Err(Errno(rustix::io::Errno::NOSYS.raw_os_error()))
     }
 
@@ -37,11 +37,19 @@ impl Poller {
         match *self {}
     }
 
-    pub(crate) fn lend(&self) -> Option<Events> {
+    pub(crate) fn is_silent(&self) -> bool {
         match *self {}
     }
 
-    pub(crate) fn keep(&self, _: Events) {
+    pub(crate) fn looks(&self) -> u64 {
+        match *self {}
+    }
+
+    pub(crate) fn begin_look(&self, _: bool) -> Option<Events> {
+        match *self {}
+    }
+
+    pub(crate) fn end_look(&self, _: Result<Woken, Errno>, _: Events) {
         match *self {}
     }
 

@@ -15,6 +15,8 @@
 
 #![allow(unsafe_code)] // nowhere else but in the items that expect it, which tests/hardening/test_unsafe.py lists
 
+#[cfg(target_os = "linux")]
+pub(crate) mod aio;
 pub(crate) mod args;
 pub(crate) mod assertions;
 pub(crate) mod attached;

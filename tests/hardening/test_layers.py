@@ -17,8 +17,8 @@ ROOT = next(folder for folder in Path(__file__).parents if (folder / "Cargo.toml
 SOURCES = ROOT / "src"
 #: The rooms, from the ground up. Those of one floor do not know each other.
 FLOORS = (
-    ("sys", "io"),
-    ("names", "versions"),
+    ("sys",),
+    ("io", "names", "versions"),
     ("asyncio", "job"),
     ("handle", "state"),
     ("event_loop",),

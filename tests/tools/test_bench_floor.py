@@ -32,6 +32,7 @@ RUNS = [
 REFUSED = {
     "timers": "NotImplementedError: the floor has no Loop.call_later()",
     "wait_for": "NotImplementedError: the floor has no",
+    "sleep0_file": "NotImplementedError: the floor has no Loop.add_reader()",
     "cancel": "NotImplementedError: the floor has no Future.cancel()",
     "threadsafe": "RuntimeError: nothing is ready, and the floor waits for neither time nor files nor threads",
 }

@@ -22,8 +22,9 @@ pub(crate) fn add_to_awaited_by(future: &FutureObject, waiter: &Object) -> Res<(
         Some(waiters) if future.awaited_by_is_set.get() => containers::set_add(&waiters, waiter)?,
         Some(first) => {
             let waiters = containers::new_set(None)?;
-            containers::set_add(&waiters, &first)?;
+            // The second one first, as C does; their classes may see the comparison.
             containers::set_add(&waiters, waiter)?;
+            containers::set_add(&waiters, &first)?;
             // Hashing a task of a subclass is Python code: look again at what is there.
             if future.awaited_by.holds(&*first) {
                 future.awaited_by.set(waiters);

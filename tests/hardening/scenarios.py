@@ -229,9 +229,16 @@ class World(Place):
 
     def __init__(self, place: str, action: str) -> None:
         super().__init__(place, action)
-        self.loop = Loop(self)
+        #: Classes of this world alone, which may be changed.
+        self.classes: list[type] = []
+        self.loop = self.own(Loop)(self)
         self.subject: Any = None
         self.kept: list[Any] = []
+
+    def own(self, base: type, **attributes: object) -> Any:
+        """A class of this world alone, with another between it and its base."""
+        self.classes.append(type(base.__name__, (type("Between", (base,), {}),), attributes))
+        return self.classes[-1]
 
     def act(self) -> None:
         ACTIONS[self.action](self)
@@ -392,14 +399,13 @@ def await_duck_cancelled(world: World) -> None:
 
 
 def await_future_cancelled(world: World) -> None:
-    class Sub(asyncio.Future):
-        def __getattribute__(self, name: str) -> Any:
-            world.at(f"future.{name}")
-            return super().__getattribute__(name)
+    def attribute(future: Any, name: str) -> Any:
+        world.at(f"future.{name}")
+        return object.__getattribute__(future, name)
 
     async def main() -> Any:
         world.subject.cancel(Message(world, "message"))
-        future = Sub(loop=world.loop)
+        future = world.own(asyncio.Future, __getattribute__=attribute)(loop=world.loop)
         return await future
 
     world.subject = asyncio.Task(main(), loop=world.loop, name="T")
@@ -624,6 +630,53 @@ def _churn(world: World) -> object:
     return gc.collect() >= 0
 
 
+CHANGED = (
+    "call_soon",
+    "get_debug",
+    "cancel",
+    "add_done_callback",
+    "get_loop",
+    "done",
+    "get_name",
+    "__hash__",
+    "__eq__",
+)
+
+
+def _others(world: World, cls: type) -> dict[str, object]:
+    """Other methods for a class, which say that they are."""
+
+    def other(name: str, method: Callable[..., object]) -> Callable[..., object]:
+        def say(*args: object, **keywords: object) -> object:
+            world.log.append(f"other {name}")
+            return method(*args, **keywords)
+
+        return say
+
+    return {name: other(name, getattr(cls, name)) for name in CHANGED if hasattr(cls, name)}
+
+
+def _change_classes(world: World) -> object:
+    for cls in world.classes:
+        for name, method in _others(world, cls).items():
+            setattr(cls, name, method)
+    return None
+
+
+def _empty_classes(world: World) -> object:
+    for cls in world.classes:
+        for name in [name for name, value in vars(cls).items() if callable(value)]:
+            delattr(cls, name)
+    return None
+
+
+def _change_bases(world: World) -> object:
+    for cls in world.classes:
+        (between,) = cls.__bases__
+        cls.__bases__ = (type("Other", (between,), _others(world, between)),)
+    return None
+
+
 ACTIONS: dict[str, Callable[[World], None]] = {
     "nothing": lambda world: None,
     "gc": _quietly(_churn),
@@ -641,6 +694,9 @@ ACTIONS: dict[str, Callable[[World], None]] = {
     "iterate": _quietly(lambda world: next(world.subject.__await__()) is world.subject),
     "finalize": _quietly(lambda world: world.subject.__del__()),
     "register": _quietly(lambda world: asyncio.tasks._register_task(world.subject)),
+    "class dict": _quietly(_change_classes),
+    "class emptied": _quietly(_empty_classes),
+    "class bases": _quietly(_change_bases),
     "read": _quietly(lambda world: (world.subject.done(), world.subject.exception())),
 }
 
@@ -650,6 +706,8 @@ def scenario(operation: str, place: str, action: str) -> str:
 
     In a thread of its own, since the running loop and (3.14) the current task belong to the thread.
     """
+    if sys.version_info < (3, 14):
+        asyncio.tasks._current_tasks.clear()  # of an earlier scenario that was cut off: other loops with the same hash
     world = World(place, action)
     hook, sys.unraisablehook = sys.unraisablehook, lambda args: world.log.append(f"unraisable {args.exc_type.__name__}")
     try:

@@ -371,6 +371,61 @@ def traced(world: World) -> None:
         sys.setprofile(None)
 
 
+def subclassed(world: World) -> None:
+    """On a loop whose class, and the one between it and its base, are of this world alone."""
+    base = type(world.loop)
+    world.loop.close()
+    world.loop = loop = world.adopt(type("Loop", (type("Between", (base,), {}),), {})())
+
+    async def main() -> None:
+        await asyncio.sleep(0)
+        loop.call_later(0, world.say("from the task"))
+        await loop.create_future()
+
+    world.keep(loop.call_soon(Loud(world, "first")))
+    world.keep(loop.call_later(0, Loud(world, "timer")))
+    task = loop.create_task(main())
+    loop.call_later(0, task.cancel)
+    world.keep(loop.call_soon(Loud(world, "second")))
+    world.turn()
+    world.keep(loop.call_soon(world.say("after")))
+    loop.call_later(10, world.say("never")).cancel()
+    world.turn()
+
+
+def monitored(world: World) -> None:
+    def first() -> None:
+        world.log.append("called first")
+        len(())
+        raise ValueError("failed")
+
+    def callback(name: str) -> Callable[..., None]:
+        def hook(code: Any, *_: object) -> None:
+            if code is first.__code__:
+                world.at(f"monitor {name}")
+
+        return hook
+
+    world.loop.call_soon(first)
+    world.loop.call_soon(Loud(world, "after"))
+    monitoring, tool = sys.monitoring, sys.monitoring.PROFILER_ID
+    monitoring.use_tool_id(tool, "scenario")
+    events = {name: getattr(monitoring.events, name) for name in MONITORED}
+    for name, event in events.items():
+        monitoring.register_callback(tool, event, callback(name))
+    # That of C_RETURN comes with that of CALL.
+    monitoring.set_events(tool, sum(event for name, event in events.items() if name != "C_RETURN"))
+    try:
+        world.turn()
+    finally:
+        monitoring.set_events(tool, 0)
+        for event in events.values():
+            monitoring.register_callback(tool, event, None)
+        monitoring.free_tool_id(tool)
+
+
+MONITORED = ("PY_START", "LINE", "CALL", "C_RETURN", "RAISE", "PY_UNWIND")
+
 OPERATIONS: dict[str, tuple[Callable[[World], None], list[str]]] = {
     "callbacks": (callbacks, ["first()", "second()", "third()"]),
     "freed callbacks": (freed_callbacks, ["free first", "free second"]),
@@ -390,7 +445,10 @@ OPERATIONS: dict[str, tuple[Callable[[World], None], list[str]]] = {
     "weak references": (weak_references, ["weakref callback"]),
     "collections": (collections, ["collection start", "collection stop"]),
     "traced": (traced, ["profile call", "profile return"]),
+    "subclassed": (subclassed, ["first()", "second()", "timer()"]),
 }
+if sys.version_info >= (3, 12):
+    OPERATIONS["monitored"] = (monitored, [f"monitor {name}" for name in MONITORED])
 
 
 # --- actions
@@ -428,6 +486,46 @@ def _change_class(world: World) -> None:
             return super().call_soon(*args, **options)
 
     world.loop.__class__ = Loop
+
+
+CHANGED = ("call_soon", "call_later", "call_at", "call_soon_threadsafe", "call_exception_handler", "create_task")
+CHANGED += ("create_future", "get_debug", "_timer_handle_cancelled")
+
+
+def _others(world: World, cls: type) -> dict[str, object]:
+    """Other methods for a class, which say that they are."""
+
+    def other(name: str, method: Callable[..., object]) -> Callable[..., object]:
+        def say(*args: Any, **keywords: Any) -> object:
+            world.log.append(f"other {name}")
+            return method(*args, **keywords)
+
+        return say
+
+    return {name: other(name, getattr(cls, name)) for name in CHANGED}
+
+
+def _is_own(cls: type) -> bool:
+    return [base.__name__ for base in cls.__bases__] == ["Between"]
+
+
+def _change_attributes(world: World) -> None:
+    cls = type(world.loop)
+    for name, method in _others(world, cls).items() if _is_own(cls) else ():
+        setattr(cls, name, method)
+
+
+def _change_base(world: World) -> None:
+    """The same methods on a class that the loop's derives from."""
+    cls = type(world.loop)
+    for name, method in _others(world, cls).items() if _is_own(cls) else ():
+        setattr(cls.__base__, name, method)
+
+
+def _change_bases(world: World) -> None:
+    cls = type(world.loop)
+    if _is_own(cls):
+        cls.__bases__ = (type("Other", cls.__bases__, _others(world, cls)),)
 
 
 def _shadow(world: World) -> None:
@@ -483,6 +581,9 @@ ACTIONS: dict[str, Callable[[World], None]] = {
     "replace reader": _quietly(lambda world: world.loop._add_reader(_fd(world), world.say("new reader")) and None),
     "add writer": _quietly(lambda world: world.loop._add_writer(_fd(world), world.say("new writer")) and None),
     "class": _quietly(_change_class),
+    "class dict": _quietly(_change_attributes),
+    "base dict": _quietly(_change_base),
+    "class bases": _quietly(_change_bases),
     "shadow": _quietly(_shadow),
     "handler": _quietly(lambda world: world.loop.set_exception_handler(None)),
     "factory": _quietly(lambda world: world.loop.set_task_factory(None)),

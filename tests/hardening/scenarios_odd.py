@@ -43,25 +43,23 @@ def _run_coro(make: type[Coro], cancelled: bool) -> Any:
 def hashed(world: World, coro: Any, name: str) -> Any:
     """A task in sets: hashed, compared, asked whether it is done. Of the implementation that is on now."""
 
-    class Hashed(asyncio.Task):  # type: ignore[type-arg]
-        armed = False
+    def hash_of(task: Any) -> int:
+        if task.armed:
+            world.at("hash(task)")
+        return 5
 
-        def __hash__(self) -> int:
-            if self.armed:
-                world.at("hash(task)")
-            return 5
+    def equal(task: Any, other: object) -> bool:
+        if task.armed:
+            world.at("task == task")
+        return task is other
 
-        def __eq__(self, other: object) -> bool:
-            if self.armed:
-                world.at("task == task")
-            return self is other
+    def done(task: Any) -> bool:
+        if task.armed:
+            world.at("task.done()")
+        return asyncio.Task.done(task)
 
-        def done(self) -> bool:
-            if self.armed:
-                world.at("task.done()")
-            return super().done()
-
-    task = Hashed(coro, loop=world.loop, name=name)
+    cls = world.own(asyncio.Task, armed=False, __hash__=hash_of, __eq__=equal, done=done)
+    task = cls(coro, loop=world.loop, name=name)
     task.armed = True
     return task
 
@@ -164,7 +162,7 @@ def throw_into_iterator(world: World) -> None:
 
 
 def blocking_property(world: World) -> None:
-    class Future(asyncio.Future):  # type: ignore[type-arg]
+    class Future(world.own(asyncio.Future)):  # type: ignore[misc]
         @property
         def _asyncio_future_blocking(self) -> bool:
             world.at("get blocking")
@@ -181,6 +179,7 @@ def blocking_property(world: World) -> None:
     async def main() -> Any:
         return await give(future)
 
+    world.classes.append(Future)
     future = Future(loop=world.loop)
     world.subject = asyncio.Task(main(), loop=world.loop, name="T")
     world.armed = True
@@ -234,6 +233,57 @@ def _hooked(install: Any, kind: str) -> Any:
 
     return operation
 
+
+def _monitored(cancelled: bool) -> Any:
+    """Events of `sys.monitoring` in a coroutine that awaits a future, calls a method of it, and fails."""
+
+    def operation(world: World) -> None:
+        async def main() -> None:
+            future.get_loop()
+            await future
+            raise KeyError("failed")
+
+        def callback(name: str) -> Any:
+            def hook(code: Any, *_: object) -> None:
+                if code is main.__code__:
+                    world.at(f"monitor {name}")
+
+            return hook
+
+        future = asyncio.Future(loop=world.loop)
+        world.subject = asyncio.Task(main(), loop=world.loop, name="T")
+        monitoring, tool = sys.monitoring, sys.monitoring.PROFILER_ID
+        monitoring.use_tool_id(tool, "scenario")
+        events = {name: getattr(monitoring.events, name) for name in MONITORED}
+        for name, event in events.items():
+            monitoring.register_callback(tool, event, callback(name))
+        # That of C_RETURN comes with that of CALL.
+        monitoring.set_events(tool, sum(event for name, event in events.items() if name != "C_RETURN"))
+        world.armed = True
+        try:
+            world.run()
+            if cancelled:
+                world.note(lambda: world.subject.cancel("m"))
+            else:
+                world.note(lambda: future.done() or future.set_result(5))
+            world.run()
+        finally:
+            monitoring.set_events(tool, 0)
+            for event in events.values():
+                monitoring.register_callback(tool, event, None)
+            monitoring.free_tool_id(tool)
+
+    return operation
+
+
+MONITORED = ("PY_START", "LINE", "CALL", "C_RETURN", "PY_YIELD", "PY_RESUME", "PY_THROW", "RAISE", "PY_UNWIND")
+
+if sys.version_info >= (3, 12):
+    OPERATIONS["monitor"] = (_monitored(False), [f"monitor {name}" for name in MONITORED if name != "PY_THROW"])
+    OPERATIONS["monitor cancelled"] = (
+        _monitored(True),
+        [f"monitor {name}" for name in ("PY_THROW", "RAISE", "PY_UNWIND")],
+    )
 
 OPERATIONS.update(
     {

@@ -10,7 +10,9 @@ Where our loop runs Python code (`src/event_loop`, `src/sched`), and the operati
 * the exception handler, the repr of a failed callback: reports; the task factory, a task's step: factory;
 * what Python code put into the queue: foreign handle;
 * methods that a subclass overrides: overridden; a selector of Python's: selector;
-* asyncio's code for debug mode: debug; the collector's callbacks: collections; profilers: traced.
+* asyncio's code for debug mode: debug; the collector's callbacks: collections; profilers and `sys.monitoring`: traced,
+  monitored;
+* changes of the loop's class and its bases, while it runs: subclassed.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@
 use crate::asyncio;
 use crate::names::{GET_EVENT_LOOP, THREAD_STATE};
 use crate::sys::attached::Attached;
+use crate::sys::containers::DictPlace;
 use crate::sys::error::{self, Builtin, raise, raise_format};
 use crate::sys::lazy::Once;
 use crate::sys::object::none;
@@ -131,16 +132,16 @@ pub(crate) fn leave_task(event_loop: &Object, task: &Object) -> Res<()> {
     if versions::TASKS_PER_THREAD {
         return leave_in(state_running(event_loop)?, task);
     }
-    let tasks = current_tasks()?;
-    let current = match containers::dict_get(tasks, event_loop) {
+    let place = DictPlace::find(current_tasks()?, event_loop)?;
+    let current = match place.get() {
         Err(raised) if !versions::LEAVE_TASK_FAILS => {
             drop(error::fetch(raised));
-            call::hash(event_loop).map(|_| None)?
+            None
         }
         found => found?,
     };
     if current.as_ref().is_some_and(|current| current.is(task)) {
-        return containers::dict_delete(tasks, event_loop);
+        return place.delete();
     }
     let current = current.unwrap_or_else(|| none().own());
     let text = c"Leaving task %R does not match the current task %R.";
@@ -162,10 +163,10 @@ impl Entered {
             state.current_task.set(task.own());
             return Ok(Entered(Some(state)));
         }
-        let tasks = current_tasks()?;
-        match containers::dict_get(tasks, event_loop)? {
+        let place = DictPlace::find(current_tasks()?, event_loop)?;
+        match place.get()? {
             Some(current) => Err(cannot_enter(task, &current)),
-            None => containers::dict_set(tasks, event_loop, task).map(|()| Entered(None)),
+            None => place.set(task).map(|()| Entered(None)),
         }
     }
 
@@ -198,10 +199,11 @@ pub(crate) fn swap_current_task(event_loop: &Object, task: Option<&Object>) -> R
     if task.is_none() && versions::NO_TASK_POPS {
         return containers::dict_pop(tasks, event_loop);
     }
-    let before = containers::dict_get(tasks, event_loop)?;
+    let place = DictPlace::find(tasks, event_loop)?;
+    let before = place.get()?;
     match task {
-        Some(task) => containers::dict_set(tasks, event_loop, task)?,
-        None => containers::dict_delete(tasks, event_loop)?,
+        Some(task) => place.set(task)?,
+        None => place.delete()?,
     }
     Ok(before)
 }

@@ -125,15 +125,6 @@ pub(crate) fn is_true(object: &Object) -> Res<bool> {
     }
 }
 
-/// `hash(object)`
-pub(crate) fn hash(object: &Object) -> Res<isize> {
-    // SAFETY: a live object.
-    match unsafe { enter::PyObject_Hash(object.as_ptr()) } {
-        -1 => Err(Raised),
-        hash => Ok(hash),
-    }
-}
-
 /// `issubclass(class, base)`, with `__subclasscheck__`.
 pub(crate) fn is_subclass(class: &Object, base: &Object) -> Res<bool> {
     // SAFETY: live objects.

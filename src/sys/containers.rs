@@ -124,9 +124,71 @@ pub(crate) fn dict_set(dict: &Object, key: &Object, value: &Object) -> Res<()> {
     check(unsafe { enter::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
 }
 
-pub(crate) fn dict_delete(dict: &Object, key: &Object) -> Res<()> {
-    // SAFETY: a live dict.
-    check(unsafe { enter::PyDict_DelItem(dict.as_ptr(), key.as_ptr()) })
+/// A key's place in a dict: it is hashed once, by [`DictPlace::find`], whatever is done there then.
+#[cfg(not(Py_3_14))]
+pub(crate) struct DictPlace<'a> {
+    dict: &'a Object,
+    key: &'a Object,
+    hash: ffi::Py_hash_t,
+}
+
+#[cfg(not(Py_3_14))]
+impl<'a> DictPlace<'a> {
+    #[inline]
+    pub(crate) fn find(dict: &'a Object, key: &'a Object) -> Res<Self> {
+        // SAFETY: a live object.
+        match unsafe { enter::PyObject_Hash(key.as_ptr()) } {
+            -1 => Err(Raised),
+            hash => Ok(DictPlace { dict, key, hash }),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Res<Option<Owned>> {
+        // SAFETY: a live dict and the key's hash; the borrowed result is made owned before anything else runs.
+        unsafe {
+            let value = enter::_PyDict_GetItem_KnownHash(self.dict.as_ptr(), self.key.as_ptr(), self.hash);
+            match Object::from_nullable(value) {
+                Some(value) => Ok(Some(value.own())),
+                None if ffi::PyErr_Occurred().is_null() => Ok(None),
+                None => Err(Raised),
+            }
+        }
+    }
+
+    pub(crate) fn set(&self, value: &Object) -> Res<()> {
+        let (dict, key) = (self.dict.as_ptr(), self.key.as_ptr());
+        // SAFETY: a live dict and the key's hash; it makes its own references.
+        check(unsafe { enter::_PyDict_SetItem_KnownHash(dict, key, value.as_ptr(), self.hash) })
+    }
+
+    pub(crate) fn delete(&self) -> Res<()> {
+        // SAFETY: a live dict and the key's hash.
+        check(unsafe { enter::_PyDict_DelItem_KnownHash(self.dict.as_ptr(), self.key.as_ptr(), self.hash) })
+    }
+}
+
+/// The same where nobody uses it.
+#[cfg(Py_3_14)]
+pub(crate) struct DictPlace<'a>(&'a Object, &'a Object);
+
+#[cfg(Py_3_14)]
+impl<'a> DictPlace<'a> {
+    #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn find(dict: &'a Object, key: &'a Object) -> Res<Self> {
+        Ok(DictPlace(dict, key))
+    }
+
+    pub(crate) fn get(&self) -> Res<Option<Owned>> {
+        dict_get(self.0, self.1)
+    }
+
+    pub(crate) fn set(&self, value: &Object) -> Res<()> {
+        dict_set(self.0, self.1, value)
+    }
+
+    pub(crate) fn delete(&self) -> Res<()> {
+        dict_pop(self.0, self.1).map(drop)
+    }
 }
 
 /// `dict.pop(key, None)`. An empty dict does not look at the key.
@@ -140,12 +202,13 @@ pub(crate) fn dict_pop(dict: &Object, key: &Object) -> Res<Option<Owned>> {
     }
 }
 
-/// The same, of a dict that hashes and compares once more to delete.
+/// `dict.pop(key, None)`
 #[cfg(not(Py_3_13))]
 pub(crate) fn dict_pop(dict: &Object, key: &Object) -> Res<Option<Owned>> {
-    let value = dict_get(dict, key)?;
+    let place = DictPlace::find(dict, key)?;
+    let value = place.get()?;
     if value.is_some() {
-        dict_delete(dict, key)?;
+        place.delete()?;
     }
     Ok(value)
 }

@@ -86,6 +86,7 @@ functions! {
     fn PyObject_IsTrue(object: *mut PyObject) -> c_int;
     fn PyObject_IsSubclass(class: *mut PyObject, base: *mut PyObject) -> c_int;
     fn PyObject_RichCompareBool(left: *mut PyObject, right: *mut PyObject, operator: c_int) -> c_int;
+    #[cfg(not(Py_3_14))]
     fn PyObject_Hash(object: *mut PyObject) -> Py_ssize_t;
     fn PyObject_Str(object: *mut PyObject) -> *mut PyObject;
     fn PyObject_Repr(object: *mut PyObject) -> *mut PyObject;
@@ -99,7 +100,17 @@ functions! {
     // Containers: hashing, comparing, iterating, and letting go of what was there before.
     fn PyDict_GetItemWithError(dict: *mut PyObject, key: *mut PyObject) -> *mut PyObject;
     fn PyDict_SetItem(dict: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> c_int;
-    fn PyDict_DelItem(dict: *mut PyObject, key: *mut PyObject) -> c_int;
+    #[cfg(not(Py_3_14))]
+    fn _PyDict_GetItem_KnownHash(dict: *mut PyObject, key: *mut PyObject, hash: Py_ssize_t) -> *mut PyObject;
+    #[cfg(not(Py_3_14))]
+    fn _PyDict_SetItem_KnownHash(
+        dict: *mut PyObject,
+        key: *mut PyObject,
+        value: *mut PyObject,
+        hash: Py_ssize_t,
+    ) -> c_int;
+    #[cfg(not(Py_3_14))]
+    fn _PyDict_DelItem_KnownHash(dict: *mut PyObject, key: *mut PyObject, hash: Py_ssize_t) -> c_int;
     #[cfg(Py_3_13)]
     fn PyDict_Pop(dict: *mut PyObject, key: *mut PyObject, value: *mut *mut PyObject) -> c_int;
     fn PySet_New(iterable: *mut PyObject) -> *mut PyObject;

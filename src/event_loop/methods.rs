@@ -9,7 +9,7 @@ use crate::sys::args::{self, Arguments};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::object::{boolean, none};
 use crate::sys::part::Native;
-use crate::sys::slots::{Method, getset, noargs, not_deleted, one, variadic};
+use crate::sys::slots::{Method, getset, noargs, not_deleted, one, setattro, variadic};
 use crate::sys::typeobj::TypeBuilder;
 use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
 
@@ -346,7 +346,7 @@ fn inspection_methods() -> [Method; 13] {
 pub(crate) fn describe(builder: TypeBuilder<LoopObject>) -> TypeBuilder<LoopObject> {
     builder
         .life()
-        .slot(ffi::Py_tp_setattro, set_attribute as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
+        .slot(ffi::Py_tp_setattro, setattro!(LoopObject, set_attribute))
         .methods(public_methods())
         .methods(internal_methods())
         .methods(inspection_methods())

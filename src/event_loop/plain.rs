@@ -6,17 +6,13 @@
 //! is put into `loop.__dict__` directly is not noticed.)
 
 use std::cell::Cell;
-use std::ffi::c_int;
 use std::ptr;
-
-use pyo3::ffi;
 
 use crate::names::{
     ADD_CALLBACK, CALL_AT, CALL_LATER, CALL_SOON, GET_DEBUG, IS_RUNNING, Name, RUN_ONCE, TIME, TIMER_HANDLE_CANCELLED,
 };
 use crate::sys::attached::Attached;
-use crate::sys::error::{self, guard};
-use crate::sys::slots::IntoStatus;
+use crate::sys::error;
 use crate::sys::types::Identity;
 use crate::sys::{Layout, Object, Res, Type, call, typeobj};
 
@@ -109,19 +105,9 @@ fn overrides_nothing(class: &Type) -> Res<bool> {
 }
 
 /// `tp_setattro`: notes that an attribute of the instance hides a method.
-#[expect(unsafe_code, reason = "a slot")]
-pub(super) unsafe extern "C" fn set_attribute(
-    object: *mut ffi::PyObject,
-    name: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-) -> c_int {
-    guard("LoopObject::set_attribute", -1, || {
-        // SAFETY: CPython calls the slot with a live instance of the type, a string, and an object or NULL.
-        let (core, name, value) =
-            unsafe { (LoopObject::from_ptr(object), Object::from_ptr(name), Object::from_nullable(value)) };
-        if PASSED_OVER.iter().any(|passed| passed.equals(name)) {
-            core.shadowed.set(true);
-        }
-        typeobj::set_generic_attribute(core.as_object(), name, value).into_status()
-    })
+pub(super) fn set_attribute(core: &LoopObject, name: &Object, value: Option<&Object>) -> Res<()> {
+    if PASSED_OVER.iter().any(|passed| passed.equals(name)) {
+        core.shadowed.set(true);
+    }
+    typeobj::set_generic_attribute(core.as_object(), name, value)
 }

@@ -8,12 +8,12 @@
 
 use pyo3::ffi;
 
-use crate::sys::error::{self, Builtin, guard, is_exception, is_exception_class, raise, restore};
+use crate::sys::error::{self, Builtin, is_exception, is_exception_class, raise, restore};
 use crate::sys::freelist::FEW;
 use crate::sys::iter::{Sent, raise_stop_iteration};
 use crate::sys::life::{Life, object};
 use crate::sys::object::none;
-use crate::sys::slots::{noargs, one, positional, unary};
+use crate::sys::slots::{noargs, one, positional, sender, unary};
 use crate::sys::typeobj::{StaticType, TypeBuilder};
 use crate::sys::{Field, Layout, Object, Owned, Raised, Res, args, call, type_name, typeobj};
 use crate::versions;
@@ -64,36 +64,13 @@ fn advance(iterator: &IteratorObject) -> Res<Option<Sent>> {
 }
 
 /// `am_send`
-#[expect(unsafe_code, reason = "a slot")]
-unsafe extern "C" fn am_send(
-    slf: *mut ffi::PyObject,
-    _value: *mut ffi::PyObject,
-    place: *mut *mut ffi::PyObject,
-) -> ffi::PySendResult {
-    guard("IteratorObject::am_send", ffi::PySendResult::PYGEN_ERROR, || {
-        // SAFETY: CPython calls the slot with a live instance and a place for the result.
-        let (iterator, place) = unsafe { (IteratorObject::from_ptr(slf), &mut *place) };
-        *place = std::ptr::null_mut();
-        match advance(iterator) {
-            Ok(Some(Sent::Yielded(future))) => {
-                *place = future.into_ptr();
-                ffi::PySendResult::PYGEN_NEXT
-            }
-            Ok(Some(Sent::Returned(value))) => {
-                *place = value.into_ptr();
-                ffi::PySendResult::PYGEN_RETURN
-            }
-            Ok(None) if versions::SEND_TO_EXHAUSTED_FAILS => {
-                let _ = exhausted();
-                ffi::PySendResult::PYGEN_ERROR
-            }
-            Ok(None) => {
-                *place = none().own().into_ptr();
-                ffi::PySendResult::PYGEN_RETURN
-            }
-            Err(Raised) => ffi::PySendResult::PYGEN_ERROR,
-        }
-    })
+#[inline]
+fn am_send(iterator: &IteratorObject) -> Res<Sent> {
+    match advance(iterator)? {
+        Some(sent) => Ok(sent),
+        None if versions::SEND_TO_EXHAUSTED_FAILS => Err(exhausted()),
+        None => Ok(Sent::Returned(none().own())),
+    }
 }
 
 /// `tp_iternext`: NULL without an exception is a `StopIteration` without a value.
@@ -194,7 +171,7 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .life()
         .slot(ffi::Py_tp_iter, unary!(IteratorObject, identity))
         .slot(ffi::Py_tp_iternext, unary!(IteratorObject, next))
-        .slot(ffi::Py_am_send, am_send as unsafe extern "C" fn(_, _, _) -> _ as *mut _)
+        .slot(ffi::Py_am_send, sender!(IteratorObject, am_send))
         .methods([
             one!(
                 IteratorObject,

@@ -9,7 +9,8 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use super::{Object, Owned, Res, object};
+use super::iter::Sent;
+use super::{Object, Owned, Raised, Res, object};
 
 /// What a function of ours may return, as what C expects: NULL says that the error indicator tells the rest.
 pub(crate) trait IntoReturn {
@@ -62,6 +63,22 @@ impl IntoStatus for Res<()> {
     fn into_status(self) -> c_int {
         debug_assert_eq!(self.is_err(), super::raised::occurred());
         if self.is_ok() { 0 } else { -1 }
+    }
+}
+
+/// What [`sender`] answers, with what was sent in the place.
+#[inline]
+pub(crate) fn deliver(sent: Res<Sent>, place: &mut *mut ffi::PyObject) -> ffi::PySendResult {
+    match sent {
+        Ok(Sent::Yielded(object)) => {
+            *place = object.into_ptr();
+            ffi::PySendResult::PYGEN_NEXT
+        }
+        Ok(Sent::Returned(value)) => {
+            *place = value.into_ptr();
+            ffi::PySendResult::PYGEN_RETURN
+        }
+        Err(Raised) => ffi::PySendResult::PYGEN_ERROR,
     }
 }
 
@@ -126,6 +143,53 @@ macro_rules! finalizer {
             });
         }
         trampoline as unsafe extern "C" fn(_) as *mut std::ffi::c_void
+    }};
+}
+
+/// `am_send` of an object that does not look at the value: `fn(&T) -> Res<Sent>`.
+macro_rules! sender {
+    ($layout:ty, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            _value: *mut pyo3::ffi::PyObject,
+            place: *mut *mut pyo3::ffi::PyObject,
+        ) -> pyo3::ffi::PySendResult {
+            let place_of_panics = concat!(stringify!($layout), "::", stringify!($function));
+            $crate::sys::error::guard(place_of_panics, pyo3::ffi::PySendResult::PYGEN_ERROR, || {
+                // SAFETY: CPython calls the slot with a live instance of the type, and a place for the result.
+                let (slf, place) = unsafe { (<$layout as $crate::sys::Layout>::from_ptr(slf), &mut *place) };
+                *place = std::ptr::null_mut();
+                $crate::sys::slots::deliver($function(slf), place)
+            })
+        }
+        trampoline as unsafe extern "C" fn(_, _, _) -> _ as *mut std::ffi::c_void
+    }};
+}
+
+/// `tp_setattro`: `fn(&T, name: &Object, value: Option<&Object>) -> Res<()>`; `None` deletes. The name need not be a
+/// string: the slot's own wrapper, `__setattr__`, hands on anything.
+macro_rules! setattro {
+    ($layout:ty, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            name: *mut pyo3::ffi::PyObject,
+            value: *mut pyo3::ffi::PyObject,
+        ) -> std::ffi::c_int {
+            $crate::sys::error::guard(concat!(stringify!($layout), "::", stringify!($function)), -1, || {
+                // SAFETY: CPython calls the slot with a live instance of the type, an object, and an object or NULL.
+                let (slf, name, value) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        <$crate::sys::Object as $crate::sys::Layout>::from_ptr(name),
+                        <$crate::sys::Object as $crate::sys::Layout>::from_nullable(value),
+                    )
+                };
+                $crate::sys::slots::IntoStatus::into_status($function(slf, name, value))
+            })
+        }
+        trampoline as unsafe extern "C" fn(_, _, _) -> _ as *mut std::ffi::c_void
     }};
 }
 
@@ -409,7 +473,7 @@ macro_rules! getset {
 
 /// The error of a [`no_arguments`] method that got some.
 #[cold]
-pub(crate) fn no_arguments_taken(name: &CStr) -> super::Raised {
+pub(crate) fn no_arguments_taken(name: &CStr) -> Raised {
     let text = format!("{}() takes no arguments", name.to_string_lossy());
     super::error::raise_text(super::error::Builtin::TypeError.class(), &text)
 }
@@ -430,6 +494,6 @@ pub(crate) fn not_deleted<'a>(object: &Object, attribute: &CStr, value: Option<&
 }
 
 pub(crate) use {
-    call, construct, fast, finalizer, getset, init, keywords, no_arguments, noargs, one, positional, returning, unary,
-    variadic,
+    call, construct, fast, finalizer, getset, init, keywords, no_arguments, noargs, one, positional, returning, sender,
+    setattro, unary, variadic,
 };

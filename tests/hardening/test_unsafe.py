@@ -14,11 +14,6 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src"
 #: Why an item outside of src/sys/ may have `unsafe` in it, and which items those are.
 EXCEPTIONS = {
-    # CPython calls it with raw pointers. The slots that are like others are made by the macros of src/sys/slots.rs.
-    "a slot": [
-        "future/iter.rs: fn am_send",
-        "event_loop/plain.rs: fn set_attribute",
-    ],
     # The one question that is asked at every call_soon.
     "the class was looked at before, and asking again would cost more": ["event_loop/plain.rs: fn plain"],
     # Rust's type for it wants it open, which nobody can promise of a number from Python.

@@ -22,6 +22,7 @@ mod io;
 mod job;
 mod module;
 mod names;
+mod replaced;
 mod sched;
 mod state;
 mod sys;

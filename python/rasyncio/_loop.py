@@ -10,18 +10,19 @@ Importing this module imports asyncio.
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 import sys
-import threading
-from asyncio import base_events, events
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from asyncio import base_events
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
+from ._replaced import SELECTOR, ask_here
+from ._selector import NativeSelector
 
-if TYPE_CHECKING:
-    from _typeshed import FileDescriptorLike
-
+#: The namespace in which asyncio looks things up.
+_names: Any = base_events
 
 # The attributes that asyncio gives a loop, in all versions, but for those of the native base. As slots they keep the
 # instance's dictionary empty, and then the interpreter finds the loop's methods without looking into it.
@@ -79,14 +80,17 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         self._own_wake_up()
 
     def _native_selector(self) -> selectors.BaseSelector | None:
+        if not SELECTOR.would_be_made():
+            return None  # the program has put another in its place
+        selector = NativeSelector(self)
         try:
-            self._open_poller()
+            self._open_poller(selector)
         except OSError:  # not on this platform; asyncio chooses one
             return None
         except Exception:
             self._closed = True  # there is nothing to close
             raise
-        return _NativeSelector(self)
+        return selector
 
     # Files
 
@@ -113,6 +117,9 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
 
     def run_forever(self) -> None:
         """Run until `stop()` is called."""
+        if not self._runs_natively():
+            super().run_forever()
+            return
         self._run_forever_setup()
         try:
             self._run_until_stopped()
@@ -120,25 +127,25 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             self._run_forever_cleanup()
 
     if sys.version_info < (3, 13):
-
+        # By the names that asyncio looks up, whoever may have replaced them.
         def _run_forever_setup(self) -> None:
             self._check_closed()
             self._check_running()
             self._set_coroutine_origin_tracking(self._debug)
-            self._old_agen_hooks = sys.get_asyncgen_hooks()
-            self._thread_id = threading.get_ident()
-            sys.set_asyncgen_hooks(
+            self._old_agen_hooks = _names.sys.get_asyncgen_hooks()
+            self._thread_id = _names.threading.get_ident()
+            _names.sys.set_asyncgen_hooks(
                 firstiter=self._asyncgen_firstiter_hook,
                 finalizer=self._asyncgen_finalizer_hook,
             )
-            events._set_running_loop(self)
+            _names.events._set_running_loop(self)
 
         def _run_forever_cleanup(self) -> None:
             self._stopping = False
             self._thread_id = None
-            events._set_running_loop(None)
+            _names.events._set_running_loop(None)
             self._set_coroutine_origin_tracking(False)
-            sys.set_asyncgen_hooks(*self._old_agen_hooks)
+            _names.sys.set_asyncgen_hooks(*self._old_agen_hooks)
 
     def _run_in_debug_mode(self, handle: Any) -> None:
         """Run a handle, and warn if that took long."""
@@ -161,131 +168,36 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         """Ask a selector of Python's which files are ready; wait for at most `timeout` seconds."""
         self._process_events(self._selector.select(timeout))
 
-    # What is queued and scheduled
+    def _process_events_of(self, fd: int, events: int) -> None:
+        """Do what asyncio does about events of a file that somebody has registered by `self._selector`."""
+        key = self._selector.get_map().get(fd)
+        if key is not None:
+            self._process_events([(key, events & key.events)])
 
+    def _finish_iteration(self) -> None:
+        """Do what asyncio's `_run_once` does after the wait."""
+        end_time = self.time() + self._clock_resolution
+        if sys.version_info >= (3, 15):
+            end_time = max(end_time, math.nextafter(end_time - self._clock_resolution, math.inf))
+        while self._scheduled and not self._scheduled[0]._when >= end_time:
+            handle = base_events.heapq.heappop(self._scheduled)  # type: ignore[attr-defined]
+            handle._scheduled = False
+            self._ready.append(handle)
+        for _ in range(len(self._ready)):
+            handle = self._ready.popleft()
+            if handle._cancelled:
+                continue
+            if self._debug:
+                self._run_in_debug_mode(handle)
+            else:
+                handle._run()
+        handle = None
+
+    # What a program has put into a loop's namespace hides methods; so whoever asks for it is noted.
     @property
-    def _ready(self) -> _Ready:
-        return _Ready(self)
-
-    @_ready.setter
-    def _ready(self, handles: Any) -> None:
-        self._ready_clear()
-        self._ready.extend(handles)
-
-    @property
-    def _scheduled(self) -> _Scheduled:
-        return _Scheduled(self)
-
-    @_scheduled.setter
-    def _scheduled(self, handles: Any) -> None:
-        if handles:
-            raise AttributeError("a rasyncio.EventLoop's timers are set by call_later() and call_at() only")
-        self._scheduled_clear()
-
-
-class _Handles(Sequence[Any]):
-    """The handles that a loop has in a place, as they are at the time of looking."""
-
-    def __init__(self, loop: EventLoop) -> None:
-        self._loop = loop
-
-    def _handles(self) -> list[Any]:
-        raise NotImplementedError
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        return self._handles()[index]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._handles())
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._handles()!r}>"
-
-
-class _Ready(_Handles):
-    """`loop._ready`: what runs next."""
-
-    def __len__(self) -> int:
-        return self._loop._ready_count()
-
-    def _handles(self) -> list[Any]:
-        return self._loop._ready_handles()
-
-    def append(self, handle: Any) -> None:
-        self._loop._ready_append(handle)
-
-    def extend(self, handles: Iterable[Any]) -> None:
-        for handle in handles:
-            self.append(handle)
-
-    def popleft(self) -> Any:
-        return self._loop._ready_pop()
-
-    def clear(self) -> None:
-        self._loop._ready_clear()
-
-
-class _Scheduled(_Handles):
-    """`loop._scheduled`: the timers, in the order of their heap."""
-
-    def __len__(self) -> int:
-        return self._loop._scheduled_count()
-
-    def _handles(self) -> list[Any]:
-        return self._loop._scheduled_handles()
-
-    def clear(self) -> None:
-        self._loop._scheduled_clear()
-
-
-class _Files(Mapping["FileDescriptorLike", selectors.SelectorKey]):
-    """The files that a loop waits for, by descriptor or by anything that has one."""
-
-    def __init__(self, loop: EventLoop) -> None:
-        self._keys = {
-            fd: selectors.SelectorKey(
-                fd if fileobj is None else fileobj,
-                fd,
-                (selectors.EVENT_READ if reader else 0) | (selectors.EVENT_WRITE if writer else 0),
-                (reader, writer),
-            )
-            for fd, fileobj, reader, writer in loop._registered_files()
-        }
-
-    def __getitem__(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
-        return self._keys[fileobj if isinstance(fileobj, int) else fileobj.fileno()]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-
-class _NativeSelector(selectors.BaseSelector):
-    """`loop._selector` of a loop that waits natively: shows its files, and changes them as the loop does."""
-
-    def __init__(self, loop: EventLoop) -> None:
-        self._loop = loop
-
-    def get_map(self) -> _Files:
-        return _Files(self._loop)
-
-    def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
-        raise NotImplementedError("use the loop's add_reader() and add_writer()")
-
-    def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
-        raise NotImplementedError("use the loop's remove_reader() and remove_writer()")
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        raise NotImplementedError("the loop waits natively")
-
-    def close(self) -> None:
-        self._loop._close_poller()
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        return self._instance_dict()
 
 
 _adopt_event_loop_class(EventLoop)
+ask_here(EventLoopCore, EventLoop, NativeSelector)

@@ -1,24 +1,27 @@
 //! `call_soon`, `call_later` and their kin.
 
+use std::rc::Rc;
+
+use crate::io::Poller;
 use crate::names::{
-    CALL_AT, CALL_SOON, CALL_SOON_THREADSAFE, CALLBACK_KEYWORD, CHECK_CALLBACK, CHECK_THREAD, CONTEXT, DELAY, FD,
-    GET_DEBUG, Name, TIME, WHEN_KEYWORD,
+    CALL_AT, CALL_LATER, CALL_SOON, CALL_SOON_THREADSAFE, CALLBACK_KEYWORD, CHECK_CALLBACK, CHECK_THREAD, CONTEXT,
+    DELAY, FD, GET_DEBUG, Name, TIME, WHEN_KEYWORD,
 };
 use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, raise, raise_text};
-use crate::sys::lazy::Lazy;
-use crate::sys::memory::joined;
 use crate::sys::object::{boolean, none};
-use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
 
-use super::create::call_with;
+use super::exposed;
+use super::forward::base;
 use super::object::{LoopObject, check_closed};
 use super::plain::plain;
 use super::ready::Ready;
+use super::time::time;
 use super::wake::wake_up;
 use super::watchers::{Direction, as_handle, of_handle};
 use crate::handle::{self, Kind, Work};
-use crate::job::{Entry, context_keyword};
+use crate::job::Entry;
 use crate::versions;
 
 /// The arguments of a function like `call_soon(callback, *args, context=None)`, with `N` parameters before `*args`.
@@ -104,6 +107,7 @@ fn check_in_debug_mode(core: &LoopObject, callback: &Object, method: &Name, any_
 /// `call_soon(callback, *args, context=None)`
 #[inline]
 pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let Some(core) = plain(core.as_object()) else { return base(core, &CALL_SOON, arguments) };
     let Parsed { leading: [callback], rest, context } = parse("call_soon", [&CALLBACK_KEYWORD], arguments)?;
     check_closed(core)?;
     if core.debug_is_on.get() {
@@ -111,12 +115,13 @@ pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owne
     }
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core)?, work)?;
-    core.ready.push(Ready::Handle(handle.clone()))?;
+    core.enqueue(Ready::Handle(handle.clone()))?;
     Ok(handle.into_object())
 }
 
 /// `call_soon_threadsafe(callback, *args, context=None)`
 pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let Some(core) = plain(core.as_object()) else { return base(core, &CALL_SOON_THREADSAFE, arguments) };
     let Parsed { leading: [callback], rest, context } = parse("call_soon_threadsafe", [&CALLBACK_KEYWORD], arguments)?;
     check_closed(core)?;
     if core.debug_is_on.get() {
@@ -125,34 +130,31 @@ pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) 
     let work = Work::Call { callback, arguments: rest, context };
     let kind = if versions::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
     let handle = handle::new(kind, core.as_object(), debug_enabled(core)?, work)?;
-    core.ready.push(Ready::Handle(handle.clone()))?;
+    core.enqueue(Ready::Handle(handle.clone()))?;
     wake_up(core)?;
     Ok(handle.into_object())
 }
 
 /// `call_later(delay, callback, *args, context=None)`; `delay` is in seconds.
 pub(super) fn call_later(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let Some(core) = plain(core.as_object()) else { return base(core, &CALL_LATER, arguments) };
     let Parsed { leading: [delay, callback], rest, context } =
         parse("call_later", [&DELAY, &CALLBACK_KEYWORD], arguments)?;
     if delay.is_none() {
         return Err(raise(Builtin::TypeError.class(), c"delay must not be None"));
     }
-    let is_plain = plain(core.as_object()).is_some();
-    if is_plain && (containers::is_exact_float(delay) || containers::is_exact_int(delay)) {
-        let when = clock::monotonic() + containers::float_value(delay)?;
+    if containers::is_exact_float(delay) || containers::is_exact_int(delay) {
+        let when = time(core)? + containers::float_value(delay)?;
         return call_at_time(core, when, None, callback, rest, context);
     }
     let now = call::call_method(&TIME, &[core.as_object()], None)?;
     let when = containers::add(&now, delay)?;
-    if is_plain {
-        return call_at_object(core, &when, callback, rest, context);
-    }
-    let values = joined(&[&[core.as_object(), &*when, callback], rest, &[context.unwrap_or(none())]])?;
-    call::call_method(&CALL_AT, &values, Some(context_keyword()?))
+    call_at_object(core, &when, callback, rest, context)
 }
 
 /// `call_at(when, callback, *args, context=None)`; `when` is in seconds on the loop's clock.
 pub(super) fn call_at(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let Some(core) = plain(core.as_object()) else { return base(core, &CALL_AT, arguments) };
     let Parsed { leading: [when, callback], rest, context } =
         parse("call_at", [&WHEN_KEYWORD, &CALLBACK_KEYWORD], arguments)?;
     if when.is_none() {
@@ -186,15 +188,17 @@ fn call_at_time(
     }
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new_timer(core.as_object(), debug_enabled(core)?, work, when, given)?;
-    core.timers.push(handle.clone())?;
+    match core.timers.exposed.get() {
+        Some(exposed) => exposed::push_timer(&exposed, &handle)?,
+        None => core.timers.push(handle.clone())?,
+    }
     Ok(handle.into_object())
 }
 
 /// `_add_reader` or `_add_writer`: `(fd, callback, *args)`.
 pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arguments: Arguments<'_>) -> Res<Owned> {
-    let Some(poller) = core.watchers.poller() else {
-        check_closed(core)?;
-        return call_base(core, name, arguments);
+    let (Some(poller), Some(core)) = (poller_for_handles(core), plain(core.as_object())) else {
+        return base(core, name, arguments);
     };
     let function = name.text.to_string_lossy();
     let Parsed { leading: [fd, callback], rest, context } = parse(&function, [&FD, &CALLBACK_KEYWORD], arguments)?;
@@ -214,12 +218,12 @@ fn stop(watcher: &Entry) -> Res<()> {
 
 /// `_remove_reader(fd)` or `_remove_writer(fd)`: was there one?
 pub(super) fn remove_file(core: &LoopObject, direction: Direction, name: &Name, fd: &Object) -> Res<Owned> {
+    let (Some(poller), Some(core)) = (poller_for_handles(core), plain(core.as_object())) else {
+        return base(core, name, Arguments::of(&[fd]));
+    };
     if core.closed.get() {
         return Ok(boolean(false).own());
     }
-    let Some(poller) = core.watchers.poller() else {
-        return call_base(core, name, Arguments::of(&[fd]));
-    };
     let removed = core.watchers.remove(&poller, fd, direction)?;
     if let Some(removed) = &removed {
         stop(removed)?;
@@ -227,10 +231,8 @@ pub(super) fn remove_file(core: &LoopObject, direction: Direction, name: &Name, 
     Ok(boolean(removed.is_some()).own())
 }
 
-/// The method of asyncio's own selector loop, for loops that have a selector of Python's.
-#[cold]
-pub(super) fn call_base(core: &LoopObject, name: &Name, arguments: Arguments<'_>) -> Res<Owned> {
-    static BASE: Lazy = Lazy::new("asyncio.selector_events", "BaseSelectorEventLoop");
-    let positional = joined(&[&[core.as_object()], arguments.positional])?;
-    call_with(&*call::getattr(BASE.get()?, name)?, &positional, None, arguments)
+/// The poller, unless it watches files for others than handles of ours: then asyncio's own methods, by way of
+/// `loop._selector`, sort it out.
+fn poller_for_handles(core: &LoopObject) -> Option<Rc<Poller>> {
+    core.watchers.poller().filter(|_| !core.watchers.has_foreign())
 }

@@ -4,18 +4,18 @@
 //! the swap is made, CPython's if not, somebody's replacement if there is one.
 
 use crate::asyncio::{BASE_EVENTS_GLOBALS, FUTURES_GLOBALS, TASKS_GLOBALS};
-use crate::names::{BASE_EVENT_LOOP, CONTEXT, CREATE_TASK, FUTURE_CLASS, LOOP, NAME, Name, TASK_CLASS};
+use crate::names::{BASE_EVENT_LOOP, CONTEXT, CREATE_FUTURE, CREATE_TASK, FUTURE_CLASS, LOOP, NAME, Name, TASK_CLASS};
 use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, raise_format};
-use crate::sys::lazy::{Lazy, Once};
-use crate::sys::memory::{joined, vec_for};
+use crate::sys::lazy::Lazy;
+use crate::sys::memory::joined;
 use crate::sys::{Layout, Object, Owned, Res, call, containers};
 
+use super::forward::{LOOP_KEYWORD, base, call_with};
 use super::object::{LoopObject, check_closed};
+use super::plain::plain;
 use crate::job::shortcuts;
 use crate::versions;
-
-static LOOP_KEYWORD: Once = Once::new();
 
 fn class(globals: &Lazy, name: &Name) -> Res<Owned> {
     match containers::dict_get_named(globals.get()?, name) {
@@ -27,6 +27,7 @@ fn class(globals: &Lazy, name: &Name) -> Res<Owned> {
 /// `create_future()`
 #[inline]
 pub(super) fn create_future(core: &LoopObject) -> Res<Owned> {
+    let Some(core) = plain(core.as_object()) else { return base(core, &CREATE_FUTURE, Arguments::of(&[])) };
     let class = class(&FUTURES_GLOBALS, &FUTURE_CLASS)?;
     if let Some(make) = shortcuts::future(&class) {
         return make(core.as_object());
@@ -37,6 +38,7 @@ pub(super) fn create_future(core: &LoopObject) -> Res<Owned> {
 
 /// `create_task(coro, **keywords)`; which keywords there are is the affair of this version's `Task`.
 pub(super) fn create_task(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    let Some(core) = plain(core.as_object()) else { return base(core, &CREATE_TASK, arguments) };
     check_closed(core)?;
     let &[coroutine] = arguments.positional else {
         return create_task_in_python(core, arguments);
@@ -90,71 +92,4 @@ fn create_task_in_python(core: &LoopObject, arguments: Arguments<'_>) -> Res<Own
     let method = call::getattr(&*class(&BASE_EVENTS_GLOBALS, &BASE_EVENT_LOOP)?, &CREATE_TASK)?;
     let positional = joined(&[&[core.as_object()], arguments.positional])?;
     call_with(&method, &positional, None, arguments)
-}
-
-/// `callable(*positional, first=…, **keywords)`
-#[inline]
-pub(super) fn call_with(
-    callable: &Object,
-    positional: &[&Object],
-    first: Option<(&Name, &Object)>,
-    arguments: Arguments<'_>,
-) -> Res<Owned> {
-    const MOST: usize = 8;
-    let count = positional.len() + usize::from(first.is_some()) + arguments.keywords().count();
-    if count > MOST {
-        return call_with_many(callable, positional, first, arguments);
-    }
-    let mut values = [callable; MOST];
-    let mut end = 0;
-    let mut push = |value| {
-        values[end] = value;
-        end += 1;
-    };
-    positional.iter().copied().for_each(&mut push);
-    if let Some((_, value)) = first {
-        push(value);
-    }
-    arguments.keywords().for_each(|(_, value)| push(value));
-    match keyword_names(first, arguments)? {
-        Some(names) => call::call_with_keywords(callable, &values[..count], &names),
-        None => call::call(callable, &values[..count]),
-    }
-}
-
-#[cold]
-fn call_with_many(
-    callable: &Object,
-    positional: &[&Object],
-    first: Option<(&Name, &Object)>,
-    arguments: Arguments<'_>,
-) -> Res<Owned> {
-    let mut values = vec_for(positional.len() + 1 + arguments.keywords().count())?;
-    values.extend(positional);
-    values.extend(first.map(|(_, value)| value));
-    values.extend(arguments.keywords().map(|(_, value)| value));
-    match keyword_names(first, arguments)? {
-        Some(names) => call::call_with_keywords(callable, &values, &names),
-        None => call::call(callable, &values),
-    }
-}
-
-/// The tuple of the keywords; those of the usual calls are made once.
-fn keyword_names(first: Option<(&Name, &Object)>, arguments: Arguments<'_>) -> Res<Option<Owned>> {
-    static LOOP_AND_NAME: Once = Once::new();
-    let mut given = arguments.keywords().map(|(keyword, _)| keyword);
-    match (first, given.next(), given.next()) {
-        (None, None, _) => Ok(None),
-        (Some(_), None, _) => Ok(Some(LOOP_KEYWORD.get_or_init(|| containers::tuple(&[LOOP.object()]))?.own())),
-        (Some(_), Some(keyword), None) if NAME.is(keyword) => {
-            let make = || containers::tuple(&[LOOP.object(), NAME.object()]);
-            Ok(Some(LOOP_AND_NAME.get_or_init(make)?.own()))
-        }
-        _ => {
-            let mut names: Vec<&Object> = vec_for(1 + arguments.keywords().count())?;
-            names.extend(first.map(|(name, _)| name.object()));
-            names.extend(arguments.keywords().map(|(keyword, _)| keyword));
-            containers::tuple(&names).map(Some)
-        }
-    }
 }

@@ -1,27 +1,76 @@
 //! The loop as Python code, that is the class in `_loop.py`, sees it.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 use pyo3::ffi;
 
-use crate::names::{ADD_READER, ADD_WRITER, REMOVE_READER, REMOVE_WRITER, WRITE_TO_SELF};
+use crate::asyncio::loop_is_closed;
+use crate::handle;
+use crate::names::{
+    ADD_CALLBACK, ADD_READER, ADD_WRITER, CLASS_NAME, GET_DEBUG, IS_CLOSED, IS_RUNNING, Name, REMOVE_READER,
+    REMOVE_WRITER, RUN_ONCE, STOP, TIME, TIMER_HANDLE_CANCELLED, WRITE_TO_SELF,
+};
 use crate::sys::args::{self, Arguments};
-use crate::sys::error::{Builtin, raise};
+use crate::sys::error::{Builtin, raise_format};
 use crate::sys::object::{boolean, none};
-use crate::sys::part::Native;
-use crate::sys::slots::{Method, getset, noargs, not_deleted, one, setattro, variadic};
+use crate::sys::slots::{Method, getset, noargs, one, positional, setattro, variadic};
 use crate::sys::typeobj::TypeBuilder;
 use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
 
-use super::calls::{add_file, call_at, call_base, call_later, call_soon, call_soon_threadsafe, remove_file};
+use super::calls::{add_file, call_at, call_later, call_soon, call_soon_threadsafe, remove_file};
 use super::create::{create_future, create_task};
+use super::exposed;
+use super::forward::base;
 use super::object::LoopObject;
-use super::plain::set_attribute;
-use super::ready::{Ready, as_handle};
+use super::plain::{instance_dict, note_selector, plain, set_attribute};
+use super::ready::Ready;
 use super::run::{is_cancelled, run_once, run_until_stopped};
+use super::selector::{
+    poller_add, poller_files, poller_forget, poller_get, poller_modify, poller_note, poller_remove, poller_wait,
+};
 use super::wake::wake_up;
 use super::watchers::Direction;
-use crate::handle;
+
+/// One of the attributes that are native. It can be deleted as those of asyncio's loops can (`mock.patch.object` does
+/// that to put it back); native code goes on with the last value then.
+struct Attribute {
+    bit: u16,
+    name: &'static CStr,
+}
+
+static DEBUG: Attribute = Attribute { bit: 1 << 0, name: c"_debug" };
+static CLOSED: Attribute = Attribute { bit: 1 << 1, name: c"_closed" };
+static STOPPING: Attribute = Attribute { bit: 1 << 2, name: c"_stopping" };
+static THREAD_ID: Attribute = Attribute { bit: 1 << 3, name: c"_thread_id" };
+static CLOCK_RESOLUTION: Attribute = Attribute { bit: 1 << 4, name: c"_clock_resolution" };
+static CURRENT_HANDLE: Attribute = Attribute { bit: 1 << 5, name: c"_current_handle" };
+static TASK_FACTORY: Attribute = Attribute { bit: 1 << 6, name: c"_task_factory" };
+static TIMER_CANCELLED_COUNT: Attribute = Attribute { bit: 1 << 7, name: c"_timer_cancelled_count" };
+static READY: Attribute = Attribute { bit: 1 << 8, name: c"_ready" };
+static SCHEDULED: Attribute = Attribute { bit: 1 << 9, name: c"_scheduled" };
+
+impl Attribute {
+    /// The value that a setter got, or `None`: the attribute is deleted now.
+    fn given<'a>(&self, core: &LoopObject, value: Option<&'a Object>) -> Res<Option<&'a Object>> {
+        if value.is_none() {
+            self.check(core)?;
+        }
+        let others = core.deleted.get() & !self.bit;
+        core.deleted.set(if value.is_none() { others | self.bit } else { others });
+        Ok(value)
+    }
+
+    /// Is it there?
+    fn check(&self, core: &LoopObject) -> Res<()> {
+        if core.deleted.get() & self.bit == 0 {
+            return Ok(());
+        }
+        let class = call::getattr(core.as_object().class().as_object(), &CLASS_NAME)?;
+        let name = containers::string(self.name)?;
+        let text = c"'%S' object has no attribute '%S'";
+        Err(raise_format(Builtin::AttributeError.class(), text, &[&*class, &*name]))
+    }
+}
 
 fn add_reader(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     add_file(core, Direction::Read, &ADD_READER, arguments)
@@ -39,96 +88,139 @@ fn remove_writer(core: &LoopObject, fd: &Object) -> Res<Owned> {
     remove_file(core, Direction::Write, &REMOVE_WRITER, fd)
 }
 
-fn time(_core: &LoopObject) -> Res<Owned> {
-    containers::float(clock::monotonic())
+/// A method without arguments: what native code does, or what asyncio's own or a replacement of it does.
+#[inline]
+fn unless_replaced(core: &LoopObject, name: &Name, native: impl FnOnce(&LoopObject) -> Res<Owned>) -> Res<Owned> {
+    match plain(core.as_object()) {
+        Some(core) => native(core),
+        None => base(core, name, Arguments::of(&[])),
+    }
 }
 
-fn stop(core: &LoopObject) {
-    core.stopping.set(true);
+fn time(core: &LoopObject) -> Res<Owned> {
+    unless_replaced(core, &TIME, |_| containers::float(clock::monotonic()))
 }
 
-fn is_running(core: &LoopObject) -> bool {
-    core.is_running()
+fn stop(core: &LoopObject) -> Res<Owned> {
+    unless_replaced(core, &STOP, |core| {
+        core.stopping.set(true);
+        Ok(none().own())
+    })
 }
 
-fn is_closed(core: &LoopObject) -> bool {
-    core.closed.get()
+fn is_running(core: &LoopObject) -> Res<Owned> {
+    unless_replaced(core, &IS_RUNNING, |core| Ok(boolean(core.is_running()).own()))
 }
 
-fn get_debug(core: &LoopObject) -> Owned {
+fn is_closed(core: &LoopObject) -> Res<Owned> {
+    unless_replaced(core, &IS_CLOSED, |core| Ok(boolean(core.closed.get()).own()))
+}
+
+fn get_debug(core: &LoopObject) -> Res<Owned> {
+    unless_replaced(core, &GET_DEBUG, |core| Ok(debug_of(core)))
+}
+
+fn debug_of(core: &LoopObject) -> Owned {
     core.debug.get().unwrap_or_else(|| boolean(false).own())
 }
 
+fn run_once_or_base(core: &LoopObject) -> Res<Owned> {
+    unless_replaced(core, &RUN_ONCE, |core| run_once(core).map(|()| none().own()))
+}
+
+fn closed_flag(core: &LoopObject) -> Res<Owned> {
+    CLOSED.check(core)?;
+    Ok(boolean(core.closed.get()).own())
+}
+
+fn debug_value(core: &LoopObject) -> Res<Owned> {
+    DEBUG.check(core)?;
+    Ok(debug_of(core))
+}
+
 fn set_debug(core: &LoopObject, value: Option<&Object>) -> Res<()> {
-    let value = not_deleted(core.as_object(), c"_debug", value)?;
+    let Some(value) = DEBUG.given(core, value)? else { return Ok(()) };
     core.debug_is_on.set(call::is_true(value)?);
     core.debug.set(value.own());
     Ok(())
 }
 
 fn set_closed(core: &LoopObject, value: Option<&Object>) -> Res<()> {
-    core.closed.set(call::is_true(not_deleted(core.as_object(), c"_closed", value)?)?);
+    let Some(value) = CLOSED.given(core, value)? else { return Ok(()) };
+    core.closed.set(call::is_true(value)?);
     Ok(())
 }
 
-fn is_stopping(core: &LoopObject) -> bool {
-    core.stopping.get()
+fn is_stopping(core: &LoopObject) -> Res<Owned> {
+    STOPPING.check(core)?;
+    Ok(boolean(core.stopping.get()).own())
 }
 
 fn set_stopping(core: &LoopObject, value: Option<&Object>) -> Res<()> {
-    core.stopping.set(call::is_true(not_deleted(core.as_object(), c"_stopping", value)?)?);
+    let Some(value) = STOPPING.given(core, value)? else { return Ok(()) };
+    core.stopping.set(call::is_true(value)?);
     Ok(())
 }
 
-fn get_thread_id(core: &LoopObject) -> Owned {
-    core.thread_id.get_or_none()
+fn get_thread_id(core: &LoopObject) -> Res<Owned> {
+    THREAD_ID.check(core)?;
+    Ok(core.thread_id.get_or_none())
 }
 
 fn set_thread_id(core: &LoopObject, value: Option<&Object>) -> Res<()> {
-    let value = not_deleted(core.as_object(), c"_thread_id", value)?;
+    let Some(value) = THREAD_ID.given(core, value)? else { return Ok(()) };
     drop(core.thread_id.replace(args::given(Some(value)).map(Layout::own)));
     Ok(())
 }
 
 fn get_clock_resolution(core: &LoopObject) -> Res<Owned> {
+    CLOCK_RESOLUTION.check(core)?;
     containers::float(core.clock_resolution.get())
 }
 
 fn set_clock_resolution(core: &LoopObject, value: Option<&Object>) -> Res<()> {
-    let value = containers::float_value(not_deleted(core.as_object(), c"_clock_resolution", value)?)?;
-    core.clock_resolution.set(value);
+    let Some(value) = CLOCK_RESOLUTION.given(core, value)? else { return Ok(()) };
+    core.clock_resolution.set(containers::float_value(value)?);
     Ok(())
 }
 
-fn get_current_handle(core: &LoopObject) -> Owned {
-    core.current_handle.get_or_none()
+fn get_current_handle(core: &LoopObject) -> Res<Owned> {
+    CURRENT_HANDLE.check(core)?;
+    Ok(core.current_handle.get_or_none())
 }
 
 fn set_current_handle(core: &LoopObject, value: Option<&Object>) -> Res<()> {
-    core.current_handle.set(not_deleted(core.as_object(), c"_current_handle", value)?.own());
+    let Some(value) = CURRENT_HANDLE.given(core, value)? else { return Ok(()) };
+    core.current_handle.set(value.own());
     Ok(())
 }
 
-fn get_task_factory(core: &LoopObject) -> Owned {
-    core.task_factory.get_or_none()
+fn get_task_factory(core: &LoopObject) -> Res<Owned> {
+    TASK_FACTORY.check(core)?;
+    Ok(core.task_factory.get_or_none())
 }
 
 fn set_task_factory(core: &LoopObject, value: Option<&Object>) -> Res<()> {
-    core.task_factory.set(not_deleted(core.as_object(), c"_task_factory", value)?.own());
+    let Some(value) = TASK_FACTORY.given(core, value)? else { return Ok(()) };
+    core.task_factory.set(value.own());
     Ok(())
 }
 
 fn get_cancelled_count(core: &LoopObject) -> Res<Owned> {
+    TIMER_CANCELLED_COUNT.check(core)?;
     containers::int(core.timers.cancelled.get())
 }
 
 fn set_cancelled_count(core: &LoopObject, value: Option<&Object>) -> Res<()> {
-    let value = not_deleted(core.as_object(), c"_timer_cancelled_count", value)?;
+    let Some(value) = TIMER_CANCELLED_COUNT.given(core, value)? else { return Ok(()) };
     core.timers.cancelled.set(containers::int_value(value)?);
     Ok(())
 }
 
 fn timer_handle_cancelled(core: &LoopObject, timer: &Object) -> Res<()> {
+    let Some(core) = plain(core.as_object()) else {
+        return base(core, &TIMER_HANDLE_CANCELLED, Arguments::of(&[timer])).map(drop);
+    };
     match handle::downcast(timer) {
         Some(timer) => core.timer_cancelled(timer),
         None if call::is_true(&*call::getattr(timer, &crate::names::SCHEDULED_FLAG)?)? => {
@@ -140,6 +232,9 @@ fn timer_handle_cancelled(core: &LoopObject, timer: &Object) -> Res<()> {
 }
 
 fn add_callback(core: &LoopObject, object: &Object) -> Res<()> {
+    let Some(core) = plain(core.as_object()) else {
+        return base(core, &ADD_CALLBACK, Arguments::of(&[object])).map(drop);
+    };
     if !is_cancelled(object)? {
         queue(core, object)?;
     }
@@ -147,7 +242,7 @@ fn add_callback(core: &LoopObject, object: &Object) -> Res<()> {
 }
 
 fn queue(core: &LoopObject, object: &Object) -> Res<()> {
-    core.ready.push(match handle::downcast(object) {
+    core.enqueue(match handle::downcast(object) {
         Some(handle) => Ready::Handle(handle.own()),
         None => Ready::Foreign(object.own()),
     })
@@ -155,14 +250,17 @@ fn queue(core: &LoopObject, object: &Object) -> Res<()> {
 
 /// `_write_to_self()`
 fn write_to_self(core: &LoopObject) -> Res<()> {
-    if core.watchers.poller().is_some() {
+    if core.watchers.poller().is_some() && plain(core.as_object()).is_some() {
         return wake_up(core);
     }
-    call_base(core, &WRITE_TO_SELF, Arguments::of(&[])).map(drop)
+    base(core, &WRITE_TO_SELF, Arguments::of(&[])).map(drop)
 }
 
-fn open_poller(core: &LoopObject) -> Res<()> {
-    core.watchers.open()
+/// `_open_poller(selector)`: waits natively; the selector shows the poller's files.
+fn open_poller(core: &LoopObject, selector: &Object) -> Res<()> {
+    core.watchers.open()?;
+    core.own_selector.set(selector.own());
+    Ok(())
 }
 
 /// `_own_file(fd)`; a negative number for none.
@@ -177,58 +275,47 @@ fn count_looks(core: &LoopObject) -> Res<Owned> {
 }
 
 fn close_poller(core: &LoopObject) {
+    core.own_selector.clear();
     core.watchers.close();
 }
 
-/// `[(fd, object or None, reader or None, writer or None), …]`
-fn registered_files(core: &LoopObject) -> Res<Owned> {
-    let list = containers::new_list()?;
-    for (fd, object, reader, writer) in core.watchers.registered()? {
-        let fd = containers::int(i64::try_from(fd).unwrap_or(i64::MAX))?;
-        let object = object.as_deref().unwrap_or(none());
-        let [reader, writer] = [&reader, &writer].map(|entry| entry.as_ref().map_or(none(), |entry| &*entry.target));
-        containers::list_append(&list, &*containers::tuple(&[&fd, object, reader, writer])?)?;
-    }
-    Ok(list)
+/// `_runs_natively()`: is nothing replaced that native code stands in for?
+fn runs_natively(core: &LoopObject) -> bool {
+    plain(core.as_object()).is_some()
 }
 
-fn list_of(items: &[Owned]) -> Res<Owned> {
-    let list = containers::new_list()?;
-    items.iter().try_for_each(|item| containers::list_append(&list, item))?;
-    Ok(list)
+/// `_poller_fileno()`
+fn poller_fileno(core: &LoopObject) -> Res<Owned> {
+    let poller = core.watchers.poller().ok_or_else(loop_is_closed)?;
+    containers::int(i64::from(poller.fileno()))
 }
 
-fn ready_handles(core: &LoopObject) -> Res<Owned> {
-    list_of(&core.ready.handles(core.as_object())?)
+/// `_selector_changed(changed)`: was something of the poller's selector replaced?
+fn selector_changed(core: &LoopObject, changed: &Object) -> Res<()> {
+    note_selector(core, call::is_true(changed)?);
+    Ok(())
 }
 
-fn pop_ready(core: &LoopObject) -> Res<Owned> {
-    match core.ready.pop() {
-        Some(Ready::Entry(entry)) => as_handle(core.as_object(), entry).map(Owned::into_object),
-        Some(Ready::Handle(handle)) => Ok(handle.into_object()),
-        Some(Ready::Foreign(object)) => Ok(object),
-        None => Err(raise(Builtin::IndexError.class(), c"pop from an empty deque")),
-    }
+fn get_ready(core: &LoopObject) -> Res<Owned> {
+    READY.check(core)?;
+    exposed::ready(core)
 }
 
-fn clear_ready(core: &LoopObject) {
-    core.ready.clear();
+fn set_ready(core: &LoopObject, value: Option<&Object>) -> Res<()> {
+    let Some(value) = READY.given(core, value)? else { return Ok(()) };
+    exposed::set_ready(core, value.own());
+    Ok(())
 }
 
-fn count_ready(core: &LoopObject) -> Res<Owned> {
-    containers::int(i64::try_from(core.ready.len()).unwrap_or(i64::MAX))
+fn get_scheduled(core: &LoopObject) -> Res<Owned> {
+    SCHEDULED.check(core)?;
+    exposed::scheduled(core)
 }
 
-fn scheduled_handles(core: &LoopObject) -> Res<Owned> {
-    list_of(&core.timers.handles()?)
-}
-
-fn clear_scheduled(core: &LoopObject) {
-    core.timers.clear();
-}
-
-fn count_scheduled(core: &LoopObject) -> Res<Owned> {
-    containers::int(i64::try_from(core.timers.len()).unwrap_or(i64::MAX))
+fn set_scheduled(core: &LoopObject, value: Option<&Object>) -> Res<()> {
+    let Some(value) = SCHEDULED.given(core, value)? else { return Ok(()) };
+    exposed::set_scheduled(core, value.own());
+    Ok(())
 }
 
 /// What asyncio's loops have.
@@ -270,7 +357,7 @@ fn public_methods() -> [Method; 13] {
         noargs!(LoopObject, c"is_running", is_running, c"is_running($self, /)\n--\n\nTell whether the loop runs."),
         noargs!(LoopObject, c"is_closed", is_closed, c"is_closed($self, /)\n--\n\nTell whether the loop was closed."),
         noargs!(LoopObject, c"get_debug", get_debug, c"get_debug($self, /)\n--\n\nTell whether debug mode is on."),
-        noargs!(LoopObject, c"_run_once", run_once, c"_run_once($self, /)\n--\n\nRun one iteration."),
+        noargs!(LoopObject, c"_run_once", run_once_or_base, c"_run_once($self, /)\n--\n\nRun one iteration."),
         noargs!(
             LoopObject,
             c"_run_until_stopped",
@@ -313,10 +400,9 @@ fn internal_methods() -> [Method; 7] {
     ]
 }
 
-/// What `_loop.py` builds its views of queue, timers and files on.
-fn inspection_methods() -> [Method; 13] {
+/// What `_loop.py` and `_selector.py` are built on.
+fn inspection_methods() -> [Method; 16] {
     [
-        noargs!(LoopObject, c"_open_poller", open_poller, c"_open_poller($self, /)\n--\n\nWait natively."),
         one!(
             LoopObject,
             c"_own_file",
@@ -329,16 +415,30 @@ fn inspection_methods() -> [Method; 13] {
             count_looks,
             c"_count_looks($self, /)\n--\n\nTell how often the loop has asked its poller."
         ),
+        one!(LoopObject, c"_open_poller", open_poller, c"_open_poller($self, selector, /)\n--\n\nWait natively."),
+        noargs!(LoopObject, c"_runs_natively", runs_natively, c"_runs_natively($self, /)\n--\n\n"),
+        noargs!(LoopObject, c"_poller_fileno", poller_fileno, c"_poller_fileno($self, /)\n--\n\n"),
         noargs!(LoopObject, c"_close_poller", close_poller, c"_close_poller($self, /)\n--\n\n"),
-        noargs!(LoopObject, c"_registered_files", registered_files, c"_registered_files($self, /)\n--\n\n"),
-        noargs!(LoopObject, c"_ready_handles", ready_handles, c"_ready_handles($self, /)\n--\n\n"),
-        one!(LoopObject, c"_ready_append", queue, c"_ready_append($self, handle, /)\n--\n\n"),
-        noargs!(LoopObject, c"_ready_pop", pop_ready, c"_ready_pop($self, /)\n--\n\n"),
-        noargs!(LoopObject, c"_ready_clear", clear_ready, c"_ready_clear($self, /)\n--\n\n"),
-        noargs!(LoopObject, c"_ready_count", count_ready, c"_ready_count($self, /)\n--\n\n"),
-        noargs!(LoopObject, c"_scheduled_handles", scheduled_handles, c"_scheduled_handles($self, /)\n--\n\n"),
-        noargs!(LoopObject, c"_scheduled_clear", clear_scheduled, c"_scheduled_clear($self, /)\n--\n\n"),
-        noargs!(LoopObject, c"_scheduled_count", count_scheduled, c"_scheduled_count($self, /)\n--\n\n"),
+        one!(LoopObject, c"_selector_changed", selector_changed, c"_selector_changed($self, changed, /)\n--\n\n"),
+        noargs!(LoopObject, c"_instance_dict", instance_dict, c"_instance_dict($self, /)\n--\n\n"),
+        positional!(
+            LoopObject,
+            c"_poller_add",
+            poller_add,
+            c"_poller_add($self, fd, fileobj, events, data, /)\n--\n\n"
+        ),
+        positional!(
+            LoopObject,
+            c"_poller_note",
+            poller_note,
+            c"_poller_note($self, fd, fileobj, events, data, /)\n--\n\n"
+        ),
+        positional!(LoopObject, c"_poller_modify", poller_modify, c"_poller_modify($self, fd, events, /)\n--\n\n"),
+        one!(LoopObject, c"_poller_remove", poller_remove, c"_poller_remove($self, fd, /)\n--\n\n"),
+        one!(LoopObject, c"_poller_forget", poller_forget, c"_poller_forget($self, fd, /)\n--\n\n"),
+        one!(LoopObject, c"_poller_get", poller_get, c"_poller_get($self, fd, /)\n--\n\n"),
+        noargs!(LoopObject, c"_poller_files", poller_files, c"_poller_files($self, /)\n--\n\n"),
+        one!(LoopObject, c"_poller_wait", poller_wait, c"_poller_wait($self, seconds, /)\n--\n\n"),
     ]
 }
 
@@ -351,8 +451,8 @@ pub(crate) fn describe(builder: TypeBuilder<LoopObject>) -> TypeBuilder<LoopObje
         .methods(internal_methods())
         .methods(inspection_methods())
         .getsets([
-            getset!(LoopObject, c"_debug", get_debug, set_debug, c"Whether debug mode is on."),
-            getset!(LoopObject, c"_closed", is_closed, set_closed, c"Whether the loop was closed."),
+            getset!(LoopObject, c"_debug", debug_value, set_debug, c"Whether debug mode is on."),
+            getset!(LoopObject, c"_closed", closed_flag, set_closed, c"Whether the loop was closed."),
             getset!(
                 LoopObject,
                 c"_stopping",
@@ -382,6 +482,14 @@ pub(crate) fn describe(builder: TypeBuilder<LoopObject>) -> TypeBuilder<LoopObje
                 c"The handle that runs, in debug mode; else None."
             ),
             getset!(LoopObject, c"_task_factory", get_task_factory, set_task_factory, c"The task factory, or None."),
+            getset!(LoopObject, c"_ready", get_ready, set_ready, c"What runs next: a deque of handles."),
+            getset!(
+                LoopObject,
+                c"_scheduled",
+                get_scheduled,
+                set_scheduled,
+                c"The timers: a list of handles, a heap of heapq's."
+            ),
             getset!(
                 LoopObject,
                 c"_timer_cancelled_count",

@@ -24,6 +24,8 @@
 
 mod calls;
 mod create;
+mod exposed;
+mod forward;
 mod idle;
 mod methods;
 mod object;
@@ -31,6 +33,7 @@ mod plain;
 mod poll;
 mod ready;
 mod run;
+mod selector;
 mod time;
 mod timers;
 mod wake;
@@ -38,4 +41,4 @@ mod watchers;
 
 pub(crate) use methods::describe;
 pub(crate) use object::TYPE;
-pub(crate) use plain::plain;
+pub(crate) use plain::{passed_over, plain};

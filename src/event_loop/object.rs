@@ -9,7 +9,7 @@ use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Object, Res};
 
 use super::idle::Idle;
-use super::ready::{Ready, ReadyQueue};
+use super::ready::ReadyQueue;
 use super::timers::TimerHeap;
 use super::watchers::Watchers;
 use crate::asyncio::loop_is_closed;
@@ -32,8 +32,12 @@ object! {
         pub(super) stopping: Cell<bool>,
         /// Is `debug` true?
         pub(super) debug_is_on: Cell<bool>,
-        /// An attribute of the instance may hide one of the methods that we would not call.
-        pub(super) shadowed: Cell<bool>,
+        /// An attribute of the instance may hide one of the methods that we would not call ([`super::plain`]).
+        pub(super) look_closer: Cell<bool>,
+        /// The selector is not the one that the loop was made with, or something of it was replaced.
+        pub(super) selector_was_changed: Cell<bool>,
+        /// Which attributes have been deleted ([`super::methods`]).
+        pub(super) deleted: Cell<u16>,
         /// Seconds.
         pub(super) clock_resolution: Cell<f64>,
         /// What `get_debug()` returns, unless that is `False`.
@@ -43,6 +47,8 @@ object! {
         /// The handle that runs, in debug mode.
         pub(super) current_handle: Field,
         pub(super) task_factory: Field,
+        /// The selector that shows the poller's files, if the loop waits natively.
+        pub(super) own_selector: Field,
     }
 }
 
@@ -51,10 +57,16 @@ impl Life for LoopObject {}
 pub(crate) static TYPE: StaticType<LoopObject> = StaticType::new();
 
 impl LoopObject {
-    /// Queues an entry.
+    /// Is there something to run, or may there be, or shall the loop end?
     #[inline]
-    pub(crate) fn push(&self, entry: crate::job::Entry) -> Res<()> {
-        self.ready.push(Ready::Entry(entry))
+    pub(super) fn has_work(&self) -> bool {
+        self.ready.len() > 0 || self.stopping.get() || self.is_exposed()
+    }
+
+    /// Does Python code have the ready queue, or the timers? ([`super::exposed`])
+    #[inline]
+    pub(super) fn is_exposed(&self) -> bool {
+        self.ready.exposed.is_set() || self.timers.exposed.is_set()
     }
 
     /// Does `call_soon` do nothing but queue?

@@ -1,35 +1,54 @@
-//! Is this loop one of ours, with nothing overridden that we would pass over?
+//! Is this loop one of ours, with nothing replaced that we would pass over?
 //!
-//! Asked at every call, so that a subclass that overrides `call_soon`, a mock on an instance or a patched class get
-//! what they would get from asyncio. The answer about a class is kept for as long as its version tag says that neither
-//! it nor a base has changed; about an instance, setting one of the names as an attribute is remembered for good. (What
-//! is put into `loop.__dict__` directly is not noticed.)
+//! Asked at every call, so that a subclass that overrides `call_soon`, a mock on an instance, a patched class, a faked
+//! clock get what they would get from asyncio. The answer about a class is kept for as long as its version tag says that
+//! neither it nor a base has changed; what all loops depend on is watched ([`super::replaced`]); an instance is looked
+//! at more closely once one of the names was set as an attribute of it or its `__dict__` was handed out, until neither
+//! is so any more.
 
 use std::cell::Cell;
-use std::ptr;
 
 use crate::names::{
-    ADD_CALLBACK, CALL_AT, CALL_LATER, CALL_SOON, GET_DEBUG, IS_RUNNING, Name, RUN_ONCE, TIME, TIMER_HANDLE_CANCELLED,
+    ADD_CALLBACK, CALL_AT, CALL_LATER, CALL_SOON, CHECK_CLOSED, GET_DEBUG, IS_CLOSED, IS_RUNNING, Name,
+    PRIVATE_CALL_SOON, PROCESS_EVENTS, PROCESS_SELF_DATA, READ_FROM_SELF, REMOVE_READER, REMOVE_WRITER, RUN_ONCE,
+    SELECTOR, TIME, TIMER_HANDLE_CANCELLED, WRITE_TO_SELF,
 };
 use crate::sys::attached::Attached;
-use crate::sys::error;
 use crate::sys::types::Identity;
-use crate::sys::{Layout, Object, Res, Type, call, typeobj};
+use crate::sys::{Layout, Object, Owned, Res, containers, typeobj, watch};
 
 use super::object::{LoopObject, TYPE};
+use crate::replaced;
 
-/// What Rust code does itself instead of calling the method of that name.
-static PASSED_OVER: [&Name; 9] = [
-    &CALL_SOON,
+/// What Rust code does itself instead of calling the method of that name, where asyncio's own code calls it.
+/// (`python/rasyncio/_replaced.py` gets the list from here.)
+static PASSED_OVER: [&Name; 18] = [
+    &ADD_CALLBACK,
     &CALL_AT,
     &CALL_LATER,
+    &CALL_SOON,
+    &CHECK_CLOSED,
     &GET_DEBUG,
+    &IS_CLOSED,
     &IS_RUNNING,
+    &PRIVATE_CALL_SOON,
+    &PROCESS_EVENTS,
+    &PROCESS_SELF_DATA,
+    &READ_FROM_SELF,
+    &REMOVE_READER,
+    &REMOVE_WRITER,
     &RUN_ONCE,
     &TIME,
     &TIMER_HANDLE_CANCELLED,
-    &ADD_CALLBACK,
+    &WRITE_TO_SELF,
 ];
+
+/// `_passed_over()`: their names.
+pub(crate) fn passed_over(_module: &Object) -> Res<Owned> {
+    let list = containers::new_list()?;
+    PASSED_OVER.iter().try_for_each(|name| containers::list_append(&list, name.object()))?;
+    Ok(list)
+}
 
 /// What is known of a class.
 struct Known {
@@ -61,7 +80,7 @@ pub(crate) fn plain(event_loop: &Object) -> Option<&LoopObject> {
     };
     // SAFETY: only classes that derive from our type are known as plain, and their instances begin with its layout.
     let core: &LoopObject = if is_plain { unsafe { event_loop.cast() } } else { return None };
-    (!core.shadowed.get()).then_some(core)
+    if core.look_closer.get() || watch::attention() { look_closer(core) } else { Some(core) }
 }
 
 #[cold]
@@ -75,39 +94,70 @@ fn ask(event_loop: &Object) -> bool {
     let is_plain = match known {
         Some(is_plain) => is_plain,
         None if !TYPE.is_instance(event_loop) => false,
-        None => overrides_nothing(event_loop.class()).unwrap_or_else(|raised| {
-            drop(error::fetch(raised));
-            false
-        }),
+        None => ask_about_ours(event_loop),
     };
-    first.class.set(class);
+    first.class.set(event_loop.class().identity());
     first.is_plain.set(is_plain);
     is_plain
 }
 
-fn overrides_nothing(class: &Type) -> Res<bool> {
-    if !class.has_generic_getattr() {
-        return Ok(false);
-    }
-    let ours = TYPE.as_object();
-    for name in PASSED_OVER {
-        let (found, native) = (call::getattr_optional(class.as_object(), name)?, call::getattr(ours, name)?);
-        let function = found.as_deref().and_then(typeobj::method_function);
-        let same = match (function, typeobj::method_function(&native)) {
-            (Some(function), Some(native)) => ptr::fn_addr_eq(function, native),
-            _ => false,
-        };
-        if !same {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Without a version tag (it has changed too often to get one), changes of the class would not be noticed.
+fn ask_about_ours(event_loop: &Object) -> bool {
+    let class = event_loop.class();
+    class.assign_version();
+    let identity = class.identity();
+    identity.is_known()
+        && class.has_generic_getattr()
+        && replaced::class_as_made(class.as_object())
+        && event_loop.class().identity().is(identity)
 }
 
-/// `tp_setattro`: notes that an attribute of the instance hides a method.
+#[cold]
+fn look_closer(core: &LoopObject) -> Option<&LoopObject> {
+    let is_plain = replaced::all_as_made() && (!core.look_closer.get() || has_nothing_of_its_own(core));
+    is_plain.then_some(core)
+}
+
+/// Runs no Python code.
+fn has_nothing_of_its_own(core: &LoopObject) -> bool {
+    if core.selector_was_changed.get() {
+        return false;
+    }
+    let Some(dict) = typeobj::existing_dict(core.as_object()) else {
+        core.look_closer.set(false);
+        return true;
+    };
+    if PASSED_OVER.iter().any(|name| !containers::dict_peek(&dict, name).is_null()) {
+        return false;
+    }
+    // Who has the dict may put something into it at any time.
+    let held_elsewhere = typeobj::reference_count(&dict) > 2;
+    core.look_closer.set(held_elsewhere);
+    true
+}
+
+/// `tp_setattro`: notes that an attribute of the instance may hide a method.
 pub(super) fn set_attribute(core: &LoopObject, name: &Object, value: Option<&Object>) -> Res<()> {
     if PASSED_OVER.iter().any(|passed| passed.equals(name)) {
-        core.shadowed.set(true);
+        core.look_closer.set(true);
+    } else if SELECTOR.equals(name) {
+        note_selector(core, !value.is_some_and(|value| core.own_selector.holds(value)));
     }
     typeobj::set_generic_attribute(core.as_object(), name, value)
+}
+
+/// Is the loop's selector another than it was made with, or was something replaced on it? (A selector of Python's is
+/// always asked by `self._selector.select()`, whatever it is.)
+pub(super) fn note_selector(core: &LoopObject, changed: bool) {
+    let changed = changed && core.own_selector.is_set();
+    core.selector_was_changed.set(changed);
+    if changed {
+        core.look_closer.set(true);
+    }
+}
+
+/// `__dict__`, for whoever wants to look into it or to change it.
+pub(super) fn instance_dict(core: &LoopObject) -> Res<Owned> {
+    core.look_closer.set(true);
+    typeobj::instance_dict(core.as_object()).ok_or(crate::sys::Raised)
 }

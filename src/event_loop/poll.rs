@@ -19,6 +19,7 @@ use crate::sys::{Layout, Res, call, containers, panics};
 use super::idle::Idle;
 use super::object::LoopObject;
 use super::ready::Ready;
+use super::selector;
 use super::time::time;
 use super::watchers::{Direction, as_handle};
 use crate::handle;
@@ -62,7 +63,7 @@ impl Wait {
 #[inline]
 pub(super) fn poll(core: &LoopObject) -> Res<()> {
     let now = Moment::now();
-    if core.ready.len() > 0 || core.stopping.get() {
+    if core.has_work() {
         let is_soon = |last| !now.is_tens_of_microseconds_after(last);
         if core.last_poll.get().is_some_and(is_soon) && core.watchers.is_silent() {
             return Ok(());
@@ -158,7 +159,7 @@ fn stay_awake(idle: &Idle, poller: &Poller, watches: bool, events: &mut Events) 
 
 /// As long as that, unless there is something to run.
 fn now_or_later(core: &LoopObject, wait: Wait) -> Wait {
-    if core.ready.len() > 0 || core.stopping.get() { Wait::No } else { wait }
+    if core.has_work() { Wait::No } else { wait }
 }
 
 /// The wait is over: what for?
@@ -174,11 +175,14 @@ fn serve(core: &LoopObject, poller: &Poller, woken: Result<Woken, Errno>, events
 }
 
 fn make_ready(core: &LoopObject, poller: &Poller, event: Event) -> Res<()> {
+    if core.watchers.has_foreign() && core.watchers.is_foreign(event.fd) {
+        return selector::process(core, event);
+    }
     for (direction, watcher) in core.watchers.ready(event).into_iter().flatten() {
         match as_handle(&watcher) {
             Some(handle) if handle.is_cancelled() => remove(core, poller, event, direction)?,
-            Some(handle) => core.ready.push(Ready::Handle(handle.own()))?,
-            None => core.ready.push(Ready::Entry(watcher))?,
+            Some(handle) => core.enqueue(Ready::Handle(handle.own()))?,
+            None => core.enqueue(Ready::Entry(watcher))?,
         }
     }
     Ok(())

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::sys::gc::{Visited, Visitor};
-use crate::sys::memory::make_room;
+use crate::sys::memory::{make_room, no_memory, vec_for};
 use crate::sys::part::Native;
-use crate::sys::{Layout, Object, Owned, Res, panics};
+use crate::sys::{Field, Layout, Object, Owned, Res, panics};
 
 use crate::handle::{self, HandleObject, Kind, Work};
 use crate::job::Entry;
@@ -22,34 +22,43 @@ pub(super) enum Ready {
 
 /// No Python code runs while the cell is borrowed.
 #[derive(Default)]
-pub(super) struct ReadyQueue(RefCell<VecDeque<Ready>>);
+pub(super) struct ReadyQueue {
+    queue: RefCell<VecDeque<Ready>>,
+    /// Python's deque, while Python code has it ([`super::exposed`]); the queue is empty then.
+    pub(super) exposed: Field,
+}
 
 impl ReadyQueue {
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.0.borrow().len()
+        self.queue.borrow().len()
     }
 
     #[allow(clippy::inline_always)] // once for each thing that runs
     #[inline(always)]
     pub(super) fn push(&self, ready: Ready) -> Res<()> {
-        let mut queue = self.0.borrow_mut();
+        let mut queue = self.queue.borrow_mut();
         panics::here("ready queue");
         make_room(&mut *queue)?;
         queue.push_back(ready);
         Ok(())
     }
 
+    /// As many pushes will not fail.
+    pub(super) fn reserve(&self, count: usize) -> Res<()> {
+        self.queue.borrow_mut().try_reserve(count).map_err(|_| no_memory())
+    }
+
     /// The next push will not fail, unless others come before it.
     #[inline]
     pub(super) fn make_room(&self) -> Res<()> {
-        make_room(&mut *self.0.borrow_mut())
+        make_room(&mut *self.queue.borrow_mut())
     }
 
     /// Takes the next, and has the one behind it fetched from memory meanwhile: it may have been made long ago.
     #[inline]
     pub(super) fn pop(&self) -> Option<Ready> {
-        let mut queue = self.0.borrow_mut();
+        let mut queue = self.queue.borrow_mut();
         let next = queue.pop_front();
         match queue.front() {
             Some(Ready::Entry(entry)) => entry.target.prefetch(),
@@ -62,47 +71,60 @@ impl ReadyQueue {
     /// Gives back the memory of a queue that was long once.
     pub(super) fn shrink(&self) {
         const SHORT: usize = 1024;
-        let mut queue = self.0.borrow_mut();
+        let mut queue = self.queue.borrow_mut();
         if queue.is_empty() && queue.capacity() > SHORT {
             queue.shrink_to(SHORT);
         }
     }
 
-    /// What is queued, as handles; entries become handles for good, so that who looks twice sees the same.
-    pub(super) fn handles(&self, event_loop: &Object) -> Res<Vec<Owned>> {
-        let mut handles = Vec::new();
+    /// Lets go of what is in the native queue.
+    pub(super) fn empty(&self) {
+        drop(self.queue.take());
+    }
+
+    /// Makes handles of all entries.
+    pub(super) fn make_handles(&self, event_loop: &Object) -> Res<()> {
+        let mut index = 0;
         loop {
-            let index = handles.len();
-            make_room(&mut handles)?;
-            let entry = match self.0.borrow().get(index) {
-                None => return Ok(handles),
-                Some(Ready::Handle(handle)) => {
-                    handles.push(handle.as_object().own());
-                    continue;
-                }
-                Some(Ready::Foreign(object)) => {
-                    handles.push(object.clone());
-                    continue;
-                }
+            let entry = match self.queue.borrow().get(index) {
+                None => return Ok(()),
                 Some(Ready::Entry(entry)) => entry.clone(),
+                Some(Ready::Handle(_) | Ready::Foreign(_)) => {
+                    index += 1;
+                    continue;
+                }
             };
             let target = entry.target.clone();
             let made = as_handle(event_loop, entry)?;
-            handles.push(made.as_object().own());
             // Making a handle may have run the collector, and so anything.
-            let mut queue = self.0.borrow_mut();
+            let mut queue = self.queue.borrow_mut();
             let same = matches!(queue.get(index), Some(Ready::Entry(entry)) if entry.target.is(&*target));
             let replaced = same.then(|| std::mem::replace(&mut queue[index], Ready::Handle(made)));
             drop(queue);
             drop(replaced);
         }
     }
+
+    /// The handles, if there is nothing else.
+    pub(super) fn handles(&self) -> Res<Option<Vec<Owned>>> {
+        let queue = self.queue.borrow();
+        let mut handles = vec_for(queue.len())?;
+        for ready in queue.iter() {
+            handles.push(match ready {
+                Ready::Handle(handle) => handle.as_object().own(),
+                Ready::Foreign(object) => object.clone(),
+                Ready::Entry(_) => return Ok(None),
+            });
+        }
+        Ok(Some(handles))
+    }
 }
 
 impl Native for ReadyQueue {
     fn visit(&self, visitor: Visitor) -> Visited {
+        self.exposed.show(visitor)?;
         // Never borrowed otherwise while the collector runs.
-        let Ok(queue) = self.0.try_borrow() else { return Visited::Continue(()) };
+        let Ok(queue) = self.queue.try_borrow() else { return Visited::Continue(()) };
         for ready in queue.iter() {
             match ready {
                 Ready::Entry(entry) => entry.visit(visitor)?,
@@ -114,7 +136,8 @@ impl Native for ReadyQueue {
     }
 
     fn clear(&self) {
-        drop(self.0.take());
+        self.exposed.clear();
+        self.empty();
     }
 }
 

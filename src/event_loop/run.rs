@@ -1,8 +1,11 @@
 //! Running: iterations, until somebody calls `stop()`.
 
-use crate::names::{CANCELLED_FLAG, PRIVATE_RUN, RUN_IN_DEBUG_MODE, RUN_ONCE};
+use crate::names::{CANCELLED_FLAG, FINISH_ITERATION, PRIVATE_RUN, RUN_IN_DEBUG_MODE, RUN_ONCE};
+use crate::sys::args::Arguments;
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, context, panics};
 
+use super::exposed;
+use super::forward::base;
 use super::object::LoopObject;
 use super::plain::plain;
 use super::poll::poll;
@@ -10,6 +13,7 @@ use super::ready::{Ready, as_handle};
 use super::time::end_of_due;
 use crate::handle::{self, HandleObject};
 use crate::job::Entry;
+use crate::replaced::all_as_made;
 
 /// Runs the loop until it is told to stop. An exit (`KeyboardInterrupt`, `SystemExit`) ends it too; what was ready then
 /// stays so.
@@ -28,10 +32,24 @@ pub(super) fn run_until_stopped(core: &LoopObject) -> Res<()> {
 
 /// One iteration. (See the module's text for its parts.)
 pub(super) fn run_once(core: &LoopObject) -> Res<()> {
+    if core.is_exposed() && !exposed::take_back(core)? {
+        return base(core, &RUN_ONCE, Arguments::of(&[])).map(drop);
+    }
     core.timers.drop_cancelled();
+    if core.is_exposed() {
+        // What was dropped has run Python code.
+        return base(core, &RUN_ONCE, Arguments::of(&[])).map(drop);
+    }
     poll(core)?;
+    if core.is_exposed() {
+        // A signal's handler, or another thread during the wait.
+        return finish_in_python(core);
+    }
     if !core.timers.is_empty() {
         let end = end_of_due(core)?;
+        if core.is_exposed() {
+            return finish_in_python(core);
+        }
         loop {
             // Room comes first: a timer that is out of the heap must not be lost.
             core.ready.make_room()?;
@@ -42,17 +60,26 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
     for _ in 0..core.ready.len() {
         match core.ready.pop() {
             Some(ready) => run(core, ready)?,
-            None => break, // somebody has emptied the queue
+            None => match core.ready.exposed.get() {
+                Some(exposed) => run(core, exposed::pop(&exposed)?)?,
+                None => break, // somebody has emptied the queue
+            },
         }
     }
     Ok(())
 }
 
+/// What comes after the wait, with the containers that Python code has.
+#[cold]
+fn finish_in_python(core: &LoopObject) -> Res<()> {
+    call::call_method(&FINISH_ITERATION, &[core.as_object()], None).map(drop)
+}
+
 #[inline]
 fn run(core: &LoopObject, ready: Ready) -> Res<()> {
     match ready {
-        Ready::Entry(entry) if !core.debug_is_on.get() => run_entry(core, entry),
-        Ready::Handle(handle) if !core.debug_is_on.get() => {
+        Ready::Entry(entry) if runs_natively(core) => run_entry(core, entry),
+        Ready::Handle(handle) if runs_natively(core) => {
             if handle.is_cancelled() {
                 Ok(())
             } else {
@@ -61,6 +88,12 @@ fn run(core: &LoopObject, ready: Ready) -> Res<()> {
         }
         ready => run_slowly(core, ready),
     }
+}
+
+/// Not in debug mode, and nobody has replaced what handles do.
+#[inline]
+fn runs_natively(core: &LoopObject) -> bool {
+    !core.debug_is_on.get() && all_as_made()
 }
 
 #[inline]

@@ -13,7 +13,7 @@ use std::collections::BinaryHeap;
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::memory::{make_room, vec_for};
 use crate::sys::part::Native;
-use crate::sys::{Layout, Owned, Res, panics};
+use crate::sys::{Field, Layout, Owned, Res, panics};
 
 use crate::handle::HandleObject;
 
@@ -57,6 +57,8 @@ impl Eq for Timer {}
 #[derive(Default)]
 pub(super) struct TimerHeap {
     timers: RefCell<BinaryHeap<Timer>>,
+    /// Python's list, while Python code has it ([`super::exposed`]); the heap is empty then.
+    pub(super) exposed: Field,
     /// How many of them have been cancelled.
     pub(super) cancelled: Cell<i64>,
 }
@@ -148,7 +150,20 @@ impl TimerHeap {
         true
     }
 
-    /// The handles in the order of the heap, as `loop._scheduled` shows them.
+    /// Lets go of what is in the native heap.
+    pub(super) fn empty(&self) {
+        drop(self.timers.take());
+    }
+
+    /// Takes the timers over in the order of a heap, which stays as it is.
+    pub(super) fn take_over(&self, handles: Vec<Owned<HandleObject>>) -> Res<()> {
+        let mut timers = vec_for(handles.len())?;
+        timers.extend(handles.into_iter().map(|handle| Timer { when: handle.when(), handle }));
+        drop(self.timers.replace(BinaryHeap::from(timers)));
+        Ok(())
+    }
+
+    /// The handles in the order of the heap.
     pub(super) fn handles(&self) -> Res<Vec<Owned>> {
         let timers = self.timers.borrow();
         let mut handles = vec_for(timers.len())?;
@@ -159,6 +174,7 @@ impl TimerHeap {
 
 impl Native for TimerHeap {
     fn visit(&self, visitor: Visitor) -> Visited {
+        self.exposed.show(visitor)?;
         // Never borrowed otherwise while the collector runs.
         let Ok(timers) = self.timers.try_borrow() else { return Visited::Continue(()) };
         for timer in timers.iter() {
@@ -168,7 +184,8 @@ impl Native for TimerHeap {
     }
 
     fn clear(&self) {
-        drop(self.timers.take());
+        self.exposed.clear();
+        self.empty();
     }
 }
 

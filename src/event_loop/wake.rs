@@ -9,7 +9,8 @@ use super::object::LoopObject;
 pub(super) fn wake_up(core: &LoopObject) -> Res<()> {
     match core.watchers.poller() {
         Some(poller) => {
-            if core.idle.wake() {
+            // Where iterations are Python's, it may be about to sleep without having said so.
+            if core.idle.wake() || core.is_exposed() {
                 poller.wake();
             }
             Ok(())

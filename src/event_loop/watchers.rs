@@ -75,6 +75,14 @@ struct Watched {
     writer: Option<Entry>,
     /// What it was registered by, if not by its number.
     object: Option<Owned>,
+    /// What somebody has registered it for by `loop._selector`, if that is not a reader and a writer of ours.
+    foreign: Option<Foreign>,
+}
+
+#[derive(Clone)]
+struct Foreign {
+    interest: Interest,
+    data: Owned,
 }
 
 impl Watched {
@@ -86,11 +94,44 @@ impl Watched {
     }
 
     fn interest(&self) -> Interest {
+        if let Some(foreign) = &self.foreign {
+            return foreign.interest;
+        }
         Interest { readable: self.reader.is_some(), writable: self.writer.is_some() }
     }
 
     fn is_registered(&self) -> bool {
-        self.reader.is_some() || self.writer.is_some()
+        self.reader.is_some() || self.writer.is_some() || self.foreign.is_some()
+    }
+}
+
+/// What somebody registers a file for by `loop._selector`.
+pub(super) struct Registered<'a> {
+    pub(super) object: &'a Object,
+    pub(super) interest: Interest,
+    pub(super) data: &'a Object,
+}
+
+impl Registered<'_> {
+    /// A tuple of a reader and a writer of ours, as the interest has it, is what our own methods register.
+    fn as_watched(&self) -> Watched {
+        let object = (!containers::is_exact_int(self.object)).then(|| self.object.own());
+        let handle = |index: usize, wanted: bool| {
+            let item = containers::tuple_item(self.data, index).ok()?;
+            match handle::downcast(&item) {
+                Some(handle) if wanted => Some(Some(of_handle(handle.own()))),
+                None if !wanted && item.is_none() => Some(None),
+                _ => None,
+            }
+        };
+        let ours = containers::is_pair(self.data)
+            .then(|| handle(0, self.interest.readable).zip(handle(1, self.interest.writable)))
+            .flatten();
+        if let Some((reader, writer)) = ours {
+            return Watched { reader, writer, object, foreign: None };
+        }
+        let foreign = Foreign { interest: self.interest, data: self.data.own() };
+        Watched { reader: None, writer: None, object, foreign: Some(foreign) }
     }
 }
 
@@ -103,6 +144,8 @@ pub(super) struct Watchers {
     /// The loop's own file, by which it is woken up, as long as nothing but that comes by it. The native poller has
     /// another, so that nothing comes at all.
     own: Cell<Option<c_int>>,
+    /// How many have a [`Foreign`].
+    foreign: Cell<usize>,
 }
 
 impl Default for Watchers {
@@ -112,6 +155,7 @@ impl Default for Watchers {
             poller: RefCell::new(None),
             watched: Cell::new(1), // see `is_quiet`
             own: Cell::new(None),
+            foreign: Cell::new(0),
         }
     }
 }
@@ -170,6 +214,7 @@ impl Watchers {
         self.own.set(None);
         self.watched.set(1); // a selector of Python's, from now on
         let files = self.table.take();
+        self.foreign.set(0);
         drop(files);
     }
 
@@ -181,7 +226,7 @@ impl Watchers {
     }
 
     fn get(&self, fd: c_int) -> Watched {
-        let index = usize::try_from(fd).expect("not negative");
+        let Ok(index) = usize::try_from(fd) else { return Watched::default() };
         self.table.borrow().get(index).cloned().unwrap_or_default()
     }
 
@@ -193,6 +238,8 @@ impl Watchers {
         let registered = usize::from(file.is_registered());
         let before = std::mem::replace(&mut files[index], file);
         self.watched.set(self.watched.get() + registered - usize::from(before.is_registered()));
+        let count = self.foreign.get() + usize::from(files[index].foreign.is_some());
+        self.foreign.set(count - usize::from(before.foreign.is_some()));
         drop(files);
         drop(before);
     }
@@ -321,15 +368,72 @@ impl Watchers {
         index.and_then(|index| c_int::try_from(index).ok())
     }
 
-    /// For each registered file its descriptor, its object (if it was not registered by number), its reader and writer.
+    /// Is any registered for others than handles of ours?
+    #[inline]
+    pub(super) fn has_foreign(&self) -> bool {
+        self.foreign.get() > 0
+    }
+
+    pub(super) fn is_foreign(&self, fd: c_int) -> bool {
+        self.get(fd).foreign.is_some()
+    }
+
+    /// Begins to watch the file, for what somebody has registered it by `loop._selector`.
+    pub(super) fn watch(&self, poller: &Poller, fd: c_int, registered: &Registered<'_>) -> Res<()> {
+        self.disown_if(fd);
+        let file = registered.as_watched();
+        poller.add(fd, file.interest()).map_err(|errno| raise_os_error(errno.0))?;
+        // Not before the system has found the descriptor to be one: the table is as long as the largest.
+        if !self.make_place(fd) {
+            poller.remove(fd);
+            return Err(no_memory());
+        }
+        self.set(fd, file);
+        Ok(())
+    }
+
+    /// Takes note of what the file is registered for; the poller is told by others.
+    pub(super) fn note(&self, fd: c_int, registered: &Registered<'_>) {
+        if self.get(fd).is_registered() {
+            self.disown_if(fd);
+            self.set(fd, registered.as_watched());
+        }
+    }
+
+    /// Forgets it; the poller is told by others. Was it known?
+    pub(super) fn forget(&self, fd: c_int) -> bool {
+        let known = self.get(fd).is_registered();
+        if known {
+            self.disown_if(fd);
+            self.set(fd, Watched::default());
+        }
+        known
+    }
+
+    /// The file's object (`None` if it was registered by number), what it is registered for, and the data: that of a
+    /// foreign one, or the tuple of reader and writer.
     #[allow(clippy::type_complexity)]
-    pub(super) fn registered(&self) -> Res<Vec<(usize, Option<Owned>, Option<Entry>, Option<Entry>)>> {
+    pub(super) fn registered_for(&self, fd: c_int) -> Res<Option<(Option<Owned>, Interest, Owned)>> {
+        let file = self.get(fd);
+        if !file.is_registered() {
+            return Ok(None);
+        }
+        let interest = file.interest();
+        if let Some(foreign) = file.foreign {
+            return Ok(Some((file.object, interest, foreign.data)));
+        }
+        let [reader, writer] = [&file.reader, &file.writer].map(|entry| entry.as_ref().map_or(none(), |e| &*e.target));
+        let data = containers::tuple(&[reader, writer])?;
+        Ok(Some((file.object, interest, data)))
+    }
+
+    /// The descriptors of all registered files.
+    pub(super) fn descriptors(&self) -> Res<Vec<c_int>> {
         let files = self.table.borrow();
         let registered = || files.iter().enumerate().filter(|(_, file)| file.is_registered());
-        let mut copies = vec_for(registered().count())?;
-        copies
-            .extend(registered().map(|(fd, file)| (fd, file.object.clone(), file.reader.clone(), file.writer.clone())));
-        Ok(copies)
+        let mut descriptors = vec_for(registered().count())?;
+        descriptors.extend(registered().filter_map(|(fd, _)| c_int::try_from(fd).ok()));
+        Ok(descriptors)
     }
 }
 
@@ -341,7 +445,8 @@ impl Native for Watchers {
             for watcher in [&file.reader, &file.writer].into_iter().flatten() {
                 watcher.visit(visitor)?;
             }
-            if let Some(object) = &file.object {
+            let foreign = file.foreign.as_ref().map(|foreign| &foreign.data);
+            for object in [file.object.as_ref(), foreign].into_iter().flatten() {
                 visitor.object(&**object)?;
             }
         }

@@ -13,9 +13,8 @@ use crate::sys::typeobj::{StaticType, TypeBuilder};
 use crate::sys::{Object, Owned, Res, Type, compat, containers};
 use crate::versions;
 
-use super::cancel::{cancel, cancelled};
 use super::object::{HandleObject, Kind, PLAIN, THREAD_SAFE, TIMER, has_own_slots, has_slots_of_handle};
-use super::run::run;
+use super::patched;
 use super::show::{get_arguments, get_callback, get_context, set_arguments, set_callback, set_context, set_when};
 
 /// Makes the type for the kind, on asyncio's class.
@@ -33,7 +32,7 @@ fn build(kind: Kind, base: &Type) -> Res<()> {
             .methods([noargs!(
                 HandleObject,
                 c"when",
-                HandleObject::when_object,
+                patched::when,
                 c"when($self, /)\n--\n\nReturn the time of the call, in seconds on the clock of loop.time()."
             )])
             .build_on(base),
@@ -56,12 +55,17 @@ fn builder<T: Life>(class: &'static StaticType<T>, name: &'static CStr, doc: &'s
             getset!(HandleObject, c"_context", get_context, set_context, c"The context that the callable runs in."),
         ])
         .methods([
-            noargs!(HandleObject, c"_run", run, c"_run($self, /)\n--\n\nRun the callable in its context."),
-            noargs!(HandleObject, c"cancel", cancel, c"cancel($self, /)\n--\n\nMake the loop pass over this handle."),
+            noargs!(HandleObject, c"_run", patched::run, c"_run($self, /)\n--\n\nRun the callable in its context."),
+            noargs!(
+                HandleObject,
+                c"cancel",
+                patched::cancel,
+                c"cancel($self, /)\n--\n\nMake the loop pass over this handle."
+            ),
             noargs!(
                 HandleObject,
                 c"cancelled",
-                cancelled,
+                patched::cancelled,
                 c"cancelled($self, /)\n--\n\nTell whether the handle was cancelled."
             ),
         ]);
@@ -71,7 +75,7 @@ fn builder<T: Life>(class: &'static StaticType<T>, name: &'static CStr, doc: &'s
     builder.methods([noargs!(
         HandleObject,
         c"get_context",
-        get_context,
+        patched::get_context,
         c"get_context($self, /)\n--\n\nReturn the contextvars.Context of the callable."
     )])
 }

@@ -7,6 +7,7 @@
 //! * [`object`] has the layout: the base's slots, where CPython puts them, then our own fields.
 //! * [`new`] makes one of a call or of an entry, [`run`] runs it and reports what it raises, [`cancel`] cancels it.
 //! * [`thread_safe`] makes other threads wait for one that runs.
+//! * [`patched`] has the methods that Python code calls, for replaced ones as well.
 //! * [`show`] has what Python code sees of its work, [`methods`] the tables of the types.
 //!
 //! The types are made when the first handle is, for they need `asyncio.events`.
@@ -15,6 +16,7 @@ mod cancel;
 mod methods;
 mod new;
 mod object;
+mod patched;
 mod run;
 mod show;
 mod thread_safe;

@@ -199,8 +199,13 @@ impl HandleObject {
         self.as_timer().is_some_and(|timer| timer.scheduled.holds(boolean(true)))
     }
 
-    pub(super) fn is_timer(&self) -> bool {
+    pub(crate) fn is_timer(&self) -> bool {
         self.as_timer().is_some()
+    }
+
+    /// Is it one that has a lock in asyncio, but not yet in ours?
+    pub(super) fn lacks_lock(&self) -> bool {
+        self.as_thread_safe().is_some_and(|thread_safe| !thread_safe.lock.is_set())
     }
 
     #[inline]

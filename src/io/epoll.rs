@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::ffi::c_int;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -94,6 +94,11 @@ impl Poller {
         };
         epoll::add(&poller.epoll, &poller.waker, EventData::new_u64(WAKER), EventFlags::IN)?;
         Ok(poller)
+    }
+
+    /// The poller's own descriptor, which is readable when a descriptor is ready.
+    pub(crate) fn fileno(&self) -> c_int {
+        self.epoll.as_raw_fd()
     }
 
     pub(crate) fn add(&self, fd: c_int, interest: Interest) -> Result<(), Errno> {

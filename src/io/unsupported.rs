@@ -25,6 +25,10 @@ impl Poller {
         Err(Errno(rustix::io::Errno::NOSYS.raw_os_error()))
     }
 
+    pub(crate) fn fileno(&self) -> c_int {
+        match *self {}
+    }
+
     pub(crate) fn add(&self, _: c_int, _: Interest) -> Result<(), Errno> {
         match *self {}
     }

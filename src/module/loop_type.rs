@@ -2,9 +2,10 @@
 
 use pyo3::ffi;
 
-use crate::event_loop::{self, TYPE};
+use crate::event_loop::{self, TYPE, passed_over};
+use crate::replaced::ask_about_replacements;
 use crate::sys::error::{Builtin, raise};
-use crate::sys::slots::one;
+use crate::sys::slots::{noargs, one, positional};
 use crate::sys::typeobj::{self, StaticMethod, TypeBuilder, add_to_module};
 use crate::sys::{Object, Res};
 
@@ -14,6 +15,22 @@ static ADOPT: StaticMethod = StaticMethod::new(one!(
     c"_adopt_event_loop_class",
     adopt,
     c"_adopt_event_loop_class($module, cls, /)\n--\n\nGive the subclass of EventLoopCore the methods as its own."
+));
+
+/// `_passed_over()`
+static PASSED_OVER: StaticMethod = StaticMethod::new(noargs!(
+    Object,
+    c"_passed_over",
+    passed_over,
+    c"_passed_over($module, /)\n--\n\nThe methods of a loop that native code does without."
+));
+
+/// `_ask_about_replacements(about_class, about_all, *watched)`
+static ASK: StaticMethod = StaticMethod::new(positional!(
+    Object,
+    c"_ask_about_replacements",
+    ask_about_replacements,
+    c"_ask_about_replacements($module, about_class, about_all, /, *watched)\n--\n\nSay who knows what was replaced."
 ));
 
 fn adopt(_module: &Object, class: &Object) -> Res<()> {
@@ -29,5 +46,7 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .flags(ffi::Py_TPFLAGS_BASETYPE);
     event_loop::describe(builder).build(module, None)?;
     TYPE.add_to(module, c"EventLoopCore")?;
+    add_to_module(module, c"_passed_over", &*PASSED_OVER.bind(module)?)?;
+    add_to_module(module, c"_ask_about_replacements", &*ASK.bind(module)?)?;
     add_to_module(module, c"_adopt_event_loop_class", &*ADOPT.bind(module)?)
 }

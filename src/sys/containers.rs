@@ -33,6 +33,12 @@ pub(crate) fn tuple_item(tuple: &Object, index: usize) -> Res<Owned> {
     item.map(Layout::own).ok_or(Raised)
 }
 
+/// An exact tuple of two?
+pub(crate) fn is_pair(object: &Object) -> bool {
+    // SAFETY: a live object; the size is that of a tuple.
+    unsafe { ffi::PyTuple_CheckExact(object.as_ptr()) != 0 && ffi::PyTuple_GET_SIZE(object.as_ptr()) == 2 }
+}
+
 pub(crate) fn new_list() -> Res<Owned> {
     // SAFETY: no precondition but attachment.
     unsafe { Owned::steal_or_raised(enter::PyList_New(0)) }
@@ -263,6 +269,12 @@ pub(crate) fn format1(format: &CStr, object: &Object) -> Res<Owned> {
 pub(crate) fn is_exact_string(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyUnicode_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// The exact type `list`?
+pub(crate) fn is_exact_list(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyList_CheckExact(object.as_ptr()) != 0 }
 }
 
 /// The exact type `int`?

@@ -5,6 +5,7 @@ use std::ptr;
 use once_cell::sync::OnceCell;
 use pyo3::ffi;
 
+use super::error::{Builtin, raise};
 use super::intern::APPEND;
 use super::lazy::Lazy;
 use super::{Layout, Object, Owned, Raised, Res, call};
@@ -24,6 +25,18 @@ unsafe impl Layout for Deque {
     fn fits(object: &Object) -> bool {
         DEQUE.find().is_some_and(|class| object.class().is(class))
     }
+}
+
+/// A new one.
+pub(crate) fn new() -> Res<Owned<Deque>> {
+    let made = call::call0(DEQUE.get()?)?;
+    downcast(made).ok_or_else(|| raise(Builtin::TypeError.class(), c"collections.deque makes something else"))
+}
+
+/// How long it is.
+pub(crate) fn len(deque: &Deque) -> usize {
+    // SAFETY: a live object, whose length is a number that it keeps.
+    usize::try_from(unsafe { ffi::PyObject_Size(deque.as_ptr()) }).unwrap_or(0)
 }
 
 /// The object as a deque, if it is one.

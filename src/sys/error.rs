@@ -13,7 +13,6 @@ use super::{Layout, Object, Owned, Raised, Res, enter, panics};
 #[derive(Clone, Copy)]
 pub(crate) enum Builtin {
     AttributeError,
-    IndexError,
     OSError,
     OverflowError,
     RuntimeError,
@@ -29,7 +28,6 @@ impl Builtin {
         unsafe {
             Object::from_ptr(match self {
                 Builtin::AttributeError => ffi::PyExc_AttributeError,
-                Builtin::IndexError => ffi::PyExc_IndexError,
                 Builtin::OSError => ffi::PyExc_OSError,
                 Builtin::OverflowError => ffi::PyExc_OverflowError,
                 Builtin::SystemError => ffi::PyExc_SystemError,

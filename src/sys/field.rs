@@ -40,7 +40,7 @@ impl<T: Layout> Field<T> {
     }
 
     #[inline]
-    pub(super) fn show(&self, visitor: Visitor) -> Visited {
+    pub(crate) fn show(&self, visitor: Visitor) -> Visited {
         // SAFETY: a field that is set holds a strong reference, so the object is alive.
         match unsafe { self.0.get().cast::<Object>().as_ref() } {
             Some(object) => visitor.object(object),
@@ -138,7 +138,7 @@ impl<T: 'static> ObjectOrStatic<T> {
     const TAG: usize = 1;
 
     #[inline]
-    pub(super) fn show(&self, visitor: Visitor) -> Visited {
+    pub(crate) fn show(&self, visitor: Visitor) -> Visited {
         let address = self.0.get();
         if address.is_null() || address.addr() & Self::TAG != 0 {
             return Visited::Continue(());

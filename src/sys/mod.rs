@@ -51,6 +51,7 @@ pub(crate) mod trash;
 pub(crate) mod type_name;
 pub(crate) mod typeobj;
 pub(crate) mod types;
+pub(crate) mod watch;
 
 pub(crate) use field::{Field, Flags};
 pub(crate) use object::{Layout, Object, Owned, Type};

@@ -219,16 +219,6 @@ impl<T: Layout + 'static> TypeBuilder<T> {
     }
 }
 
-/// The C function behind a method of a builtin type.
-pub(crate) fn method_function(method: &Object) -> Option<ffi::PyCFunction> {
-    // SAFETY: an object whose exact type is the method descriptor has that layout, and its definition is static; any
-    // of the union's fields is a function's address, which is only compared.
-    unsafe {
-        ptr::eq(method.type_ptr(), &raw mut ffi::PyMethodDescr_Type)
-            .then(|| (*(*method.as_ptr().cast::<ffi::PyMethodDescrObject>()).d_method).ml_meth.PyCFunction)
-    }
-}
-
 /// Is it a builtin method, bound to an object, with that function?
 #[inline]
 pub(crate) fn is_bound_function(method: &Object, function: ffi::PyMethodDefPointer) -> bool {
@@ -284,6 +274,18 @@ pub(crate) fn add_to_module(module: &Object, name: &CStr, value: &Object) -> Res
     }
 }
 
+/// `super`
+pub(crate) fn super_type() -> &'static Object {
+    // SAFETY: the type is static.
+    unsafe { Object::from_ptr((&raw mut ffi::PySuper_Type).cast()) }
+}
+
+/// How many references there are to the object, that of the caller among them.
+pub(crate) fn reference_count(object: &Object) -> isize {
+    // SAFETY: a live object.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) }
+}
+
 /// What `tp_setattro` does by default.
 pub(crate) fn set_generic_attribute(object: &Object, name: &Object, value: Option<&Object>) -> Res<()> {
     let value = value.map_or(ptr::null_mut(), Layout::as_ptr);
@@ -303,6 +305,18 @@ pub(crate) fn instance_dict(object: &Object) -> Option<Owned> {
         super::raised::clear();
     }
     dict.ok()
+}
+
+/// The instance's `__dict__`, if it has one already. Makes none.
+pub(crate) fn existing_dict(object: &Object) -> Option<Owned> {
+    unsafe extern "C" {
+        fn _PyObject_GetDictPtr(object: *mut ffi::PyObject) -> *mut *mut ffi::PyObject;
+    }
+    // SAFETY: a live object; the address of its dict's place, which nobody changes while no Python code runs, or NULL.
+    unsafe {
+        let place = _PyObject_GetDictPtr(object.as_ptr());
+        if place.is_null() { None } else { Object::from_nullable(*place).map(Layout::own) }
+    }
 }
 
 /// Is it a Python function with that qualified name in its code, and with these globals?

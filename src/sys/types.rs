@@ -43,6 +43,36 @@ impl Type {
         Identity { class: self, version: unsafe { (*self.as_type_ptr()).tp_version_tag } }
     }
 
+    /// Gives the class a tag, if it has none and there is one left for it. Has it one now?
+    pub(crate) fn assign_version(&self) -> bool {
+        #[cfg(Py_3_12)]
+        {
+            unsafe extern "C" {
+                fn PyUnstable_Type_AssignVersionTag(class: *mut ffi::PyTypeObject) -> std::ffi::c_int;
+            }
+            // SAFETY: a live type.
+            unsafe { PyUnstable_Type_AssignVersionTag(self.as_type_ptr()) };
+        }
+        #[cfg(not(Py_3_12))]
+        {
+            // Looking something up in it does that.
+            // SAFETY: a live type and a NUL-terminated name; a new reference, or NULL with an error set.
+            let found: super::Res<Owned> = unsafe {
+                Owned::steal_or_raised(super::enter::PyObject_GetAttrString(self.as_ptr(), c"__init__".as_ptr()))
+            };
+            if found.is_err() {
+                super::raised::clear();
+            }
+        }
+        self.identity().is_known()
+    }
+
+    /// The tag; 0 if it has none.
+    #[cfg(not(Py_3_12))]
+    pub(super) fn version(&self) -> u32 {
+        self.identity().version
+    }
+
     /// `class.__basicsize__`
     pub(crate) fn basic_size(&self) -> usize {
         // SAFETY: a live type.

@@ -19,7 +19,7 @@ SOURCES = ROOT / "src"
 FLOORS = (
     ("sys",),
     ("io", "names", "versions"),
-    ("asyncio", "job"),
+    ("asyncio", "job", "replaced"),
     ("handle", "state"),
     ("event_loop",),
     ("sched",),

@@ -79,16 +79,6 @@ KNOWN = {
         "RuntimeError: Event loop is closed",
         "asyncio does not look again",
     ),
-    ("overridden", "time()", "raise"): (
-        "ArithmeticError: in the middle; ArithmeticError: in the middle",
-        "ArithmeticError: in the middle",
-        "without timers, ours does not ask what time it is",
-    ),
-    ("overridden", "time()", "exit"): (
-        "SystemExit: in the middle; SystemExit: in the middle",
-        "SystemExit: in the middle",
-        "the same",
-    ),
 }
 #: asyncio's loop, whose queue was emptied while it ran.
 EMPTIED = "; IndexError: pop from an empty deque"

@@ -5,7 +5,7 @@
 //!
 //! A loop that watches nothing but its own wake-up has nothing to ask for: calls from other threads are in the ready
 //! queue by themselves. So while it is busy it asks but every 40 µs or so; that is for signals whose handlers are
-//! Python's own, which run then, and for other threads, which get the GIL.
+//! Python's own, which run then, and for other threads, which get the GIL. The looks of a busy loop in between keep it.
 
 use crate::io::{Errno, Event, Events, Poller, Woken};
 use crate::names::SELECT;
@@ -65,8 +65,8 @@ pub(super) fn poll(core: &LoopObject) -> Res<()> {
     let now = Moment::now();
     if core.has_work() {
         let is_soon = |last| !now.is_tens_of_microseconds_after(last);
-        if core.last_poll.get().is_some_and(is_soon) && core.watchers.is_silent() {
-            return Ok(());
+        if core.last_poll.get().is_some_and(is_soon) {
+            return if core.watchers.is_silent() { Ok(()) } else { look(core) };
         }
         core.last_poll.set(Some(now));
         return ask(core, Wait::No);
@@ -96,6 +96,14 @@ fn time_to_wait(core: &LoopObject) -> Res<Wait> {
         return Err(raise(Builtin::ValueError.class(), c"cannot convert float NaN to integer"));
     }
     Ok(if seconds >= 0.0 { Wait::Seconds(seconds.min(LONGEST)) } else { Wait::No })
+}
+
+/// Asks in between, with the GIL: to let go of it and take it back costs as much as the look.
+fn look(core: &LoopObject) -> Res<()> {
+    let Some(poller) = core.watchers.poller() else { return ask_selector(core, Wait::No) };
+    let mut events = poller.begin_look(true).ok_or_else(no_memory)?;
+    let woken = poller.wait(Some(0), &mut events);
+    serve(core, &poller, woken, events)
 }
 
 #[cold]

@@ -1,4 +1,4 @@
-"""What can be seen behind a Future and a Task: FutureIter, the step wrapper, the wake-up (spec 2.5, 2.6)."""
+"""What can be seen behind a Future and a Task: FutureIter, the step wrapper, the wake-up."""
 
 from __future__ import annotations
 

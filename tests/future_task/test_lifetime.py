@@ -1,4 +1,4 @@
-"""When objects die, what is said then, and that nothing stays behind (spec 2.3, 5.2)."""
+"""When objects die, what is said then, and that nothing stays behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names, signatures, types and flags of the module and its two classes (spec 1.1, 1.2, 2.1, 2.2)."""
+"""The names, signatures, types and flags of the module and its two classes."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_containers(module: types.ModuleType) -> None:
 
 
 def test_aliases(module: types.ModuleType) -> None:
-    """Every place where asyncio keeps what it took from the module (spec 1.3)."""
+    """Every place where asyncio keeps what it took from the module."""
     for function in present(FUNCTIONS):
         expected = getattr(module, function)
         for home in (asyncio, asyncio.events, asyncio.futures, asyncio.tasks):

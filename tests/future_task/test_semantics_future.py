@@ -1,4 +1,4 @@
-"""What a Future does: the same body on pure Python, C and ours (spec 2.2, 2.3, 2.7)."""
+"""What a Future does: the same body on pure Python, C and ours."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_stop_iteration(impl: Impl, mock: MockLoop, error: Any) -> None:
 
 
 def test_exceptions_of_await_grow_no_traceback(impl: Impl, mock: MockLoop) -> None:
-    """The saved traceback is put back once; after that each `result()` starts from nothing (spec 2.3, gh-154791)."""
+    """The saved traceback is put back once; after that each `result()` starts from nothing (gh-154791)."""
     try:
         raise ValueError("origin")
     except ValueError as caught:

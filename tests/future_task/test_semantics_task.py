@@ -1,4 +1,4 @@
-"""What a Task does, step by step: the same body on pure Python, C and ours (spec 3)."""
+"""What a Task does, step by step: the same body on pure Python, C and ours."""
 
 from __future__ import annotations
 

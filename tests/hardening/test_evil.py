@@ -1,4 +1,4 @@
-"""Objects that do harm on purpose: the historical bugs of CPython's module (spec 5), and depth without a bound.
+"""Objects that do harm on purpose: the historical bugs of CPython's module, and depth without a bound.
 
 Each body runs in an interpreter of its own, since what it looks for is a crash.
 """

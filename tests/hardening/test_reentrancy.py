@@ -1,4 +1,4 @@
-"""Python code that runs in the middle of an operation may do anything, at every place where there is any (spec 5.1).
+"""Python code that runs in the middle of an operation may do anything, at every place where there is any.
 
 Nothing crashes, and what comes of it is what CPython's own module makes of it. The programs are in scenarios.py and
 scenarios_odd.py; what runs inside the event loop is in test_reentrancy_loop.py. Where Python code runs in our Future

@@ -1,4 +1,4 @@
-"""`T.__new__(T)` without `__init__`: every entry point of C and ours survives it, with CPython's answer (spec 2.4)."""
+"""`T.__new__(T)` without `__init__`: every entry point of C and ours survives it, with CPython's answer."""
 
 from __future__ import annotations
 

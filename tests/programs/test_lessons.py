@@ -1,4 +1,4 @@
-"""The lessons that people learn asyncio from, as they are written, on every implementation (issue section 3)."""
+"""The lessons that people learn asyncio from, as they are written, on every implementation."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<Stepped> 
 /// A step without the current task's bookkeeping. An error of our own ends the task as one of its coroutine would.
 #[inline]
 pub(super) fn advance(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
-    match error::caught("step", || drive(task, event_loop, exception)) {
+    match error::caught("step", || send_or_throw(task, event_loop, exception)) {
         Ok(outcome) => outcome,
         Err(panicked) if task.future().is_pending() => failed(task, panicked),
         Err(panicked) => Err(panicked),
@@ -56,7 +56,7 @@ pub(super) fn advance(task: &TaskObject, event_loop: &Object, exception: Option<
 }
 
 #[inline]
-fn drive(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
+fn send_or_throw(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
     if !task.future().is_pending() {
         return Err(already_done(task, exception.as_deref()));
     }

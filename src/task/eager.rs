@@ -5,7 +5,7 @@ use crate::sys::error;
 use crate::sys::{Layout, Object, Res, context};
 use crate::versions;
 
-use super::step::advance;
+use super::step::guarded;
 use super::{LIST, TaskObject};
 
 /// Runs the coroutine until it has to wait. What it raises ends up in the task, except for exits.
@@ -24,7 +24,7 @@ pub(super) fn start(task: &TaskObject, event_loop: &Object) -> Res<()> {
             thread::swap_current_task(event_loop, outer.as_deref())
         }));
     }
-    match advance(task, event_loop, None) {
+    match guarded(task, event_loop, None) {
         Ok(_) => finish(task, event_loop, outer.as_deref(), &task_context),
         Err(raised) => Err(error::chain(raised, || finish(task, event_loop, outer.as_deref(), &task_context))),
     }

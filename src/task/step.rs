@@ -39,7 +39,7 @@ pub(super) fn uninitialized() -> Raised {
 pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<Stepped> {
     let event_loop = task.future().event_loop().ok_or_else(uninitialized)?;
     let entered = thread::Entered::enter(&event_loop, task.as_object())?;
-    match advance(task, &event_loop, exception) {
+    match guarded(task, &event_loop, exception) {
         Ok(stepped) => entered.leave(&event_loop, task.as_object()).map(|()| stepped),
         Err(raised) => Err(error::chain(raised, || entered.leave(&event_loop, task.as_object()))),
     }
@@ -47,7 +47,7 @@ pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<Stepped> 
 
 /// A step without the current task's bookkeeping. An error of our own ends the task as one of its coroutine would.
 #[inline]
-pub(super) fn advance(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
+pub(super) fn guarded(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
     match error::caught("step", || send_or_throw(task, event_loop, exception)) {
         Ok(outcome) => outcome,
         Err(panicked) if task.future().is_pending() => failed(task, panicked),

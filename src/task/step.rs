@@ -14,16 +14,16 @@ use super::{LIST, TaskObject, suspend};
 /// What a step says to who called it: CPython's step returns the result of `Future.cancel`, `True`, when the
 /// coroutine ended cancelled, else `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stepped {
+pub(super) enum StepResult {
     Normally,
     Cancelled,
 }
 
-impl Stepped {
+impl StepResult {
     pub(super) fn into_object(self) -> Owned {
         match self {
-            Stepped::Normally => none().own(),
-            Stepped::Cancelled => crate::sys::object::boolean(true).own(),
+            StepResult::Normally => none().own(),
+            StepResult::Cancelled => crate::sys::object::boolean(true).own(),
         }
     }
 }
@@ -36,7 +36,7 @@ pub(super) fn uninitialized() -> Raised {
 /// Does a step, with the task as its loop's current one. The caller holds a reference to the task and has entered its
 /// context.
 #[inline]
-pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<Stepped> {
+pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<StepResult> {
     let event_loop = task.future().event_loop().ok_or_else(uninitialized)?;
     let entered = thread::Entered::enter(&event_loop, task.as_object())?;
     match guarded(task, &event_loop, exception) {
@@ -47,7 +47,7 @@ pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<Stepped> 
 
 /// A step without the current task's bookkeeping. An error of our own ends the task as one of its coroutine would.
 #[inline]
-pub(super) fn guarded(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
+pub(super) fn guarded(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<StepResult> {
     match error::caught("step", || send_or_throw(task, event_loop, exception)) {
         Ok(outcome) => outcome,
         Err(panicked) if task.future().is_pending() => failed(task, panicked),
@@ -56,7 +56,7 @@ pub(super) fn guarded(task: &TaskObject, event_loop: &Object, exception: Option<
 }
 
 #[inline]
-fn send_or_throw(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<Stepped> {
+fn send_or_throw(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<StepResult> {
     if !task.future().is_pending() {
         return Err(already_done(task, exception.as_deref()));
     }
@@ -68,7 +68,7 @@ fn send_or_throw(task: &TaskObject, event_loop: &Object, exception: Option<Owned
         Some(exception) => throw(&coroutine, &exception),
     };
     match sent {
-        Ok(Sent::Yielded(awaited)) => suspend::suspend(task, event_loop, &awaited).map(|()| Stepped::Normally),
+        Ok(Sent::Yielded(awaited)) => suspend::suspend(task, event_loop, &awaited).map(|()| StepResult::Normally),
         Ok(Sent::Returned(value)) => {
             panics::here("end of a coroutine");
             returned(task, value)
@@ -99,7 +99,7 @@ fn cancellation(task: &TaskObject, given: Option<Owned>) -> Res<Owned> {
 
 /// The coroutine has returned. It is the future's own `set_result` that is called, whatever a subclass says.
 #[inline]
-fn returned(task: &TaskObject, value: Owned) -> Res<Stepped> {
+fn returned(task: &TaskObject, value: Owned) -> Res<StepResult> {
     let future = task.future();
     leave_list(task);
     if task.must_cancel() {
@@ -110,11 +110,11 @@ fn returned(task: &TaskObject, value: Owned) -> Res<Stepped> {
     } else {
         future::set_result(future, value)?;
     }
-    Ok(Stepped::Normally)
+    Ok(StepResult::Normally)
 }
 
 /// The coroutine has raised.
-fn failed(task: &TaskObject, raised: Raised) -> Res<Stepped> {
+fn failed(task: &TaskObject, raised: Raised) -> Res<StepResult> {
     let future = task.future();
     let exception = fetch(raised);
     leave_list(task);
@@ -122,13 +122,13 @@ fn failed(task: &TaskObject, raised: Raised) -> Res<Stepped> {
         // The very exception travels on, with its traceback, to the first who asks for the result.
         future.keep_cancelled_error(exception);
         future::cancel(future, None)?;
-        return Ok(Stepped::Cancelled);
+        return Ok(StepResult::Cancelled);
     }
     future::set_exception(future, &exception)?;
     if is_exit(&exception) {
         return Err(restore(exception));
     }
-    Ok(Stepped::Normally)
+    Ok(StepResult::Normally)
 }
 
 /// From 3.14 on, a task leaves the list when it is done; before, when it dies.

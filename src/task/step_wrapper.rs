@@ -10,7 +10,7 @@ use crate::sys::typeobj::{StaticType, TypeBuilder};
 use crate::sys::{Field, Layout, Object, Owned, Res};
 use crate::versions;
 
-use super::step::{Stepped, step, uninitialized};
+use super::step::{StepResult, step, uninitialized};
 use super::target;
 
 object! {
@@ -43,7 +43,7 @@ fn run(wrapper: &StepWrapper, positional: usize, keywords: usize) -> Res<Owned> 
         return Err(raise(type_error, c"function takes no positional arguments"));
     }
     let task = wrapper.task.get().ok_or_else(uninitialized)?;
-    step(target(&task)?, wrapper.exception.get()).map(Stepped::into_object)
+    step(target(&task)?, wrapper.exception.get()).map(StepResult::into_object)
 }
 
 fn get_self(wrapper: &StepWrapper) -> Owned {

@@ -9,7 +9,7 @@ use crate::sys::slots::one;
 use crate::sys::typeobj::StaticMethod;
 use crate::sys::{Layout, Object, Owned, Res, call};
 
-use super::step::{Stepped, step};
+use super::step::{StepResult, step};
 use super::{TYPE, TaskObject, as_exact_future, as_native_future, target};
 
 /// A task as the waiter of a future.
@@ -26,7 +26,7 @@ pub(super) static WAKE_UP: WaiterJob = WaiterJob {
 /// Goes on with the task's coroutine. A result is not handed over: the coroutine fetches it from the future, through
 /// the iterator that it is suspended in. An error of our own goes where one of the future's would.
 #[inline]
-fn wake_up(task: &TaskObject, awaited: &Object) -> Res<Stepped> {
+fn wake_up(task: &TaskObject, awaited: &Object) -> Res<StepResult> {
     if let Some(future) = as_native_future(awaited) {
         future::discard_from_awaited_by(future, task.as_object())?;
     }
@@ -42,7 +42,7 @@ fn wake_up(task: &TaskObject, awaited: &Object) -> Res<Stepped> {
 }
 
 fn wake_up_from_python(task: &TaskObject, awaited: &Object) -> Res<Owned> {
-    wake_up(task, awaited).map(Stepped::into_object)
+    wake_up(task, awaited).map(StepResult::into_object)
 }
 
 static CALLABLE: StaticMethod = StaticMethod::new(one!(TaskObject, c"task_wakeup", wake_up_from_python, c""));

@@ -41,7 +41,7 @@ fn bound_future(method: &Object) -> Option<Owned<FutureObject>> {
 }
 
 #[inline]
-fn recognise(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
+fn job_of(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
     match arguments {
         [_] if is_bound_function(callback, super::methods::set_result_function())
             && bound_future(callback).is_some() =>
@@ -66,5 +66,5 @@ fn make(event_loop: &Object) -> Res<Owned> {
 /// Tells the scheduler. Called once, by the module's initialisation.
 pub(super) fn init() {
     shortcuts::register_future(TYPE.as_object(), make);
-    shortcuts::register_callbacks(recognise);
+    shortcuts::register_callbacks(job_of);
 }

@@ -55,7 +55,7 @@ pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) 
     match work {
         Work::Call { callback, arguments, context } => {
             let given = context.filter(|context| !context.is_none());
-            let shortcut = if debug || given.is_some() { None } else { shortcuts::recognise(callback, arguments) };
+            let shortcut = if debug || given.is_some() { None } else { shortcuts::job_of(callback, arguments) };
             handle.callback.set(callback.own());
             match arguments {
                 [] => {}

@@ -18,13 +18,13 @@ type MakeTask =
     fn(coroutine: &Object, event_loop: &Object, name: Option<&Object>, context: Option<&Object>) -> Res<Owned>;
 /// The job that does what calling the callback would do. It will get the callback as its target, and as its argument
 /// the callback's only one, or the tuple of several.
-type Recognise = fn(callback: &Object, arguments: &[&Object]) -> Option<&'static Job>;
+type FindJob = fn(callback: &Object, arguments: &[&Object]) -> Option<&'static Job>;
 
 static FUTURE: Attached<Cell<Option<MakeFuture>>> = Attached::new(Cell::new(None));
 static FUTURE_CLASS: Attached<Cell<Option<&'static Object>>> = Attached::new(Cell::new(None));
 static TASK: Attached<Cell<Option<MakeTask>>> = Attached::new(Cell::new(None));
 static TASK_CLASS: Attached<Cell<Option<&'static Object>>> = Attached::new(Cell::new(None));
-static RECOGNISE: Attached<Cell<Option<Recognise>>> = Attached::new(Cell::new(None));
+static FIND_JOB: Attached<Cell<Option<FindJob>>> = Attached::new(Cell::new(None));
 
 pub(crate) fn register_future(class: &'static Object, make: MakeFuture) {
     FUTURE_CLASS.set(Some(class));
@@ -36,8 +36,8 @@ pub(crate) fn register_task(class: &'static Object, make: MakeTask) {
     TASK.set(Some(make));
 }
 
-pub(crate) fn register_callbacks(recognise: Recognise) {
-    RECOGNISE.set(Some(recognise));
+pub(crate) fn register_callbacks(find: FindJob) {
+    FIND_JOB.set(Some(find));
 }
 
 /// How to make an instance of the class natively, if it is the native future class.
@@ -52,7 +52,8 @@ pub(crate) fn task(class: &Object) -> Option<MakeTask> {
     TASK.get().filter(|_| TASK_CLASS.get().is_some_and(|native| native.is(class)))
 }
 
+/// The job that does what calling the callback would do, if there is one.
 #[inline]
-pub(crate) fn recognise(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
-    RECOGNISE.get().and_then(|recognise| recognise(callback, arguments))
+pub(crate) fn job_of(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
+    FIND_JOB.get().and_then(|find| find(callback, arguments))
 }

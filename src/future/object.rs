@@ -72,7 +72,7 @@ impl Life for FutureObject {
 
 /// The future holds an exception that nobody has asked for.
 pub(super) const LOG_TRACEBACK: u8 = 1;
-/// Somebody is awaiting the future: set by its iterator, cleared by the task that understood.
+/// Somebody awaits the future: set by its iterator, cleared by the task that acknowledges it.
 pub(super) const BLOCKING: u8 = 2;
 
 pub(crate) static TYPE: StaticType<FutureObject> = StaticType::keeping(FEW);
@@ -126,15 +126,15 @@ impl FutureObject {
         self.state.set(state);
     }
 
-    /// Is somebody awaiting the future whose task has not understood yet?
+    /// Does somebody await the future whose task has not acknowledged it yet?
     #[inline]
     pub(crate) fn is_blocking(&self) -> bool {
         self.flags.has(BLOCKING)
     }
 
-    /// Takes note that the task has understood.
+    /// The task of the one who awaits the future takes note of it.
     #[inline]
-    pub(crate) fn stop_blocking(&self) {
+    pub(crate) fn acknowledge(&self) {
         self.flags.put(BLOCKING, false);
     }
 

@@ -42,7 +42,7 @@ fn wait_for_native(task: &TaskObject, event_loop: &Object, future: &FutureObject
     }
     // May hash tasks of subclasses, to which the future is still being awaited.
     future::add_to_awaited_by(future, task.as_object())?;
-    future.stop_blocking();
+    future.acknowledge();
     future::add_waiter(future, Waiter { target: task.as_object().own(), kind: &wakeup::WAKE_UP })?;
     now_waits_for(task, future.as_object())
 }

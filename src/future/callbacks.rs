@@ -2,7 +2,7 @@
 //!
 //! The first callback has two fields of its own, for most futures have just one; further ones are in a list. The
 //! first may also be a *waiter*: the task that awaits the future, kept as the object itself with the kind of work to
-//! do, and shown as a callable (`Task.task_wakeup`) only to those who look.
+//! do, and shown as a callable (`Task.task_wakeup`) only to programs that look at it.
 
 use crate::job::{Entry, Job};
 use crate::sched;

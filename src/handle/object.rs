@@ -147,7 +147,7 @@ impl HandleObject {
         }
     }
 
-    /// Could anyone tell in which context the work is done?
+    /// Does the work run Python code, which can tell in which context it does?
     pub(super) fn needs_context(&self) -> bool {
         self.job().get().is_none_or(|job| job.needs_context)
     }

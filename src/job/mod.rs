@@ -2,7 +2,7 @@
 //!
 //! A [`Job`] is a kind of work, an [`Entry`] one piece of it: a step of a task, a wake-up, a future's callback. An entry
 //! lies in the ready queue of our own loop as it is, without a Python object of its own; a handle is made of it for
-//! other loops, and for those who look. The [`shortcuts`] are what modules above tell of calls whose outcome is known.
+//! other loops, and for programs that look into the queue. The [`shortcuts`] are what modules above tell of calls whose outcome is known.
 
 pub(crate) mod shortcuts;
 
@@ -15,11 +15,11 @@ use crate::sys::{Object, Owned, Res, containers};
 pub(crate) struct Job {
     /// Does it; the caller has entered the entry's context.
     pub(crate) run: fn(target: &Object, argument: Option<&Object>) -> Res<()>,
-    /// The same as a Python callable and its argument, for loops that want these and for people who look.
+    /// The same as a Python callable and its argument, for other loops and for programs that look into the queue.
     pub(crate) callback: fn(target: &Object, argument: Option<&Object>) -> Res<Callback>,
     /// The callable's argument, then, is the tuple of several.
     pub(crate) takes_several: bool,
-    /// It runs no code of the program, so that no one could tell in which context.
+    /// It runs in the entry's context. False if it runs no Python code, so that nobody can tell.
     pub(crate) needs_context: bool,
 }
 

@@ -11,8 +11,8 @@ use crate::versions;
 
 use super::{LIST, TaskObject, suspend};
 
-/// What a step says to who called it: CPython's step returns the result of `Future.cancel`, `True`, when the
-/// coroutine ended cancelled, else `None`.
+/// What a step returns to its caller. CPython's returns what `Future.cancel` did, `True`, if the coroutine ended
+/// cancelled, else `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum StepResult {
     Normally,
@@ -45,7 +45,7 @@ pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<StepResul
     }
 }
 
-/// A step without the current task's bookkeeping. An error of our own ends the task as one of its coroutine would.
+/// A step of the current task. A panic in it ends the task, as an exception of its coroutine does.
 #[inline]
 pub(super) fn guarded(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<StepResult> {
     match error::caught("step", || send_or_throw(task, event_loop, exception)) {
@@ -55,6 +55,8 @@ pub(super) fn guarded(task: &TaskObject, event_loop: &Object, exception: Option<
     }
 }
 
+/// Sends `None` into the coroutine, or throws the exception, or the cancellation that is due; then does with the task what
+/// the coroutine's answer asks for.
 #[inline]
 fn send_or_throw(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<StepResult> {
     if !task.future().is_pending() {

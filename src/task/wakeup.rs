@@ -24,7 +24,7 @@ pub(super) static WAKE_UP: WaiterJob = WaiterJob {
 };
 
 /// Goes on with the task's coroutine. A result is not handed over: the coroutine fetches it from the future, through
-/// the iterator that it is suspended in. An error of our own goes where one of the future's would.
+/// the iterator that it is suspended in. A panic is thrown into it, as an exception of the future's is.
 #[inline]
 fn wake_up(task: &TaskObject, awaited: &Object) -> Res<StepResult> {
     if let Some(future) = as_native_future(awaited) {

@@ -1,4 +1,16 @@
 //! The memory of a task: layout, the collector's view of it, and its last words.
+//!
+//! Who changes a field, and when (but for the collector, which clears all of them):
+//!
+//! * `coroutine`, `context`: `construct.rs`; an eager start that runs to the end clears the coroutine.
+//! * `name`: `construct.rs` and `name.rs`, which makes a default name when somebody asks.
+//! * `waiting_for`: `suspend.rs` sets it, the next step clears it before it runs the coroutine.
+//! * `cancels_requested`: `cancel.rs`.
+//! * `MUST_CANCEL`: set by `cancel.rs` if there is nothing to cancel; cleared by the step that throws the cancellation, by
+//!   `suspend.rs` if it goes to what is awaited, by `uncancel()`, and when the coroutine returns.
+//! * `LOG_DESTROY_PENDING`: `construct.rs`, an eager start that fails, and anybody through the attribute.
+//! * `STAYS_LISTED`: the finaliser, and who registers the task after it.
+//! * `node`: [`TaskObject::list`], the step that is the last (3.14 on), and the deallocator.
 
 use std::cell::Cell;
 use std::ffi::CStr;

@@ -51,9 +51,10 @@ def holds(ids: Set[int], value: object) -> bool:
 
 
 def _is_class_of(module_name: str, cls: type) -> bool:
+    if _class_flags(cls) & (_HEAP_TYPE | _IMMUTABLE_TYPE) != _HEAP_TYPE:
+        return False  # nor may it be looked into: a static type that nobody has made ready has no dictionary
     home = _class_dict(cls).get("__module__")
-    may_change = _class_flags(cls) & (_HEAP_TYPE | _IMMUTABLE_TYPE) == _HEAP_TYPE
-    return may_change and type(home) is str and home == module_name
+    return type(home) is str and home == module_name
 
 
 def _attributes(ids: Set[int], where: tuple[str, ...], cls: type) -> Iterator[_Place]:

@@ -493,6 +493,20 @@ class TestPlaces:
             cwd=held,
         )
 
+    @pytest.mark.skipif(sys.version_info >= (3, 12), reason="only 3.11's _testcapi has such a type")
+    def test_a_static_type_that_is_not_ready(self) -> None:
+        """It has no dictionary to look into."""
+        pytest.importorskip("_testcapi", reason="this Python came without it")
+        check(
+            """
+        import asyncio, rasyncio
+        from _testcapi import _test_structmembersType as unready
+        assert type.__dict__["__dict__"].__get__(unready) is None
+        rasyncio.install()
+        assert asyncio.Future is rasyncio.Future
+        """
+        )
+
 
 #: `told(action)`: what RuntimeWarnings it gave, as (class, base, remedy, file and line that the warning points to).
 TOLD = r"""

@@ -95,8 +95,11 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
     # Files
 
     def _own_wake_up(self) -> None:
-        """Let a busy loop not look for what comes by its own socket: call_soon_threadsafe() fills the queue itself."""
-        if self._ssock is not None:
+        """Let a busy loop not look for what comes by its own socket: call_soon_threadsafe() fills the queue itself.
+
+        A selector of Python's is asked in each iteration, and may be of somebody whose socket is none (a test's).
+        """
+        if self._ssock is not None and type(self._selector) is _NativeSelector:
             self._own_file(self._ssock.fileno())
 
     def add_signal_handler(  # type: ignore[override]  # stubtest does not know a TypeVarTuple of a module

@@ -1235,7 +1235,7 @@ def test_gather_cancels_its_children(impl: Impl) -> None:
         loop = asyncio.get_running_loop()
         children = [asyncio.ensure_future(forever(loop)) for _ in range(3)]
         outer = asyncio.gather(*children)
-        assert isinstance(outer, asyncio.Future) and repr(outer) == "<_GatheringFuture pending>"
+        assert isinstance(outer, asyncio.Future) and repr(outer).startswith("<_GatheringFuture pending")
         await asyncio.sleep(0)
         assert outer.cancel() is True
         with pytest.raises(asyncio.CancelledError):

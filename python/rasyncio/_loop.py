@@ -99,7 +99,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
 
         A selector of Python's is asked in each iteration, and may be of somebody whose socket is none (a test's).
         """
-        if self._ssock is not None and type(self._selector) is _NativeSelector:
+        if self._ssock is not None and type(self._selector) is NativeSelector:
             self._own_file(self._ssock.fileno())
 
     def add_signal_handler(  # type: ignore[override]  # stubtest does not know a TypeVarTuple of a module

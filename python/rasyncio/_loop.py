@@ -196,10 +196,11 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
                 handle._run()
         handle = None
 
-    # What a program has put into a loop's namespace hides methods; so whoever asks for it is noted.
-    @property
-    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
-        return self._instance_dict()
+    if not TYPE_CHECKING:
+        # What a program has put into a loop's namespace hides methods; so whoever asks for it is noted.
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            return self._instance_dict()
 
 
 _adopt_event_loop_class(EventLoop)

@@ -33,6 +33,21 @@ static SET_RESULT: args::Signature<1> = of_one(c"O:set_result");
 static SET_EXCEPTION: args::Signature<1> = of_one(c"O:set_exception");
 static REMOVE_DONE_CALLBACK: args::Signature<1> = of_one(c"O:remove_done_callback");
 
+const RESULT_DOC: &CStr = c"result($self, /)\n--\n\n\
+    Return the result, or raise the exception, that the future was completed with.\n\n\
+    Raises CancelledError if it was cancelled and InvalidStateError if it is not done.";
+const ADD_DONE_CALLBACK_DOC: &CStr = c"add_done_callback($self, fn, /, *, context=<unrepresentable>)\n--\n\n\
+    Have fn(future) called by the loop when the future is done, soon if it is done already.\n\n\
+    It runs in the given context, or in a copy of the current one.";
+const DONE_DOC: &CStr = c"done($self, /)\n--\n\n\
+    Tell whether the future has a result, has an exception or was cancelled.";
+const MAKE_CANCELLED_ERROR_DOC: &CStr = c"_make_cancelled_error($self, /)\n--\n\n\
+    Make the CancelledError that ends the awaiting of this future.\n\n\
+    The one that a coroutine raised, or one made of the cancel message, is given out once.";
+const CANCEL_DOC: &CStr = c"cancel($self, /, msg=None)\n--\n\n\
+    Cancel the future and schedule its callbacks.\n\n\
+    Returns False if it is done already, else True.";
+
 const SET_RESULT_METHOD: Method = if compat::METHODS_GET_CLASS {
     keywords!(FutureObject, c"set_result", SET_RESULT, set_result_parsed, SET_RESULT_DOC)
 } else {
@@ -172,34 +187,29 @@ fn set_cancel_message(future: &FutureObject, value: Option<&Object>) -> Res<()> 
     Ok(())
 }
 
-const EXCEPTION_DOC: &CStr = c"exception($self, /)\n--\n\nReturn the exception that was set, None if a result was.\n\nRaises CancelledError if the future was cancelled and InvalidStateError if it is not done.";
-const REMOVE_DONE_CALLBACK_DOC: &CStr =
-    c"remove_done_callback($self, fn, /)\n--\n\nRemove every callback that equals fn and return how many there were.";
-const SET_RESULT_DOC: &CStr = c"set_result($self, result, /)\n--\n\nComplete the future with a result and schedule its callbacks.\n\nRaises InvalidStateError if it is done.";
-const SET_EXCEPTION_DOC: &CStr = c"set_exception($self, exception, /)\n--\n\nComplete the future with an exception (a class or an instance) and schedule its callbacks.\n\nRaises InvalidStateError if it is done.";
+const EXCEPTION_DOC: &CStr = c"exception($self, /)\n--\n\n\
+    Return the exception that was set, None if a result was.\n\n\
+    Raises CancelledError if the future was cancelled and InvalidStateError if it is not done.";
+const REMOVE_DONE_CALLBACK_DOC: &CStr = c"remove_done_callback($self, fn, /)\n--\n\n\
+    Remove every callback that equals fn and return how many there were.";
+const SET_RESULT_DOC: &CStr = c"set_result($self, result, /)\n--\n\n\
+    Complete the future with a result and schedule its callbacks.\n\n\
+    Raises InvalidStateError if it is done.";
+const SET_EXCEPTION_DOC: &CStr = c"set_exception($self, exception, /)\n--\n\n\
+    Complete the future with an exception (a class or an instance) and schedule its callbacks.\n\n\
+    Raises InvalidStateError if it is done.";
 const GET_LOOP_DOC: &CStr = c"get_loop($self, /)\n--\n\nReturn the event loop that the future belongs to.";
 
 /// The methods that CPython defines on `Future` and, just as they are, a second time on `Task`.
 pub(crate) fn shared_methods() -> [Method; 8] {
     [
-        noargs!(
-            FutureObject,
-            c"result",
-            result::result,
-            c"result($self, /)\n--\n\nReturn the result, or raise the exception, that the future was completed with.\n\nRaises CancelledError if it was cancelled and InvalidStateError if it is not done."
-        ),
+        noargs!(FutureObject, c"result", result::result, RESULT_DOC),
         if compat::METHODS_GET_CLASS {
             no_arguments!(FutureObject, c"exception", result::exception, EXCEPTION_DOC)
         } else {
             noargs!(FutureObject, c"exception", result::exception, EXCEPTION_DOC)
         },
-        keywords!(
-            FutureObject,
-            c"add_done_callback",
-            ADD_DONE_CALLBACK,
-            add_done_callback,
-            c"add_done_callback($self, fn, /, *, context=<unrepresentable>)\n--\n\nHave fn(future) called by the loop when the future is done, soon if it is done already.\n\nIt runs in the given context, or in a copy of the current one."
-        ),
+        keywords!(FutureObject, c"add_done_callback", ADD_DONE_CALLBACK, add_done_callback, ADD_DONE_CALLBACK_DOC),
         if compat::METHODS_GET_CLASS {
             keywords!(
                 FutureObject,
@@ -217,18 +227,8 @@ pub(crate) fn shared_methods() -> [Method; 8] {
             cancelled,
             c"cancelled($self, /)\n--\n\nTell whether the future was cancelled."
         ),
-        noargs!(
-            FutureObject,
-            c"done",
-            done,
-            c"done($self, /)\n--\n\nTell whether the future has a result, has an exception or was cancelled."
-        ),
-        noargs!(
-            FutureObject,
-            c"_make_cancelled_error",
-            result::make_cancelled_error,
-            c"_make_cancelled_error($self, /)\n--\n\nMake the CancelledError that ends the awaiting of this future.\n\nThe one that a coroutine raised, or one made of the cancel message, is given out once."
-        ),
+        noargs!(FutureObject, c"done", done, DONE_DOC),
+        noargs!(FutureObject, c"_make_cancelled_error", result::make_cancelled_error, MAKE_CANCELLED_ERROR_DOC),
         one!(
             Object,
             c"__class_getitem__",
@@ -248,13 +248,7 @@ fn own_methods() -> [Method; 4] {
         } else {
             one!(FutureObject, c"set_exception", result::set_exception, SET_EXCEPTION_DOC)
         },
-        keywords!(
-            FutureObject,
-            c"cancel",
-            CANCEL,
-            cancel,
-            c"cancel($self, /, msg=None)\n--\n\nCancel the future and schedule its callbacks.\n\nReturns False if it is done already, else True."
-        ),
+        keywords!(FutureObject, c"cancel", CANCEL, cancel, CANCEL_DOC),
         if compat::METHODS_GET_CLASS {
             no_arguments!(FutureObject, c"get_loop", get_loop, GET_LOOP_DOC)
         } else {
@@ -315,7 +309,9 @@ pub(super) fn init(module: &Object) -> Res<()> {
     TypeBuilder::new(
         &TYPE,
         FutureObject::NAME,
-        c"Future(*, loop=None)\n--\n\nA result that will be there later: awaitable, with callbacks, bound to one event loop.\n\nNot thread-safe: to be used from the thread of its loop.",
+        c"Future(*, loop=None)\n--\n\n\
+        A result that will be there later: awaitable, with callbacks, bound to one event loop.\n\n\
+        Not thread-safe: to be used from the thread of its loop.",
     )
     .flags(ffi::Py_TPFLAGS_BASETYPE | Instance::TYPE_FLAGS)
     .slot(ffi::Py_tp_new, ffi::PyType_GenericNew as unsafe extern "C" fn(_, _, _) -> _ as *mut _)

@@ -1,5 +1,7 @@
 //! The functions that note which task awaits a future (3.14 on).
 
+use std::ffi::CStr;
+
 use crate::future;
 use crate::sys::error::{Builtin, raise_text};
 use crate::sys::slots::{Method, positional};
@@ -30,17 +32,17 @@ fn future_discard_from_awaited_by(_module: &Object, arguments: &[&Object]) -> Re
     change_awaited_by("future_discard_from_awaited_by", arguments, future::discard_from_awaited_by)
 }
 
+const FUTURE_ADD_TO_AWAITED_BY_DOC: &CStr = c"future_add_to_awaited_by($module, fut, waiter, /)\n--\n\n\
+    Note in fut that waiter awaits it, if both are Future or Task objects.";
+const FUTURE_DISCARD_FROM_AWAITED_BY_DOC: &CStr = c"future_discard_from_awaited_by($module, fut, waiter, /)\n--\n\n\
+    Take back what future_add_to_awaited_by(fut, waiter) noted.";
+
 pub(super) const AWAITED_BY_FUNCTIONS: [Method; 2] = [
-            positional!(
-                Object,
-                c"future_add_to_awaited_by",
-                future_add_to_awaited_by,
-                c"future_add_to_awaited_by($module, fut, waiter, /)\n--\n\nNote in fut that waiter awaits it, if both are Future or Task objects."
-            ),
-            positional!(
-                Object,
-                c"future_discard_from_awaited_by",
-                future_discard_from_awaited_by,
-                c"future_discard_from_awaited_by($module, fut, waiter, /)\n--\n\nTake back what future_add_to_awaited_by(fut, waiter) noted."
-            ),
+    positional!(Object, c"future_add_to_awaited_by", future_add_to_awaited_by, FUTURE_ADD_TO_AWAITED_BY_DOC),
+    positional!(
+        Object,
+        c"future_discard_from_awaited_by",
+        future_discard_from_awaited_by,
+        FUTURE_DISCARD_FROM_AWAITED_BY_DOC
+    ),
 ];

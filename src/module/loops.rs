@@ -1,5 +1,7 @@
 //! The functions of the running loop.
 
+use std::ffi::CStr;
+
 use crate::names::STACKLEVEL;
 use crate::state::thread;
 use crate::sys::error::{Builtin, raise_text};
@@ -32,31 +34,23 @@ fn set_running_loop(_module: &Object, event_loop: &Object) -> Res<()> {
     thread::set_running_loop(event_loop)
 }
 
+const GET_EVENT_LOOP_DOC: &CStr = c"get_event_loop($module, /)\n--\n\n\
+    Return the running event loop, or else the one that the event loop policy has.";
+const GET_RUNNING_LOOP_DOC: &CStr = c"get_running_loop($module, /)\n--\n\n\
+    Return the event loop that runs in this thread.\n\n\
+    Raises RuntimeError if there is none.";
+const GET_RUNNING_LOOP_OR_NONE_DOC: &CStr = c"_get_running_loop($module, /)\n--\n\n\
+    Return the event loop that runs in this thread, or None.\n\n\
+    For event loops.";
+const SET_RUNNING_LOOP_DOC: &CStr = c"_set_running_loop($module, loop, /)\n--\n\n\
+    Set the event loop that runs in this thread, None for none.\n\n\
+    For event loops.";
+
 pub(super) const LOOP_FUNCTIONS: [Method; 4] = [
-        noargs!(
-            Object,
-            c"get_event_loop",
-            get_event_loop,
-            c"get_event_loop($module, /)\n--\n\nReturn the running event loop, or else the one that the event loop policy has."
-        ),
-        noargs!(
-            Object,
-            c"get_running_loop",
-            get_running_loop,
-            c"get_running_loop($module, /)\n--\n\nReturn the event loop that runs in this thread.\n\nRaises RuntimeError if there is none."
-        ),
-        noargs!(
-            Object,
-            c"_get_running_loop",
-            get_running_loop_or_none,
-            c"_get_running_loop($module, /)\n--\n\nReturn the event loop that runs in this thread, or None.\n\nFor event loops."
-        ),
-        one!(
-            Object,
-            c"_set_running_loop",
-            set_running_loop,
-            c"_set_running_loop($module, loop, /)\n--\n\nSet the event loop that runs in this thread, None for none.\n\nFor event loops."
-        ),
+    noargs!(Object, c"get_event_loop", get_event_loop, GET_EVENT_LOOP_DOC),
+    noargs!(Object, c"get_running_loop", get_running_loop, GET_RUNNING_LOOP_DOC),
+    noargs!(Object, c"_get_running_loop", get_running_loop_or_none, GET_RUNNING_LOOP_OR_NONE_DOC),
+    one!(Object, c"_set_running_loop", set_running_loop, SET_RUNNING_LOOP_DOC),
 ];
 
 pub(super) const GET_EVENT_LOOP_AT: Method = keywords!(

@@ -1,5 +1,7 @@
 //! The functions of tasks: which is the current one, which there are.
 
+use std::ffi::CStr;
+
 use crate::names::{LOOP, TASK};
 use crate::state::{tasks, thread};
 use crate::sys::object::none;
@@ -10,17 +12,17 @@ use crate::task::{self, TaskObject};
 use crate::versions;
 
 /// The signature of a function of one task.
-const fn of_task(format: &'static std::ffi::CStr) -> args::Signature<1> {
+const fn of_task(format: &'static CStr) -> args::Signature<1> {
     args::Signature { format, names: [&TASK], positional: 1, required: 1 }
 }
 
 /// The signature of a function of a loop and a task.
-const fn of_loop_and_task(format: &'static std::ffi::CStr) -> args::Signature<2> {
+const fn of_loop_and_task(format: &'static CStr) -> args::Signature<2> {
     args::Signature { format, names: [&LOOP, &TASK], positional: 2, required: 2 }
 }
 
 /// The signature of a function of a loop, by default the running one.
-const fn of_loop(format: &'static std::ffi::CStr) -> args::Signature<1> {
+const fn of_loop(format: &'static CStr) -> args::Signature<1> {
     args::Signature { format, names: [&LOOP], positional: 1, required: 0 }
 }
 
@@ -113,75 +115,53 @@ fn all_tasks(_module: &Object, [event_loop]: [Option<&Object>; 1]) -> Res<Owned>
     tasks::all(&task::LIST, &*loop_or_running(event_loop)?, TaskObject::is_pending_in)
 }
 
+const REGISTER_TASK_DOC: &CStr = c"_register_task($module, /, task)\n--\n\n\
+    Add a task to those that all_tasks() knows.\n\n\
+    For task implementations.";
+const UNREGISTER_TASK_DOC: &CStr = c"_unregister_task($module, /, task)\n--\n\n\
+    Remove a task from those that all_tasks() knows.\n\n\
+    For task implementations.";
+const ENTER_TASK_DOC: &CStr = c"_enter_task($module, /, loop, task)\n--\n\n\
+    Make the task the loop's current one, before its step.\n\n\
+    For task implementations. Raises RuntimeError if there is a current task.";
+const LEAVE_TASK_DOC: &CStr = c"_leave_task($module, /, loop, task)\n--\n\n\
+    End what _enter_task() began, after the task's step.\n\n\
+    For task implementations. Raises RuntimeError if the task is not the current one.";
+const REGISTER_EAGER_TASK_DOC: &CStr = c"_register_eager_task($module, /, task)\n--\n\n\
+    Add a task that is in its eager start to those that all_tasks() knows.\n\n\
+    For task implementations.";
+const UNREGISTER_EAGER_TASK_DOC: &CStr = c"_unregister_eager_task($module, /, task)\n--\n\n\
+    End what _register_eager_task() began.\n\n\
+    For task implementations.";
+const SWAP_CURRENT_TASK_DOC: &CStr = c"_swap_current_task($module, /, loop, task)\n--\n\n\
+    Make the task (or None) the loop's current one and return the one before, or None.\n\n\
+    For task implementations.";
+const CURRENT_TASK_DOC: &CStr = c"current_task($module, /, loop=None)\n--\n\n\
+    Return the task that the loop (by default the running one) is executing, or None.";
+const ALL_TASKS_DOC: &CStr = c"all_tasks($module, /, loop=None)\n--\n\n\
+    Return a set of the loop's tasks that are not done; of the running loop by default.";
+
 pub(super) const TASK_FUNCTIONS: [Method; 4] = [
-        keywords!(
-            Object,
-            c"_register_task",
-            REGISTER_TASK,
-            register_task,
-            c"_register_task($module, /, task)\n--\n\nAdd a task to those that all_tasks() knows.\n\nFor task implementations."
-        ),
-        keywords!(
-            Object,
-            c"_unregister_task",
-            UNREGISTER_TASK,
-            unregister_task,
-            c"_unregister_task($module, /, task)\n--\n\nRemove a task from those that all_tasks() knows.\n\nFor task implementations."
-        ),
-        keywords!(
-            Object,
-            c"_enter_task",
-            ENTER_TASK,
-            enter_task,
-            c"_enter_task($module, /, loop, task)\n--\n\nMake the task the loop's current one, before its step.\n\nFor task implementations. Raises RuntimeError if there is a current task."
-        ),
-        keywords!(
-            Object,
-            c"_leave_task",
-            LEAVE_TASK,
-            leave_task,
-            c"_leave_task($module, /, loop, task)\n--\n\nEnd what _enter_task() began, after the task's step.\n\nFor task implementations. Raises RuntimeError if the task is not the current one."
-        ),
+    keywords!(Object, c"_register_task", REGISTER_TASK, register_task, REGISTER_TASK_DOC),
+    keywords!(Object, c"_unregister_task", UNREGISTER_TASK, unregister_task, UNREGISTER_TASK_DOC),
+    keywords!(Object, c"_enter_task", ENTER_TASK, enter_task, ENTER_TASK_DOC),
+    keywords!(Object, c"_leave_task", LEAVE_TASK, leave_task, LEAVE_TASK_DOC),
 ];
 
 pub(super) const EAGER_TASK_FUNCTIONS: [Method; 4] = [
-            keywords!(
-                Object,
-                c"_register_eager_task",
-                REGISTER_EAGER_TASK,
-                register_eager_task,
-                c"_register_eager_task($module, /, task)\n--\n\nAdd a task that is in its eager start to those that all_tasks() knows.\n\nFor task implementations."
-            ),
-            keywords!(
-                Object,
-                c"_unregister_eager_task",
-                UNREGISTER_EAGER_TASK,
-                unregister_eager_task,
-                c"_unregister_eager_task($module, /, task)\n--\n\nEnd what _register_eager_task() began.\n\nFor task implementations."
-            ),
-            keywords!(
-                Object,
-                c"_swap_current_task",
-                SWAP_CURRENT_TASK,
-                swap_current_task,
-                c"_swap_current_task($module, /, loop, task)\n--\n\nMake the task (or None) the loop's current one and return the one before, or None.\n\nFor task implementations."
-            ),
-            keywords!(
-                Object,
-                c"current_task",
-                CURRENT_TASK,
-                current_task,
-                c"current_task($module, /, loop=None)\n--\n\nReturn the task that the loop (by default the running one) is executing, or None."
-            ),
+    keywords!(Object, c"_register_eager_task", REGISTER_EAGER_TASK, register_eager_task, REGISTER_EAGER_TASK_DOC),
+    keywords!(
+        Object,
+        c"_unregister_eager_task",
+        UNREGISTER_EAGER_TASK,
+        unregister_eager_task,
+        UNREGISTER_EAGER_TASK_DOC
+    ),
+    keywords!(Object, c"_swap_current_task", SWAP_CURRENT_TASK, swap_current_task, SWAP_CURRENT_TASK_DOC),
+    keywords!(Object, c"current_task", CURRENT_TASK, current_task, CURRENT_TASK_DOC),
 ];
 
-pub(super) const ALL_TASKS_FUNCTION: Method = keywords!(
-            Object,
-            c"all_tasks",
-            ALL_TASKS,
-            all_tasks,
-            c"all_tasks($module, /, loop=None)\n--\n\nReturn a set of the loop's tasks that are not done; of the running loop by default."
-);
+pub(super) const ALL_TASKS_FUNCTION: Method = keywords!(Object, c"all_tasks", ALL_TASKS, all_tasks, ALL_TASKS_DOC);
 
 static LINKED_TASKS: StaticMethod = StaticMethod::new(noargs!(Object, c"linked_tasks", linked_tasks, c""));
 

@@ -1,5 +1,7 @@
 //! Task as Python code sees it: methods, attributes, slots.
 
+use std::ffi::CStr;
+
 use pyo3::ffi;
 
 use crate::asyncio::{TASK_GET_STACK, TASK_PRINT_STACK, TASK_REPR};
@@ -64,61 +66,39 @@ fn repr(task: &TaskObject) -> Res<Owned> {
     call::call1(TASK_REPR.get()?, task.as_object())
 }
 
+const SET_RESULT_DOC: &CStr = c"set_result($self, result, /)\n--\n\n\
+    Raise RuntimeError: a task's result is what its coroutine returns.";
+const SET_EXCEPTION_DOC: &CStr = c"set_exception($self, exception, /)\n--\n\n\
+    Raise RuntimeError: a task's exception is what its coroutine raises.";
+const CANCEL_DOC: &CStr = c"cancel($self, /, msg=None)\n--\n\n\
+    Have CancelledError thrown into the coroutine at its next step.\n\n\
+    The coroutine may catch it, so the task need not end cancelled. Returns False if the task is done, else \
+    True.";
+const CANCELLING_DOC: &CStr = c"cancelling($self, /)\n--\n\n\
+    Return how many cancel() calls were not taken back by uncancel().";
+const UNCANCEL_DOC: &CStr = c"uncancel($self, /)\n--\n\n\
+    Take one cancel() call back and return how many remain.\n\n\
+    For those who caught the CancelledError on purpose, as timeouts and task groups do.";
+const GET_STACK_DOC: &CStr = c"get_stack($self, /, *, limit=None)\n--\n\n\
+    Return the frames of the coroutine, innermost last; those of the traceback if it has failed.\n\n\
+    A suspended coroutine has one frame. limit keeps the innermost frames, or the outermost of a traceback.";
+const PRINT_STACK_DOC: &CStr = c"print_stack($self, /, *, limit=None, file=None)\n--\n\n\
+    Print what get_stack(limit=limit) returns to file, sys.stderr by default.";
+const GET_CORO_DOC: &CStr = c"get_coro($self, /)\n--\n\n\
+    Return the coroutine, None after an eager start that ran to the end.";
+
 fn methods() -> Vec<Method> {
     let mut methods = vec![
-        one!(
-            TaskObject,
-            c"set_result",
-            set_result,
-            c"set_result($self, result, /)\n--\n\nRaise RuntimeError: a task's result is what its coroutine returns."
-        ),
-        one!(
-            TaskObject,
-            c"set_exception",
-            set_exception,
-            c"set_exception($self, exception, /)\n--\n\nRaise RuntimeError: a task's exception is what its coroutine raises."
-        ),
-        keywords!(
-            TaskObject,
-            c"cancel",
-            CANCEL,
-            cancel_method,
-            c"cancel($self, /, msg=None)\n--\n\nHave CancelledError thrown into the coroutine at its next step.\n\nThe coroutine may catch it, so the task need not end cancelled. Returns False if the task is done, else True."
-        ),
-        noargs!(
-            TaskObject,
-            c"cancelling",
-            cancel::cancelling,
-            c"cancelling($self, /)\n--\n\nReturn how many cancel() calls were not taken back by uncancel()."
-        ),
-        noargs!(
-            TaskObject,
-            c"uncancel",
-            cancel::uncancel,
-            c"uncancel($self, /)\n--\n\nTake one cancel() call back and return how many remain.\n\nFor those who caught the CancelledError on purpose, as timeouts and task groups do."
-        ),
-        keywords!(
-            TaskObject,
-            c"get_stack",
-            GET_STACK,
-            get_stack,
-            c"get_stack($self, /, *, limit=None)\n--\n\nReturn the frames of the coroutine, innermost last; those of the traceback if it has failed.\n\nA suspended coroutine has one frame. limit keeps the innermost frames, or the outermost of a traceback."
-        ),
-        keywords!(
-            TaskObject,
-            c"print_stack",
-            PRINT_STACK,
-            print_stack,
-            c"print_stack($self, /, *, limit=None, file=None)\n--\n\nPrint what get_stack(limit=limit) returns to file, sys.stderr by default."
-        ),
+        one!(TaskObject, c"set_result", set_result, SET_RESULT_DOC),
+        one!(TaskObject, c"set_exception", set_exception, SET_EXCEPTION_DOC),
+        keywords!(TaskObject, c"cancel", CANCEL, cancel_method, CANCEL_DOC),
+        noargs!(TaskObject, c"cancelling", cancel::cancelling, CANCELLING_DOC),
+        noargs!(TaskObject, c"uncancel", cancel::uncancel, UNCANCEL_DOC),
+        keywords!(TaskObject, c"get_stack", GET_STACK, get_stack, GET_STACK_DOC),
+        keywords!(TaskObject, c"print_stack", PRINT_STACK, print_stack, PRINT_STACK_DOC),
         noargs!(TaskObject, c"get_name", name::get, c"get_name($self, /)\n--\n\nReturn the task's name."),
         one!(TaskObject, c"set_name", name::set, c"set_name($self, value, /)\n--\n\nSet the name to str(value)."),
-        noargs!(
-            TaskObject,
-            c"get_coro",
-            get_coroutine,
-            c"get_coro($self, /)\n--\n\nReturn the coroutine, None after an eager start that ran to the end."
-        ),
+        noargs!(TaskObject, c"get_coro", get_coroutine, GET_CORO_DOC),
     ];
     if versions::TASK_GET_CONTEXT {
         methods.push(noargs!(
@@ -157,9 +137,11 @@ fn getsets() -> Vec<ffi::PyGetSetDef> {
 /// Makes the type. Called once, by the module's initialisation.
 pub(super) fn init(module: &Object) -> Res<()> {
     let doc = if versions::EAGER_TASKS {
-        c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\nA coroutine, driven by an event loop; a future of what it returns."
+        c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\n\
+            A coroutine, driven by an event loop; a future of what it returns."
     } else {
-        c"Task(coro, *, loop=None, name=None, context=None)\n--\n\nA coroutine, driven by an event loop; a future of what it returns."
+        c"Task(coro, *, loop=None, name=None, context=None)\n--\n\n\
+            A coroutine, driven by an event loop; a future of what it returns."
     };
     TypeBuilder::new(&TYPE, TaskObject::NAME, doc)
         .flags(ffi::Py_TPFLAGS_BASETYPE | Instance::TYPE_FLAGS)

@@ -2,9 +2,9 @@
 //!
 //! It yields the future itself, once, to the task that drives the coroutine; when it is asked again the future must
 //! be done, and it ends with the result or raises. Results are handed over without a `StopIteration` where the
-//! interpreter does not need one: through `am_send`, and from 3.12 to 3.14, where `await` calls `tp_iternext`, for `None`.
-//! (There `next(iterator)` ends with `StopIteration()` instead of `StopIteration(None)`, and a tracer does not see it end;
-//! the exception would make each `await` of a future 650 instructions longer.)
+//! interpreter does not need one: through `am_send`, and from 3.12 to 3.14, where `await` calls `tp_iternext`, for
+//! `None`. (There `next(iterator)` ends with `StopIteration()` instead of `StopIteration(None)`, and a tracer does not
+//! see it end; the exception would make each `await` of a future 650 instructions longer.)
 
 use pyo3::ffi;
 

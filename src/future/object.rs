@@ -4,14 +4,14 @@
 //!
 //! * `event_loop`, `source_traceback`: [`initialize`], and nobody later.
 //! * `first_callback`, `callbacks`: `callbacks.rs`, while the future is pending; scheduling them takes them out first.
-//! * `result`, `exception`, `exception_traceback`, then `state`: `result.rs`, once, when the future gets done. The first
-//!   who asks for the exception takes the traceback.
+//! * `result`, `exception`, `exception_traceback`, then `state`: `result.rs`, once, when the future gets done. The
+//!   first who asks for the exception takes the traceback.
 //! * `cancel_message`: `cancel()` of a future and of a task, and anybody through the attribute.
 //! * `cancelled_error`: the last step of a cancelled task; taken by the first who asks for the exception.
 //! * `awaited_by`, `awaited_by_is_set`: `awaited_by.rs`, when a task begins to wait and when it is woken up.
 //! * `flags`: `BLOCKING` is set by the iterator that yields the future and cleared by the task that acknowledges it;
-//!   `LOG_TRACEBACK` is set with an exception and cleared by who asks for it, by `cancel()` and by the finaliser. Both can
-//!   be set through attributes, the second to false only.
+//!   `LOG_TRACEBACK` is set with an exception and cleared by who asks for it, by `cancel()` and by the finaliser. Both
+//!   can be set through attributes, the second to false only.
 //! * `task_flags`: the task that the future is the head of.
 
 use std::cell::Cell;

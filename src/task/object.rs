@@ -6,8 +6,8 @@
 //! * `name`: `construct.rs` and `name.rs`, which makes a default name when somebody asks.
 //! * `waiting_for`: `suspend.rs` sets it, the next step clears it before it runs the coroutine.
 //! * `cancels_requested`: `cancel.rs`.
-//! * `MUST_CANCEL`: set by `cancel.rs` if there is nothing to cancel; cleared by the step that throws the cancellation, by
-//!   `suspend.rs` if it goes to what is awaited, by `uncancel()`, and when the coroutine returns.
+//! * `MUST_CANCEL`: set by `cancel.rs` if there is nothing to cancel; cleared by the step that throws the cancellation,
+//!   by `suspend.rs` if it goes to what is awaited, by `uncancel()`, and when the coroutine returns.
 //! * `LOG_DESTROY_PENDING`: `construct.rs`, an eager start that fails, and anybody through the attribute.
 //! * `STAYS_LISTED`: the finaliser, and who registers the task after it.
 //! * `node`: [`TaskObject::list`], the step that is the last (3.14 on), and the deallocator.
@@ -106,8 +106,8 @@ impl TaskObject {
 
     /// Adds the task to those that `all_tasks()` knows.
     ///
-    /// Up to 3.13 CPython has all tasks in a weak set. Our list stands for it as long as nobody could tell: a task whose
-    /// class has a say in hash, comparison or end goes into the set.
+    /// Up to 3.13 CPython has all tasks in a weak set. Our list stands for it as long as nobody could tell: a task
+    /// whose class has a say in hash, comparison or end goes into the set.
     #[inline]
     pub(crate) fn list(&self) -> Res<()> {
         if !versions::TASKS_PER_THREAD {
@@ -131,9 +131,9 @@ impl TaskObject {
         Ok(())
     }
 
-    /// Is the task, which is in the list, there for all to see? Up to 3.13 the collector clears the weak references to a
-    /// task before it finalises anything: one that its finaliser brings back is in no set then. One whose last reference
-    /// went keeps them.
+    /// Is the task, which is in the list, there for all to see? Up to 3.13 the collector clears the weak references to
+    /// a task before it finalises anything: one that its finaliser brings back is in no set then. One whose last
+    /// reference went keeps them.
     pub(crate) fn is_listed(&self) -> bool {
         versions::TASKS_PER_THREAD || !gc::is_finalized(self) || self.future.task_flags.has(STAYS_LISTED)
     }

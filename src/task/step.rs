@@ -55,8 +55,8 @@ pub(super) fn guarded(task: &TaskObject, event_loop: &Object, exception: Option<
     }
 }
 
-/// Sends `None` into the coroutine, or throws the exception, or the cancellation that is due; then does with the task what
-/// the coroutine's answer asks for.
+/// Sends `None` into the coroutine, or throws the exception, or the cancellation that is due; then does with the task
+/// what the coroutine's answer asks for.
 #[inline]
 fn send_or_throw(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<StepResult> {
     if !task.future().is_pending() {

@@ -14,7 +14,7 @@
 //! Only a loop that has no file of the program's to watch leaves the poller alone for up to about 40 µs while it is busy.
 //!
 //! A step of a task, a wake-up, a future's callback are queue entries without a Python object of their own
-//! ([`crate::job::Entry`]); a handle is made for those who look. [`plain`] says whether a loop is one of ours with
+//! ([`crate::job::Entry`]); a handle is made for a program that looks. [`plain`] says whether a loop is one of ours with
 //! nothing overridden, so that entries can go straight into the queue.
 //!
 //! Python code runs in many places here, and may do anything to the loop, from closing it to running another one. So

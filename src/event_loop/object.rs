@@ -32,7 +32,7 @@ object! {
         pub(super) stopping: Cell<bool>,
         /// Is `debug` true?
         pub(super) debug_is_on: Cell<bool>,
-        /// An attribute of the instance may hide one of the methods that we would not call ([`super::plain`]).
+        /// The instance may have an attribute with the name of a method that Rust code passes over ([`super::plain`]).
         pub(super) look_closer: Cell<bool>,
         /// The selector is not the one that the loop was made with, or something of it was replaced.
         pub(super) selector_was_changed: Cell<bool>,

@@ -59,7 +59,7 @@ impl Wait {
     }
 }
 
-/// Makes those ready who wait for files that are. Waits if there is nothing else to run.
+/// Puts the watchers of files that are ready into the queue. Waits for some if there is nothing else to run.
 #[inline]
 pub(super) fn poll(core: &LoopObject) -> Res<()> {
     let now = Moment::now();

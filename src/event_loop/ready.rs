@@ -141,7 +141,7 @@ impl Native for ReadyQueue {
     }
 }
 
-/// The entry as a handle, for those who look at it.
+/// The entry as a handle, for a program that looks at it.
 pub(super) fn as_handle(event_loop: &Object, entry: Entry) -> Res<Owned<HandleObject>> {
     handle::new(Kind::Plain, event_loop, false, Work::Entry(entry))
 }

@@ -31,7 +31,8 @@ struct Parsed<'a, const N: usize> {
     context: Option<&'a Object>,
 }
 
-#[inline]
+#[allow(clippy::inline_always)] // what is usual is a comparison or two; once for each function
+#[inline(always)]
 fn parse<'a, const N: usize>(function: &str, parameters: [&Name; N], arguments: Arguments<'a>) -> Res<Parsed<'a, N>> {
     if !arguments.has_keywords() {
         if let Some((leading, rest)) = arguments.positional.split_first_chunk() {
@@ -41,6 +42,7 @@ fn parse<'a, const N: usize>(function: &str, parameters: [&Name; N], arguments: 
     parse_keywords(function, parameters, arguments)
 }
 
+#[inline(never)]
 fn parse_keywords<'a, const N: usize>(
     function: &str,
     parameters: [&Name; N],

@@ -171,6 +171,7 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .life()
         .slot(ffi::Py_tp_iter, unary!(IteratorObject, identity))
         .slot(ffi::Py_tp_iternext, unary!(IteratorObject, next))
+        .slot(ffi::Py_tp_getattro, ffi::PyObject_GenericGetAttr as unsafe extern "C" fn(_, _) -> _ as *mut _)
         .slot(ffi::Py_am_send, sender!(IteratorObject, am_send))
         .methods([
             one!(

@@ -233,7 +233,7 @@ pub(crate) fn shared_methods() -> [Method; 8] {
             Object,
             c"__class_getitem__",
             typeobj::generic_alias,
-            c"__class_getitem__($type, item, /)\n--\n\nA generic alias, for annotations.",
+            c"__class_getitem__($type, object, /)\n--\n\nA generic alias, for annotations.",
             ffi::METH_CLASS
         ),
     ]
@@ -304,6 +304,11 @@ pub(crate) fn inherited_getsets() -> Vec<ffi::PyGetSetDef> {
     getsets
 }
 
+/// `tp_iter` and `am_await`, which a task's type has as its own.
+pub(crate) fn iterator_slot() -> *mut std::ffi::c_void {
+    unary!(FutureObject, iter::new)
+}
+
 /// Makes the type. Called once, by the module's initialisation.
 pub(super) fn init(module: &Object) -> Res<()> {
     TypeBuilder::new(
@@ -319,8 +324,8 @@ pub(super) fn init(module: &Object) -> Res<()> {
     .life()
     .slot(ffi::Py_tp_finalize, finalizer!(FutureObject, finalize))
     .slot(ffi::Py_tp_repr, unary!(FutureObject, repr))
-    .slot(ffi::Py_tp_iter, unary!(FutureObject, iter::new))
-    .slot(ffi::Py_am_await, unary!(FutureObject, iter::new))
+    .slot(ffi::Py_tp_iter, iterator_slot())
+    .slot(ffi::Py_am_await, iterator_slot())
     .members(Instance::members(FutureObject::INSTANCE_OFFSET))
     .methods(shared_methods())
     .methods(own_methods())

@@ -199,7 +199,20 @@ pub(crate) fn initialize(future: &FutureObject, event_loop: Option<&Object>) -> 
         None => thread::event_loop()?,
     };
     future.event_loop.set(event_loop.clone());
-    if sched::debug_enabled(&event_loop)? && !compat::is_finalizing() {
+    note_source(future, &event_loop)
+}
+
+/// The same for a future that was made just now, of which nobody else knows; [`asyncio::prepare`] was called before.
+#[inline]
+pub(crate) fn initialize_new(future: &FutureObject, event_loop: &Object) -> Res<()> {
+    future.event_loop.fill(event_loop.own());
+    note_source(future, event_loop)
+}
+
+/// In debug mode, where it was made.
+#[inline]
+fn note_source(future: &FutureObject, event_loop: &Object) -> Res<()> {
+    if sched::debug_enabled(event_loop)? && !compat::is_finalizing() {
         future.source_traceback.set(asyncio::extract_stack()?);
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! Callbacks that only complete a future: `future.set_result`, and what `asyncio.sleep` gives to its timer.
 
-use crate::asyncio::SET_RESULT_UNLESS_CANCELLED;
+use crate::asyncio::{self, SET_RESULT_UNLESS_CANCELLED};
 use crate::job::Job;
 use crate::job::shortcuts;
 use crate::sys::typeobj::{bound_object, is_bound_function};
 use crate::sys::{Layout, Object, Owned, Res, containers};
 
-use super::object::{FutureObject, State, TYPE, initialize};
+use super::object::{FutureObject, State, TYPE, initialize_new};
 use super::result::set_result;
 
 /// `future.set_result(value)`; the target is the bound method.
@@ -58,8 +58,9 @@ fn job_of(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
 }
 
 fn make(event_loop: &Object) -> Res<Owned> {
+    asyncio::prepare();
     let future = TYPE.allocate()?;
-    initialize(&future, Some(event_loop))?;
+    initialize_new(&future, event_loop)?;
     Ok(future.into_object())
 }
 

@@ -52,16 +52,22 @@ static CALL_WITH_ONE: Job = Job {
 /// A handle for the work, not of a timer.
 pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) -> Res<Owned<HandleObject>> {
     let handle = allocate(kind)?;
+    handle.event_loop.fill(event_loop.own());
+    handle.cancelled.fill(boolean(false).own());
+    handle.repr.fill(none().own());
+    if let Some(timer) = handle.as_timer() {
+        timer.scheduled.fill(boolean(false).own());
+    }
     match work {
         Work::Call { callback, arguments, context } => {
             let given = context.filter(|context| !context.is_none());
+            handle.callback.fill(callback.own());
             let shortcut = if debug || given.is_some() { None } else { shortcuts::job_of(callback, arguments) };
-            handle.callback.set(callback.own());
             match arguments {
                 [] => {}
                 [argument] => {
                     handle.job().set(Some(&CALL_WITH_ONE));
-                    handle.arguments.set((*argument).own());
+                    handle.arguments.fill((*argument).own());
                 }
                 several => handle.arguments.set(containers::tuple(several)?),
             }
@@ -79,18 +85,14 @@ pub(crate) fn new(kind: Kind, event_loop: &Object, debug: bool, work: Work<'_>) 
         }
         Work::Entry(entry) => {
             handle.job().set(Some(entry.job));
-            handle.callback.set(entry.target);
-            drop(handle.arguments.replace(entry.argument));
-            handle.context.set(entry.context);
+            handle.callback.fill(entry.target);
+            if let Some(argument) = entry.argument {
+                handle.arguments.fill(argument);
+            }
+            handle.context.fill(entry.context);
         }
     }
-    handle.event_loop.set(event_loop.own());
-    handle.cancelled.set(boolean(false).own());
-    handle.repr.set(none().own());
     handle.source_traceback.set(if debug { asyncio::extract_debug_stack()? } else { none().own() });
-    if let Some(timer) = handle.as_timer() {
-        timer.scheduled.set(boolean(false).own());
-    }
     Ok(handle)
 }
 

@@ -60,6 +60,13 @@ impl<T: Layout> Field<T> {
         drop(self.replace(Some(value)));
     }
 
+    /// Sets a field of an object that was made just now, before anything else could run: there is nothing to let go.
+    #[inline]
+    pub(crate) fn fill(&self, value: Owned<T>) {
+        debug_assert!(!self.is_set());
+        self.0.set(value.into_ptr());
+    }
+
     #[inline]
     pub(crate) fn replace(&self, value: Option<Owned<T>>) -> Option<Owned<T>> {
         let old = self.0.replace(value.map_or(ptr::null_mut(), Owned::into_ptr));

@@ -1,6 +1,6 @@
 //! Making a task.
 
-use crate::asyncio::IS_COROUTINE;
+use crate::asyncio::{self, IS_COROUTINE};
 use crate::future;
 use crate::names::{CONTEXT, CORO, EAGER_START, LOOP, NAME};
 use crate::sched;
@@ -35,13 +35,19 @@ pub(super) static SIGNATURE: args::Signature<PARAMETERS> = args::Signature {
 /// `Task.__init__`
 #[inline]
 pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMETERS]) -> Res<()> {
-    let [coroutine, event_loop, task_name, task_context] = [0, 1, 2, 3].map(|i| arguments[i]);
-    let coroutine = coroutine.expect("a required argument");
     let eager_start = match arguments.get(4) {
         Some(Some(flag)) => call::is_true(flag)?,
         _ => false,
     };
-    future::initialize(task.future(), args::given(event_loop))?;
+    future::initialize(task.future(), args::given(arguments[1]))?;
+    finish(task, arguments, eager_start)
+}
+
+/// What a task has besides a future's.
+#[inline]
+fn finish(task: &TaskObject, arguments: [Option<&Object>; PARAMETERS], eager_start: bool) -> Res<()> {
+    let [coroutine, event_loop, task_name, task_context] = [0, 1, 2, 3].map(|i| arguments[i]);
+    let coroutine = coroutine.expect("a required argument");
     task.future().mark_as_task();
     if !is_coroutine(coroutine)? {
         task.set_log_destroy_pending(false);
@@ -81,10 +87,12 @@ pub(super) fn make(
     task_name: Option<&Object>,
     task_context: Option<&Object>,
 ) -> Res<Owned> {
+    asyncio::prepare();
     let task = TYPE.allocate()?;
+    future::initialize_new(task.future(), event_loop)?;
     let mut arguments = [None; PARAMETERS];
     arguments[..4].copy_from_slice(&[Some(coroutine), Some(event_loop), task_name, task_context]);
-    initialize(&task, arguments)?;
+    finish(&task, arguments, false)?;
     Ok(task.into_object())
 }
 

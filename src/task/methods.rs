@@ -150,6 +150,8 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .life()
         .slot(ffi::Py_tp_finalize, finalizer!(TaskObject, object::finalize))
         .slot(ffi::Py_tp_repr, unary!(TaskObject, repr))
+        .slot(ffi::Py_tp_iter, future::iterator_slot())
+        .slot(ffi::Py_am_await, future::iterator_slot())
         .methods(methods())
         .getsets(getsets())
         .build(module, Some(future::TYPE.as_ptr()))?;

@@ -55,6 +55,7 @@ pub(super) fn init(module: &Object) -> Res<()> {
     TypeBuilder::new(&TYPE, versions::STEP_WRAPPER_NAME, c"The next step of a task, as a callback.")
         .life()
         .slot(ffi::Py_tp_call, call!(StepWrapper, run))
+        .slot(ffi::Py_tp_getattro, ffi::PyObject_GenericGetAttr as unsafe extern "C" fn(_, _) -> _ as *mut _)
         .getsets([getset!(StepWrapper, c"__self__", get_self, c"The task.")])
         .build(module, None)?;
     if versions::STEP_WRAPPER_IS_BUILTIN {

@@ -84,6 +84,7 @@ fn init(module: &sys::Object) -> sys::Res<()> {
         sys::assertions::end_process_on_panic();
     }
     sys::intern::init()?;
+    sys::native_function::init(module)?;
     names::init()?;
     sched::init();
     future::init(module)?;

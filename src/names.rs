@@ -78,6 +78,7 @@ names! {
     FILE = c"file";
     FINISHED = c"FINISHED";
     FUTURE = c"future";
+    GETSTATE = c"__getstate__";
     GET_DEBUG = c"get_debug";
     GET_EVENT_LOOP = c"get_event_loop";
     GET_LOOP = c"get_loop";
@@ -93,6 +94,7 @@ names! {
     NAME = c"name";
     PENDING = c"PENDING";
     READY = c"_ready";
+    REDUCE_EX = c"__reduce_ex__";
     RESULT = c"result";
     SOURCE_TRACEBACK = c"source_traceback";
     PRIVATE_SOURCE_TRACEBACK = c"_source_traceback";

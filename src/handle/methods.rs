@@ -2,53 +2,72 @@
 
 use std::ffi::{CStr, c_ulong};
 
-use pyo3::ffi;
-
 use crate::asyncio::EVENTS_GLOBALS;
 use crate::names::{HANDLE_CLASS, Name};
 use crate::sys::error::{Builtin, raise};
+use crate::sys::intern::{ATTRIBUTE_DOC, ATTRIBUTE_FIRSTLINENO};
 use crate::sys::life::Life;
-use crate::sys::slots::{getset, noargs};
+use crate::sys::slots::{getset, noargs, one};
 use crate::sys::typeobj::{StaticType, TypeBuilder};
-use crate::sys::{Object, Owned, Res, Type, compat, containers};
+use crate::sys::{Layout, Object, Owned, Res, Type, adopt, call, compat, containers};
 use crate::versions;
 
 use super::object::{HandleObject, Kind, PLAIN, THREAD_SAFE, TIMER, has_own_slots, has_slots_of_handle};
 use super::patched;
-use super::show::{get_arguments, get_callback, get_context, set_arguments, set_callback, set_context, set_when};
+use super::show::{
+    get_arguments, get_callback, get_context, reduce, set_arguments, set_callback, set_context, set_when,
+};
 
-/// Makes the type for the kind, on asyncio's class.
+/// Makes the type for the kind, on asyncio's class, as which it shows itself.
 fn build(kind: Kind, base: &Type) -> Res<()> {
     match kind {
-        Kind::Plain => builder(&PLAIN, c"rasyncio.Handle", c"A call that the loop will make.").build_on(base),
-        Kind::Timer => builder(&TIMER, c"rasyncio.TimerHandle", c"A call that the loop will make at a time.")
-            .getsets([getset!(
-                HandleObject,
-                c"_when",
-                HandleObject::when_object,
-                set_when,
-                c"The time, in the loop's seconds."
-            )])
-            .methods([noargs!(
-                HandleObject,
-                c"when",
-                patched::when,
-                c"when($self, /)\n--\n\nReturn the time of the call, in seconds on the clock of loop.time()."
-            )])
-            .build_on(base),
+        Kind::Plain => finish(builder(&PLAIN, c"asyncio.events.Handle"), &PLAIN, c"Handle", base),
+        Kind::Timer => {
+            let builder = builder(&TIMER, c"asyncio.events.TimerHandle")
+                .getsets([getset!(
+                    HandleObject,
+                    c"_when",
+                    HandleObject::when_object,
+                    set_when,
+                    c"The time, in the loop's seconds."
+                )])
+                .methods([noargs!(
+                    HandleObject,
+                    c"when",
+                    patched::when,
+                    c"when($self, /)\n--\n\nReturn the time of the call, in seconds on the clock of loop.time()."
+                )]);
+            finish(builder, &TIMER, c"TimerHandle", base)
+        }
         Kind::ThreadSafe => {
-            let doc = c"A call that the loop will make, for another thread.";
-            builder(&THREAD_SAFE, c"rasyncio._ThreadSafeHandle", doc).build_on(base)
+            let builder = builder(&THREAD_SAFE, c"asyncio.events._ThreadSafeHandle");
+            finish(builder, &THREAD_SAFE, c"_ThreadSafeHandle", base)
         }
     }
 }
 
-fn builder<T: Life>(class: &'static StaticType<T>, name: &'static CStr, doc: &'static CStr) -> TypeBuilder<T> {
+fn finish<T: Life>(
+    builder: TypeBuilder<T>,
+    class: &'static StaticType<T>,
+    shown: &'static CStr,
+    base: &Type,
+) -> Res<()> {
+    builder.build_on(base)?;
+    class.show_as(shown);
+    for attribute in [&ATTRIBUTE_DOC, &ATTRIBUTE_FIRSTLINENO] {
+        if let Some(value) = call::getattr_optional(base.as_object(), attribute)? {
+            call::setattr(class.as_object(), attribute, &value)?;
+        }
+    }
+    adopt::methods(class, class.as_type()).map(drop)
+}
+
+fn builder<T: Life>(class: &'static StaticType<T>, name: &'static CStr) -> TypeBuilder<T> {
     let weakrefs: c_ulong = if compat::MANAGED_WEAKREFS { compat::MANAGED_WEAKREF_FLAG } else { 0 };
-    let builder = TypeBuilder::new(class, name, doc)
+    let builder = TypeBuilder::new(class, name, c"")
         .life()
         .mutable()
-        .flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | weakrefs)
+        .flags(weakrefs)
         .getsets([
             getset!(HandleObject, c"_callback", get_callback, set_callback, c"The callable, or None if cancelled."),
             getset!(HandleObject, c"_args", get_arguments, set_arguments, c"The arguments, or None if cancelled."),
@@ -67,6 +86,12 @@ fn builder<T: Life>(class: &'static StaticType<T>, name: &'static CStr, doc: &'s
                 c"cancelled",
                 patched::cancelled,
                 c"cancelled($self, /)\n--\n\nTell whether the handle was cancelled."
+            ),
+            one!(
+                HandleObject,
+                c"__reduce_ex__",
+                reduce,
+                c"__reduce_ex__($self, protocol, /)\n--\n\nHelper for pickle."
             ),
         ]);
     if !versions::HANDLE_GET_CONTEXT {

@@ -1,8 +1,8 @@
 //! Handles: what `call_soon` and `call_later` return, and what asyncio's own `_run_once` runs.
 //!
-//! `rasyncio.Handle`, `TimerHandle` and (3.14 on) `ThreadSafeHandle` are native subclasses of asyncio's classes of these
-//! names (the last is `_ThreadSafeHandle` there), so that `isinstance`, repr, comparison and whatever else looks at a
-//! handle's attributes is asyncio's own. Making, running and cancelling one is native.
+//! The types are native subclasses of asyncio's `Handle`, `TimerHandle` and (3.14 on) `_ThreadSafeHandle`, under the same
+//! names, so that `isinstance`, repr, comparison and whatever else looks at a handle's attributes is asyncio's own.
+//! Making, running and cancelling one is native.
 //!
 //! * [`object`] has the layout: the base's slots, where CPython puts them, then our own fields.
 //! * [`new`] makes one of a call or of an entry, [`run`] runs it and reports what it raises, [`cancel`] cancels it.

@@ -1,13 +1,15 @@
-//! What Python code sees of a handle's work: `_callback`, `_args`, `_context`.
+//! What Python code sees of a handle's work: `_callback`, `_args`, `_context`; and copies of one.
 //!
 //! A handle keeps a job, a target and an argument; the callable and the tuple of arguments are made for whoever looks.
 
 use std::cell::Cell;
 
+use crate::names::{GETSTATE, REDUCE_EX};
 use crate::sys::attached::Attached;
+use crate::sys::lazy::Lazy;
 use crate::sys::object::none;
 use crate::sys::slots::not_deleted;
-use crate::sys::{Layout, Object, Owned, Res, containers, context};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
 
 use super::object::HandleObject;
 
@@ -27,9 +29,13 @@ fn shown_call(handle: &HandleObject) -> Res<(Owned, Owned)> {
     Ok((callable, arguments))
 }
 
-/// `_callback`
+/// `_callback`. One that was made for whoever looks is the handle's from now on: who looks again finds the same.
 pub(super) fn get_callback(handle: &HandleObject) -> Res<Owned> {
-    shown_call(handle).map(|(callback, _)| callback)
+    let (callback, arguments) = shown_call(handle)?;
+    if handle.job().get().is_some() && !handle.callback.holds(&*callback) {
+        set_call(handle, &callback, &arguments);
+    }
+    Ok(callback)
 }
 
 /// `_args`: a tuple, or `None` in a handle that was cancelled.
@@ -78,4 +84,17 @@ pub(super) fn get_context(handle: &HandleObject) -> Res<Owned> {
 pub(super) fn set_context(handle: &HandleObject, value: Option<&Object>) -> Res<()> {
     handle.context.set(not_deleted(handle.as_object(), c"_context", value)?.own());
     Ok(())
+}
+
+/// `__reduce_ex__(protocol)`, as of a class whose slots are all there is to an object.
+pub(super) fn reduce(handle: &HandleObject, protocol: &Object) -> Res<Owned> {
+    static OBJECT: Lazy = Lazy::new("builtins", "object");
+    static NEW: Lazy = Lazy::new("copyreg", "__newobj__");
+    if containers::int_value(protocol)? < 2 {
+        let method = call::getattr(OBJECT.get()?, &REDUCE_EX)?;
+        return call::call(&method, &[handle.as_object(), protocol]);
+    }
+    let state = call::call_method(&GETSTATE, &[handle.as_object()], None)?;
+    let class = containers::tuple(&[handle.as_object().class().as_object()])?;
+    containers::tuple(&[NEW.get()?, &*class, &*state, none(), none()])
 }

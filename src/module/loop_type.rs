@@ -6,8 +6,8 @@ use crate::event_loop::{self, TYPE, passed_over};
 use crate::replaced::ask_about_replacements;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::slots::{noargs, one, positional};
-use crate::sys::typeobj::{self, StaticMethod, TypeBuilder, add_to_module};
-use crate::sys::{Object, Res};
+use crate::sys::typeobj::{StaticMethod, TypeBuilder, add_to_module};
+use crate::sys::{Object, Res, adopt};
 
 /// `_adopt_event_loop_class(cls)`: gives the class our methods as its own.
 static ADOPT: StaticMethod = StaticMethod::new(one!(
@@ -34,7 +34,7 @@ static ASK: StaticMethod = StaticMethod::new(positional!(
 ));
 
 fn adopt(_module: &Object, class: &Object) -> Res<()> {
-    match class.as_type().map(|class| typeobj::adopt_methods(&TYPE, class)).transpose()? {
+    match class.as_type().map(|class| adopt::methods(&TYPE, class)).transpose()? {
         Some(true) => Ok(()),
         _ => Err(raise(Builtin::TypeError.class(), c"a subclass of EventLoopCore was expected")),
     }

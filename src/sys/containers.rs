@@ -258,6 +258,13 @@ pub(crate) fn string(text: &CStr) -> Res<Owned> {
     unsafe { Owned::steal_or_raised(ffi::PyUnicode_FromString(text.as_ptr())) }
 }
 
+/// A string of a text made at run time.
+pub(crate) fn string_of(text: &str) -> Res<Owned> {
+    let size = ffi::Py_ssize_t::try_from(text.len()).unwrap_or(0);
+    // SAFETY: a text of that many bytes of UTF-8.
+    unsafe { Owned::steal_or_raised(ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), size)) }
+}
+
 /// A string in `PyUnicode_FromFormat`'s language, for one object (`%S`, `%R`).
 pub(crate) fn format1(format: &CStr, object: &Object) -> Res<Owned> {
     assert!(takes_objects(format, 1));

@@ -81,6 +81,7 @@ functions! {
     fn PyObject_GetOptionalAttr(object: *mut PyObject, name: *mut PyObject, result: *mut *mut PyObject) -> c_int;
     fn PyObject_SetAttr(object: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> c_int;
     fn PyObject_SetAttrString(object: *mut PyObject, name: *const c_char, value: *mut PyObject) -> c_int;
+    fn PyObject_GenericGetAttr(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject;
     fn PyObject_GenericSetAttr(object: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> c_int;
     fn PyObject_GenericGetDict(object: *mut PyObject, unused: *mut std::ffi::c_void) -> *mut PyObject;
     fn PyObject_IsTrue(object: *mut PyObject) -> c_int;
@@ -129,6 +130,8 @@ functions! {
     fn PyDict_New() -> *mut PyObject;
     fn PyContext_New() -> *mut PyObject;
     fn PyContext_CopyCurrent() -> *mut PyObject;
+    fn PyFunction_NewWithQualName(code: *mut PyObject, globals: *mut PyObject, name: *mut PyObject) -> *mut PyObject;
+    fn PyMethod_New(function: *mut PyObject, object: *mut PyObject) -> *mut PyObject;
     fn PyCFunction_NewEx(
         method: *mut pyo3::ffi::PyMethodDef,
         object: *mut PyObject,

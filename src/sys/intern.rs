@@ -68,7 +68,17 @@ names! {
     EMPTY = c"";
     ADD = c"add";
     APPEND = c"append";
+    ATTRIBUTE_CLASS = c"__class__";
+    ATTRIBUTE_CODE = c"__code__";
+    ATTRIBUTE_DEFAULTS = c"__defaults__";
+    ATTRIBUTE_DICT = c"__dict__";
+    ATTRIBUTE_DOC = c"__doc__";
+    ATTRIBUTE_FIRSTLINENO = c"__firstlineno__";
+    ATTRIBUTE_KWDEFAULTS = c"__kwdefaults__";
+    ATTRIBUTE_MODULE = c"__module__";
+    ATTRIBUTE_QUALNAME = c"__qualname__";
     CO_QUALNAME = c"co_qualname";
+    CO_VARNAMES = c"co_varnames";
     THROW = c"throw";
     VALUE = c"value";
 }

@@ -15,6 +15,7 @@
 
 #![allow(unsafe_code)] // nowhere else but in the items that expect it, which tests/hardening/test_unsafe.py lists
 
+pub(crate) mod adopt;
 #[cfg(target_os = "linux")]
 pub(crate) mod aio;
 pub(crate) mod args;
@@ -39,6 +40,7 @@ pub(crate) mod lazy;
 pub(crate) mod life;
 pub(crate) mod list;
 pub(crate) mod memory;
+pub(crate) mod native_function;
 pub(crate) mod object;
 pub(crate) mod os_error;
 pub(crate) mod panics;

@@ -42,6 +42,12 @@ impl<T: Layout> StaticType<T> {
         unsafe { Object::from_ptr(self.as_ptr().cast()) }
     }
 
+    /// The type. It is made already.
+    pub(crate) fn as_type(&self) -> &'static Type {
+        // SAFETY: made by `build`, and never let go.
+        unsafe { Type::from_ptr(self.as_ptr().cast()) }
+    }
+
     /// Instance of exactly this type.
     #[inline]
     pub(crate) fn is_exact(&self, object: &Object) -> bool {
@@ -139,6 +145,12 @@ impl<T: Layout + 'static> TypeBuilder<T> {
             members: Vec::new(),
         }
         .slot(ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast())
+    }
+
+    /// Leaves `__doc__` to the instances: an attribute of that name in the table shows each one's own.
+    pub(crate) fn without_doc(mut self) -> Self {
+        self.slots.retain(|slot| slot.slot != ffi::Py_tp_doc);
+        self
     }
 
     /// Lets Python code change the type, as it may its base: 3.14 refuses an immutable type on a mutable base.
@@ -242,27 +254,6 @@ pub(crate) fn bound_object(method: &Object) -> Option<&Object> {
         ptr::eq(method.type_ptr(), &raw mut ffi::PyCFunction_Type)
             .then(|| Object::from_nullable((*method.as_ptr().cast::<ffi::PyCFunctionObject>()).m_self))?
     }
-}
-
-/// Gives a subclass the methods of its native base as its own: the interpreter calls a method fast only on objects of
-/// exactly the class that the method was made for. False, and nothing is done, if it is no subclass.
-pub(crate) fn adopt_methods<T: Layout>(base: &StaticType<T>, class: &Type) -> Res<bool> {
-    if !base.is_base_of(class) {
-        return Ok(false);
-    }
-    // SAFETY: the base's table of methods was leaked by `build`, and ends with a zeroed entry; `class` is a subclass of
-    // the base, so that the methods' functions get what they expect.
-    unsafe {
-        let mut method = (*base.as_ptr()).tp_methods;
-        while !method.is_null() && !(*method).ml_name.is_null() {
-            let descriptor: Owned = Owned::steal_or_raised(ffi::PyDescr_NewMethod(class.as_type_ptr(), method))?;
-            if enter::PyObject_SetAttrString(class.as_ptr(), (*method).ml_name, descriptor.as_ptr()) != 0 {
-                return Err(super::Raised);
-            }
-            method = method.add(1);
-        }
-    }
-    Ok(true)
 }
 
 /// `module.name = value`

@@ -250,8 +250,7 @@ def calls_of(engine_name: str, level: str, name: str, parts: tuple[Callable[[Any
             stack.enter_context(replaced(cls, name, counting(getattr(cls, name), calls)))
             loop = engine.new()
         run(loop, parts)
-        count = len(calls)  # uninstall() asks loops whether they run
-    return count
+        return len(calls)  # uninstall() asks loops whether they run
 
 
 @functools.cache

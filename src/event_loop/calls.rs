@@ -10,7 +10,7 @@ use crate::names::{
 use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, raise, raise_text};
 use crate::sys::object::{boolean, none};
-use crate::sys::{Layout, Object, Owned, Res, call, containers};
+use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
 
 use super::exposed;
 use super::forward::base;
@@ -97,13 +97,14 @@ fn debug_enabled(core: &LoopObject) -> Res<bool> {
     }
 }
 
-/// What debug mode checks of a call.
+/// What debug mode checks of a call; and is it on still?
 #[cold]
-fn check_in_debug_mode(core: &LoopObject, callback: &Object, method: &Name, any_thread: bool) -> Res<()> {
+fn debug_after_check(core: &LoopObject, callback: &Object, method: &Name, any_thread: bool) -> Res<bool> {
     if !any_thread {
         call::call_method(&CHECK_THREAD, &[core.as_object()], None)?;
     }
-    call::call_method(&CHECK_CALLBACK, &[core.as_object(), callback, method.object()], None).map(drop)
+    call::call_method(&CHECK_CALLBACK, &[core.as_object(), callback, method.object()], None)?;
+    debug_enabled(core)
 }
 
 /// `call_soon(callback, *args, context=None)`
@@ -112,11 +113,9 @@ pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owne
     let Some(core) = plain(core.as_object()) else { return base(core, &CALL_SOON, arguments) };
     let Parsed { leading: [callback], rest, context } = parse("call_soon", [&CALLBACK_KEYWORD], arguments)?;
     check_closed(core)?;
-    if core.debug_is_on.get() {
-        check_in_debug_mode(core, callback, &CALL_SOON, false)?;
-    }
+    let debug = core.debug_is_on.get() && debug_after_check(core, callback, &CALL_SOON, false)?;
     let work = Work::Call { callback, arguments: rest, context };
-    let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core)?, work)?;
+    let handle = handle::new(Kind::Plain, core.as_object(), debug, work)?;
     core.enqueue(Ready::Handle(handle.clone()))?;
     Ok(handle.into_object())
 }
@@ -126,12 +125,10 @@ pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) 
     let Some(core) = plain(core.as_object()) else { return base(core, &CALL_SOON_THREADSAFE, arguments) };
     let Parsed { leading: [callback], rest, context } = parse("call_soon_threadsafe", [&CALLBACK_KEYWORD], arguments)?;
     check_closed(core)?;
-    if core.debug_is_on.get() {
-        check_in_debug_mode(core, callback, &CALL_SOON_THREADSAFE, true)?;
-    }
+    let debug = core.debug_is_on.get() && debug_after_check(core, callback, &CALL_SOON_THREADSAFE, true)?;
     let work = Work::Call { callback, arguments: rest, context };
     let kind = if versions::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
-    let handle = handle::new(kind, core.as_object(), debug_enabled(core)?, work)?;
+    let handle = handle::new(kind, core.as_object(), debug, work)?;
     core.enqueue(Ready::Handle(handle.clone()))?;
     wake_up(core)?;
     Ok(handle.into_object())
@@ -146,7 +143,9 @@ pub(super) fn call_later(core: &LoopObject, arguments: Arguments<'_>) -> Res<Own
         return Err(raise(Builtin::TypeError.class(), c"delay must not be None"));
     }
     if containers::is_exact_float(delay) || containers::is_exact_int(delay) {
-        let when = time(core)? + containers::float_value(delay)?;
+        // What the keywords are has been compared by Python code, if there are any.
+        let now = if arguments.has_keywords() { time(core)? } else { clock::monotonic() };
+        let when = now + containers::float_value(delay)?;
         return call_at_time(core, when, None, callback, rest, context);
     }
     let now = call::call_method(&TIME, &[core.as_object()], None)?;
@@ -185,15 +184,10 @@ fn call_at_time(
     context: Option<&Object>,
 ) -> Res<Owned> {
     check_closed(core)?;
-    if core.debug_is_on.get() {
-        check_in_debug_mode(core, callback, &CALL_AT, false)?;
-    }
+    let debug = core.debug_is_on.get() && debug_after_check(core, callback, &CALL_AT, false)?;
     let work = Work::Call { callback, arguments: rest, context };
-    let handle = handle::new_timer(core.as_object(), debug_enabled(core)?, work, when, given)?;
-    match core.timers.exposed.get() {
-        Some(exposed) => exposed::push_timer(&exposed, &handle)?,
-        None => core.timers.push(handle.clone())?,
-    }
+    let handle = handle::new_timer(core.as_object(), debug, work, when, given)?;
+    exposed::schedule(core, &handle)?;
     Ok(handle.into_object())
 }
 

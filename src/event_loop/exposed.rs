@@ -32,7 +32,12 @@ impl LoopObject {
     #[allow(clippy::inline_always)] // once for each thing that runs
     #[inline(always)]
     pub(super) fn enqueue(&self, ready: Ready) -> Res<()> {
-        if self.ready.exposed.is_set() { push(self, ready) } else { self.ready.push(ready) }
+        if self.is_exposed() { push(self, ready) } else { self.ready.push(ready) }
+    }
+
+    /// One of the two containers has come or gone.
+    fn note_exposed(&self) {
+        self.exposed.set(self.ready.exposed.is_set() || self.timers.exposed.is_set());
     }
 }
 
@@ -51,6 +56,7 @@ pub(super) fn ready(core: &LoopObject) -> Res<Owned> {
             handles.iter().try_for_each(|handle| deque::append(&made, handle))?;
             let made = made.into_object();
             core.ready.exposed.set(made.clone());
+            core.note_exposed();
             core.ready.empty(); // the deque has references to all of them
             return Ok(made);
         }
@@ -62,6 +68,7 @@ pub(super) fn set_ready(core: &LoopObject, value: Owned) {
     let given_away = is_given_away(&value);
     let is_nothing = given_away && deque::downcast(value.clone()).is_some_and(|deque| deque::len(&deque) == 0);
     let before = core.ready.exposed.replace((!is_nothing).then_some(value));
+    core.note_exposed();
     core.ready.empty();
     drop(before);
 }
@@ -76,6 +83,7 @@ pub(super) fn scheduled(core: &LoopObject) -> Res<Owned> {
         containers::list_append(&list, &handle)?;
     }
     core.timers.exposed.set(list.clone());
+    core.note_exposed();
     core.timers.empty(); // the list has references to all of them
     Ok(list)
 }
@@ -84,6 +92,7 @@ pub(super) fn scheduled(core: &LoopObject) -> Res<Owned> {
 pub(super) fn set_scheduled(core: &LoopObject, value: Owned) {
     let is_nothing = containers::is_exact_list(&value) && containers::list_len(&value) == 0 && is_given_away(&value);
     let before = core.timers.exposed.replace((!is_nothing).then_some(value));
+    core.note_exposed();
     core.timers.empty();
     drop(before);
 }
@@ -109,6 +118,7 @@ pub(super) fn take_back(core: &LoopObject) -> Res<bool> {
         core.timers.take_over(timers)?;
     }
     let (ready, scheduled) = (core.ready.exposed.take(), core.timers.exposed.take());
+    core.note_exposed();
     for handle in handles {
         core.ready.push(match handle::downcast(&handle) {
             Some(handle) => Ready::Handle(handle.own()),
@@ -169,20 +179,28 @@ fn push(core: &LoopObject, ready: Ready) -> Res<()> {
     }
 }
 
-/// `loop._ready.popleft()`
+/// `loop._ready.popleft()`, if Python code has it.
 #[cold]
-pub(super) fn pop(exposed: &Object) -> Res<Ready> {
-    let handle = call::call_method(&POPLEFT, &[exposed], None)?;
-    Ok(match handle::downcast(&handle) {
+pub(super) fn pop(core: &LoopObject) -> Res<Option<Ready>> {
+    let Some(exposed) = core.ready.exposed.get() else { return Ok(None) };
+    let handle = call::call_method(&POPLEFT, &[&*exposed], None)?;
+    Ok(Some(match handle::downcast(&handle) {
         Some(handle) => Ready::Handle(handle.own()),
         None => Ready::Foreign(handle),
-    })
+    }))
+}
+
+/// Schedules a timer, wherever the timers are.
+#[inline]
+pub(super) fn schedule(core: &LoopObject, timer: &Owned<HandleObject>) -> Res<()> {
+    if core.is_exposed() { push_timer(core, timer) } else { core.timers.push(timer.clone()) }
 }
 
 /// `heapq.heappush(loop._scheduled, timer)`
 #[cold]
-pub(super) fn push_timer(exposed: &Object, timer: &HandleObject) -> Res<()> {
+fn push_timer(core: &LoopObject, timer: &Owned<HandleObject>) -> Res<()> {
+    let Some(exposed) = core.timers.exposed.get() else { return core.timers.push(timer.clone()) };
     timer.set_scheduled(true);
     let heappush = call::getattr(HEAPQ.get()?, &HEAPPUSH)?;
-    call::call(&heappush, &[exposed, timer.as_object()]).map(drop)
+    call::call(&heappush, &[&*exposed, timer.as_object()]).map(drop)
 }

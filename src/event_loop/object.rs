@@ -36,6 +36,8 @@ object! {
         pub(super) look_closer: Cell<bool>,
         /// The selector is not the one that the loop was made with, or something of it was replaced.
         pub(super) selector_was_changed: Cell<bool>,
+        /// Python code has the ready queue, or the timers ([`super::exposed`]).
+        pub(super) exposed: Cell<bool>,
         /// Which attributes have been deleted ([`super::methods`]).
         pub(super) deleted: Cell<u16>,
         /// Seconds.
@@ -66,7 +68,7 @@ impl LoopObject {
     /// Does Python code have the ready queue, or the timers? ([`super::exposed`])
     #[inline]
     pub(super) fn is_exposed(&self) -> bool {
-        self.ready.exposed.is_set() || self.timers.exposed.is_set()
+        self.exposed.get()
     }
 
     /// Does `call_soon` do nothing but queue?

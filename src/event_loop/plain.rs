@@ -80,36 +80,47 @@ pub(crate) fn plain(event_loop: &Object) -> Option<&LoopObject> {
     };
     // SAFETY: only classes that derive from our type are known as plain, and their instances begin with its layout.
     let core: &LoopObject = if is_plain { unsafe { event_loop.cast() } } else { return None };
-    if core.look_closer.get() || watch::attention() { look_closer(core) } else { Some(core) }
+    let must_look = core.look_closer.get() || (!watch::TELLS && watch::attention());
+    if must_look { look_closer(core) } else { Some(core) }
 }
 
 #[cold]
 fn ask(event_loop: &Object) -> bool {
     let [first, second] = &*KNOWN;
-    // Taken before the look-ups, during which Python code may change the class.
     let class = event_loop.class().identity();
     let known = second.about(class);
     second.class.set(first.class.get());
     second.is_plain.set(first.is_plain.get());
-    let is_plain = match known {
-        Some(is_plain) => is_plain,
-        None if !TYPE.is_instance(event_loop) => false,
+    // Forgotten, should anything change during the question.
+    first.class.set(Identity::NOBODY);
+    let (is_plain, holds) = match known {
+        Some(is_plain) => (is_plain, true),
+        None if !TYPE.is_instance(event_loop) => (false, true),
         None => ask_about_ours(event_loop),
     };
-    first.class.set(event_loop.class().identity());
+    first.class.set(if holds { event_loop.class().identity() } else { Identity::NOBODY });
     first.is_plain.set(is_plain);
     is_plain
 }
 
-/// Without a version tag (it has changed too often to get one), changes of the class would not be noticed.
-fn ask_about_ours(event_loop: &Object) -> bool {
+/// The answer, and whether it holds until something changes. Without a version tag (it has changed too often to get one),
+/// changes of the class would not be noticed.
+fn ask_about_ours(event_loop: &Object) -> (bool, bool) {
+    watch::on_change(forget);
     let class = event_loop.class();
     class.assign_version();
     let identity = class.identity();
-    identity.is_known()
+    let is_plain = identity.is_known()
         && class.has_generic_getattr()
-        && replaced::class_as_made(class.as_object())
-        && event_loop.class().identity().is(identity)
+        && replaced::all_as_made()
+        && replaced::class_as_made(class.as_object());
+    let same = event_loop.class().identity().is(identity);
+    (is_plain && same, same && !(watch::TELLS && watch::changed()))
+}
+
+/// Something has changed: what was known of classes of ours may not be so any more.
+fn forget() {
+    KNOWN.iter().for_each(|known| known.class.set(Identity::NOBODY));
 }
 
 #[cold]

@@ -35,10 +35,12 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
     if core.is_exposed() && !exposed::take_back(core)? {
         return base(core, &RUN_ONCE, Arguments::of(&[])).map(drop);
     }
-    core.timers.drop_cancelled();
-    if core.is_exposed() {
-        // What was dropped has run Python code.
-        return base(core, &RUN_ONCE, Arguments::of(&[])).map(drop);
+    if !core.timers.is_empty() {
+        core.timers.drop_cancelled();
+        if core.is_exposed() {
+            // What was dropped has run Python code.
+            return base(core, &RUN_ONCE, Arguments::of(&[])).map(drop);
+        }
     }
     poll(core)?;
     if core.is_exposed() {
@@ -57,14 +59,27 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
             core.ready.push(Ready::Handle(timer))?;
         }
     }
-    for _ in 0..core.ready.len() {
-        match core.ready.pop() {
-            Some(ready) => run(core, ready)?,
-            None => match core.ready.exposed.get() {
-                Some(exposed) => run(core, exposed::pop(&exposed)?)?,
-                None => break, // somebody has emptied the queue
+    let mut left = core.ready.len();
+    while left > 0 {
+        let Some(ready) = core.ready.pop() else { return run_exposed(core, left) };
+        left -= 1;
+        run(core, ready)?;
+    }
+    Ok(())
+}
+
+/// The rest of an iteration, after somebody has emptied the queue or has taken it ([`exposed`]).
+#[cold]
+fn run_exposed(core: &LoopObject, left: usize) -> Res<()> {
+    for _ in 0..left {
+        let ready = match core.ready.pop() {
+            Some(ready) => ready,
+            None => match exposed::pop(core)? {
+                Some(ready) => ready,
+                None => break,
             },
-        }
+        };
+        run(core, ready)?;
     }
     Ok(())
 }
@@ -75,7 +90,8 @@ fn finish_in_python(core: &LoopObject) -> Res<()> {
     call::call_method(&FINISH_ITERATION, &[core.as_object()], None).map(drop)
 }
 
-#[inline]
+#[allow(clippy::inline_always)] // once for each thing that runs
+#[inline(always)]
 fn run(core: &LoopObject, ready: Ready) -> Res<()> {
     match ready {
         Ready::Entry(entry) if runs_natively(core) => run_entry(core, entry),

@@ -23,6 +23,19 @@ struct Watched {
     version: Cell<u64>,
 }
 
+/// Forgets an answer that holds only as long as nothing changes.
+type Forget = fn();
+
+static ON_CHANGE: Attached<Cell<Option<Forget>>> = Attached::new(Cell::new(None));
+
+/// Are changes told, so that [`on_change`] can be counted on as long as [`changed`] says no?
+pub(crate) const TELLS: bool = cfg!(Py_3_12);
+
+/// Has the function called at each change. It runs no Python code.
+pub(crate) fn on_change(forget: Forget) {
+    ON_CHANGE.set(Some(forget));
+}
+
 /// Must anybody look?
 #[inline]
 pub(crate) fn attention() -> bool {
@@ -84,7 +97,7 @@ mod watchers {
 
     use pyo3::ffi::{PyObject, PyTypeObject};
 
-    use super::{ATTENTION, Attached, CHANGED, Layout, Object};
+    use super::{ATTENTION, Attached, CHANGED, Layout, ON_CHANGE, Object};
     use crate::sys::raised;
 
     // Exported by CPython from 3.12 on; pyo3-ffi does not declare them.
@@ -100,15 +113,21 @@ mod watchers {
     /// The numbers of our two watchers, of dicts and of classes; negative if there are none.
     static NUMBERS: Attached<Cell<Option<(c_int, c_int)>>> = Attached::new(Cell::new(None));
 
-    unsafe extern "C" fn dict_changed(_: c_int, _: *mut PyObject, _: *mut PyObject, _: *mut PyObject) -> c_int {
+    fn note() {
         CHANGED.set(true);
         ATTENTION.set(true);
+        if let Some(forget) = ON_CHANGE.get() {
+            forget();
+        }
+    }
+
+    unsafe extern "C" fn dict_changed(_: c_int, _: *mut PyObject, _: *mut PyObject, _: *mut PyObject) -> c_int {
+        note();
         0
     }
 
     unsafe extern "C" fn class_changed(_: *mut PyTypeObject) -> c_int {
-        CHANGED.set(true);
-        ATTENTION.set(true);
+        note();
         0
     }
 

@@ -33,13 +33,13 @@ pub(super) fn run_until_stopped(core: &LoopObject) -> Res<()> {
 /// One iteration. (See the module's text for its parts.)
 pub(super) fn run_once(core: &LoopObject) -> Res<()> {
     if core.is_exposed() && !exposed::take_back(core)? {
-        return base(core, &RUN_ONCE, Arguments::of(&[])).map(drop);
+        return run_once_in_python(core);
     }
     if !core.timers.is_empty() {
         core.timers.drop_cancelled();
         if core.is_exposed() {
             // What was dropped has run Python code.
-            return base(core, &RUN_ONCE, Arguments::of(&[])).map(drop);
+            return run_once_in_python(core);
         }
     }
     poll(core)?;
@@ -79,9 +79,14 @@ fn run_exposed(core: &LoopObject, left: usize) -> Res<()> {
                 None => break,
             },
         };
-        run(core, ready)?;
+        run_slowly(core, ready)?;
     }
     Ok(())
+}
+
+#[cold]
+fn run_once_in_python(core: &LoopObject) -> Res<()> {
+    base(core, &RUN_ONCE, Arguments::of(&[])).map(drop)
 }
 
 /// What comes after the wait, with the containers that Python code has.
@@ -90,8 +95,7 @@ fn finish_in_python(core: &LoopObject) -> Res<()> {
     call::call_method(&FINISH_ITERATION, &[core.as_object()], None).map(drop)
 }
 
-#[allow(clippy::inline_always)] // once for each thing that runs
-#[inline(always)]
+#[inline]
 fn run(core: &LoopObject, ready: Ready) -> Res<()> {
     match ready {
         Ready::Entry(entry) if runs_natively(core) => run_entry(core, entry),

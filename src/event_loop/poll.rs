@@ -59,22 +59,36 @@ impl Wait {
     }
 }
 
+/// Was there anything to ask for?
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Polled {
+    /// No, and no Python code has run.
+    NotAsked,
+    /// Anything may have happened.
+    Asked,
+}
+
 /// Puts the watchers of files that are ready into the queue. Waits for some if there is nothing else to run.
 #[inline]
-pub(super) fn poll(core: &LoopObject) -> Res<()> {
+pub(super) fn poll(core: &LoopObject) -> Res<Polled> {
     let now = Moment::now();
-    if core.has_work() {
+    if core.ready.len() > 0 || core.has_work() {
         let is_soon = |last| !now.is_tens_of_microseconds_after(last);
         if core.last_poll.get().is_some_and(is_soon) {
-            return if core.watchers.is_silent() { Ok(()) } else { look(core) };
+            if core.watchers.is_silent() {
+                return Ok(Polled::NotAsked);
+            }
+            look(core)?;
+        } else {
+            core.last_poll.set(Some(now));
+            ask(core, Wait::No)?;
         }
-        core.last_poll.set(Some(now));
-        return ask(core, Wait::No);
+        return Ok(Polled::Asked);
     }
     tidy(core, now);
     ask(core, time_to_wait(core)?)?;
     core.last_poll.set(Some(Moment::now()));
-    Ok(())
+    Ok(Polled::Asked)
 }
 
 /// Frees memory that was of no use for a second. Runs no Python code.

@@ -8,7 +8,7 @@ use super::exposed;
 use super::forward::base;
 use super::object::LoopObject;
 use super::plain::plain;
-use super::poll::poll;
+use super::poll::{Polled, poll};
 use super::ready::{Ready, as_handle};
 use super::time::end_of_due;
 use crate::handle::{self, HandleObject};
@@ -42,8 +42,7 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
             return run_once_in_python(core);
         }
     }
-    poll(core)?;
-    if core.is_exposed() {
+    if poll(core)? == Polled::Asked && core.is_exposed() {
         // A signal's handler, or another thread during the wait.
         return finish_in_python(core);
     }

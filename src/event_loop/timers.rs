@@ -76,6 +76,8 @@ impl TimerHeap {
         self.timers.borrow().len()
     }
 
+    #[allow(clippy::inline_always)] // once for each timer
+    #[inline(always)]
     pub(super) fn push(&self, handle: Owned<HandleObject>) -> Res<()> {
         make_room(&mut *self.timers.borrow_mut())?;
         handle.set_scheduled(true);
@@ -110,14 +112,7 @@ impl TimerHeap {
     }
 
     /// Lets go of timers that were cancelled: of those at the top, or of all if they are many.
-    #[inline]
     pub(super) fn drop_cancelled(&self) {
-        if !self.is_empty() {
-            self.drop_cancelled_if_any();
-        }
-    }
-
-    fn drop_cancelled_if_any(&self) {
         #[allow(clippy::cast_precision_loss)]
         let many = self.len() > SWEPT_ABOVE && self.cancelled.get() as f64 / self.len() as f64 > 0.5;
         if many && self.sweep() {

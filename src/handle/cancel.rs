@@ -14,8 +14,8 @@ use super::thread_safe;
 
 /// How to ask the loop that a handle belongs to, whatever loop that is. `sched`, which is above, knows.
 pub(crate) struct Owner {
-    /// `loop._timer_handle_cancelled(timer)`
-    pub(crate) timer_cancelled: fn(event_loop: &Object, timer: &HandleObject) -> Res<()>,
+    /// `loop._timer_handle_cancelled(timer)`; and whether debug mode is on, if no Python code had to run for it.
+    pub(crate) timer_cancelled: fn(event_loop: &Object, timer: &HandleObject) -> Res<Option<bool>>,
     /// `bool(loop.get_debug())`
     pub(crate) debug_enabled: fn(event_loop: &Object) -> Res<bool>,
 }
@@ -38,11 +38,9 @@ pub(crate) fn cancel(handle: &HandleObject) -> Res<()> {
     let (Some(event_loop), Some(owner)) = (handle.event_loop.get(), OWNER.get()) else {
         return Ok(());
     };
-    if handle.is_timer() {
-        (owner.timer_cancelled)(&event_loop, handle)?;
-    }
+    let debug = if handle.is_timer() { (owner.timer_cancelled)(&event_loop, handle)? } else { None };
     handle.cancelled.set(boolean(true).own());
-    if (owner.debug_enabled)(&event_loop)? {
+    if debug.map_or_else(|| (owner.debug_enabled)(&event_loop), Ok)? {
         // What it was to do is gone then, but a warning about a slow callback should still tell.
         handle.repr.set(sys::call::repr(handle.as_object())?);
     }

@@ -69,11 +69,12 @@ pub(crate) fn debug_enabled(event_loop: &Object) -> Res<bool> {
     }
 }
 
-/// `loop._timer_handle_cancelled(timer)`
-fn timer_cancelled(event_loop: &Object, timer: &HandleObject) -> Res<()> {
+/// `loop._timer_handle_cancelled(timer)`; and what `loop.get_debug()` says, if the loop is plain.
+fn timer_cancelled(event_loop: &Object, timer: &HandleObject) -> Res<Option<bool>> {
     if let Some(native) = event_loop::plain(event_loop) {
         native.timer_cancelled(timer);
-        return Ok(());
+        return Ok(Some(native.debug_is_on()));
     }
-    call::call_method(&TIMER_HANDLE_CANCELLED, &[event_loop, timer.as_object()], None).map(drop)
+    call::call_method(&TIMER_HANDLE_CANCELLED, &[event_loop, timer.as_object()], None)?;
+    Ok(None)
 }

@@ -97,9 +97,13 @@ fn debug_enabled(core: &LoopObject) -> Res<bool> {
     }
 }
 
-/// What debug mode checks of a call; and is it on still?
+/// What is checked of a call on a loop that does not just queue; and is debug mode on, after that?
 #[cold]
 fn debug_after_check(core: &LoopObject, callback: &Object, method: &Name, any_thread: bool) -> Res<bool> {
+    check_closed(core)?;
+    if !core.debug_is_on() {
+        return Ok(false);
+    }
     if !any_thread {
         call::call_method(&CHECK_THREAD, &[core.as_object()], None)?;
     }
@@ -112,8 +116,7 @@ fn debug_after_check(core: &LoopObject, callback: &Object, method: &Name, any_th
 pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     let Some(core) = plain(core.as_object()) else { return base(core, &CALL_SOON, arguments) };
     let Parsed { leading: [callback], rest, context } = parse("call_soon", [&CALLBACK_KEYWORD], arguments)?;
-    check_closed(core)?;
-    let debug = core.debug_is_on.get() && debug_after_check(core, callback, &CALL_SOON, false)?;
+    let debug = !core.just_queues() && debug_after_check(core, callback, &CALL_SOON, false)?;
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new(Kind::Plain, core.as_object(), debug, work)?;
     core.enqueue(Ready::Handle(handle.clone()))?;
@@ -124,8 +127,7 @@ pub(super) fn call_soon(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owne
 pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     let Some(core) = plain(core.as_object()) else { return base(core, &CALL_SOON_THREADSAFE, arguments) };
     let Parsed { leading: [callback], rest, context } = parse("call_soon_threadsafe", [&CALLBACK_KEYWORD], arguments)?;
-    check_closed(core)?;
-    let debug = core.debug_is_on.get() && debug_after_check(core, callback, &CALL_SOON_THREADSAFE, true)?;
+    let debug = !core.just_queues() && debug_after_check(core, callback, &CALL_SOON_THREADSAFE, true)?;
     let work = Work::Call { callback, arguments: rest, context };
     let kind = if versions::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
     let handle = handle::new(kind, core.as_object(), debug, work)?;
@@ -183,8 +185,7 @@ fn call_at_time(
     rest: &[&Object],
     context: Option<&Object>,
 ) -> Res<Owned> {
-    check_closed(core)?;
-    let debug = core.debug_is_on.get() && debug_after_check(core, callback, &CALL_AT, false)?;
+    let debug = !core.just_queues() && debug_after_check(core, callback, &CALL_AT, false)?;
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new_timer(core.as_object(), debug, work, when, given)?;
     exposed::schedule(core, &handle)?;

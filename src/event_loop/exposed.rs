@@ -22,10 +22,11 @@ use crate::job::Entry;
 static HEAPQ: Lazy = Lazy::new("asyncio.base_events", "heapq");
 
 impl LoopObject {
-    /// Queues an entry.
+    /// Queues an entry, if that is all there is to do ([`LoopObject::just_queues`]).
     #[inline]
     pub(crate) fn push(&self, entry: Entry) -> Res<()> {
-        self.enqueue(Ready::Entry(entry))
+        debug_assert!(self.just_queues());
+        self.ready.push(Ready::Entry(entry))
     }
 
     /// Queues something to run, wherever the queue is.
@@ -38,6 +39,7 @@ impl LoopObject {
     /// One of the two containers has come or gone.
     fn note_exposed(&self) {
         self.exposed.set(self.ready.exposed.is_set() || self.timers.exposed.is_set());
+        self.note_special();
     }
 }
 

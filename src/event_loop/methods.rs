@@ -141,6 +141,7 @@ fn debug_value(core: &LoopObject) -> Res<Owned> {
 fn set_debug(core: &LoopObject, value: Option<&Object>) -> Res<()> {
     let Some(value) = DEBUG.given(core, value)? else { return Ok(()) };
     core.debug_is_on.set(call::is_true(value)?);
+    core.note_special();
     core.debug.set(value.own());
     Ok(())
 }
@@ -148,6 +149,7 @@ fn set_debug(core: &LoopObject, value: Option<&Object>) -> Res<()> {
 fn set_closed(core: &LoopObject, value: Option<&Object>) -> Res<()> {
     let Some(value) = CLOSED.given(core, value)? else { return Ok(()) };
     core.closed.set(call::is_true(value)?);
+    core.note_special();
     Ok(())
 }
 

@@ -1,4 +1,17 @@
 //! The memory of a loop: layout, what it refers to, its end.
+//!
+//! Who changes a field, and when (always with the GIL held; but for the collector, which clears all of them):
+//!
+//! * `ready`, `timers`: whoever schedules, in any thread; one iteration, in the thread that runs the loop. `exposed.rs`
+//!   takes both out while Python code has them.
+//! * `watchers`: readers and writers, in any thread; the poller's wait, which has let go of the GIL, only reads.
+//! * `last_poll`, `last_tidy`, `idle`: `poll.rs`, in the thread that runs the loop; `wake.rs` reads and sets the state of
+//!   `idle` from any.
+//! * `closed`, `debug_is_on`, `debug`, `stopping`, `thread_id`, `clock_resolution`, `current_handle`, `task_factory`,
+//!   `deleted`: asyncio's Python code, through the attributes of these names (`methods.rs`); `stop()` too.
+//! * `exposed`: `exposed.rs`. `is_special` follows it, `closed` and `debug_is_on` ([`LoopObject::note_special`]).
+//! * `look_closer`, `selector_was_changed`: `plain.rs`, when something of the instance is set. `own_selector`: when the
+//!   poller is opened and closed.
 
 use std::cell::Cell;
 
@@ -38,6 +51,8 @@ object! {
         pub(super) selector_was_changed: Cell<bool>,
         /// Python code has the ready queue, or the timers ([`super::exposed`]).
         pub(super) exposed: Cell<bool>,
+        /// The loop is closed, in debug mode, or exposed: to schedule something is more than to queue it.
+        is_special: Cell<bool>,
         /// Which attributes have been deleted ([`super::methods`]).
         pub(super) deleted: Cell<u16>,
         /// Seconds.
@@ -74,7 +89,12 @@ impl LoopObject {
     /// Does `call_soon` do nothing but queue?
     #[inline]
     pub(crate) fn just_queues(&self) -> bool {
-        !self.closed.get() && !self.debug_is_on.get()
+        !self.is_special.get()
+    }
+
+    /// One of the three has changed that make a loop special.
+    pub(super) fn note_special(&self) {
+        self.is_special.set(self.closed.get() || self.debug_is_on.get() || self.exposed.get());
     }
 
     pub(crate) fn debug_is_on(&self) -> bool {

@@ -1,4 +1,4 @@
-//! `loop._selector` of a loop that waits natively: what `_NativeSelector` in `python/rasyncio/_selector.py` is made of.
+//! `loop._selector` of a loop that waits natively: what `NativeSelector` in `python/rasyncio/_selector.py` is made of.
 //!
 //! It is one of Python's epoll selectors, whose own code runs on the loop's files and on its poller. So what a program
 //! registers by it is watched by the loop as well, and what the loop watches is seen by it. A file that is registered

@@ -1,4 +1,12 @@
 //! The memory of a handle, and the types.
+//!
+//! Who changes a field, and when (but for the collector, which clears all of them): `new.rs` sets all of them, once, and
+//! Python code may set any of asyncio's at any time, through asyncio's own descriptors or ours (`show.rs`). Besides,
+//!
+//! * `cancelled`, `repr`, and `callback`, `arguments`, `job`, which are forgotten then: `cancel.rs`.
+//! * `context`: `run.rs`, for the time of a run, if the handle has none of its own; `show.rs`, for whoever looks.
+//! * `scheduled`: the loop's timers, when they take the handle in and let it out.
+//! * `when`, `when_object`: `show.rs`; the object is made when somebody asks for it.
 
 use std::cell::Cell;
 use std::mem::offset_of;

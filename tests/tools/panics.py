@@ -268,7 +268,7 @@ def main() -> None:
     case("LoopObject::call_later", lambda: loop.call_later(1, print))
     case("LoopObject::add_reader", lambda: loop._add_reader(0, print))
     case("LoopObject::create_future", lambda: loop.create_future())
-    case("HandleObject::cancel", lambda: loop.call_soon(int).cancel())
+    case("HandleObject::patched::cancel", lambda: loop.call_soon(int).cancel())
     case("Object::get_running_loop_or_none", lambda: native._get_running_loop())
     case("Object::set_running_loop", lambda: native._set_running_loop(None))
     # attributes

@@ -320,52 +320,46 @@ fn set_scheduled(core: &LoopObject, value: Option<&Object>) -> Res<()> {
     Ok(())
 }
 
+const CALL_SOON_DOC: &CStr = c"call_soon($self, callback, *args, context=None)\n--\n\n\
+    Call the callback in the next iteration; first in, first out.";
+const CALL_SOON_THREADSAFE_DOC: &CStr = c"call_soon_threadsafe($self, callback, *args, context=None)\n--\n\n\
+    Like call_soon(), from any thread.";
+const CALL_LATER_DOC: &CStr = c"call_later($self, delay, callback, *args, context=None)\n--\n\n\
+    Call the callback after the delay, in seconds.";
+const CALL_AT_DOC: &CStr = c"call_at($self, when, callback, *args, context=None)\n--\n\n\
+    Call the callback at a time, in seconds on the clock of time().";
+const CREATE_FUTURE_DOC: &CStr = c"create_future($self, /)\n--\n\n\
+    Make a future of this loop.";
+const CREATE_TASK_DOC: &CStr = c"Make a task of the coroutine, by the task factory if there is one.";
+const TIME_DOC: &CStr = c"time($self, /)\n--\n\n\
+    The loop's clock, in seconds; that of time.monotonic().";
+const IS_CLOSED_DOC: &CStr = c"is_closed($self, /)\n--\n\n\
+    Tell whether the loop was closed.";
+const PRIVATE_RUN_UNTIL_STOPPED_DOC: &CStr = c"_run_until_stopped($self, /)\n--\n\n\
+    Run iterations until stop() is called; the inner part of run_forever().";
+const PRIVATE_WRITE_TO_SELF_DOC: &CStr = c"_write_to_self($self, /)\n--\n\n\
+    End the wait for files, if there is one.";
+const PRIVATE_OWN_FILE_DOC: &CStr = c"_own_file($self, fd, /)\n--\n\n\
+    Say that nothing comes by this file but the loop's own wake-up.";
+const PRIVATE_COUNT_LOOKS_DOC: &CStr = c"_count_looks($self, /)\n--\n\n\
+    Tell how often the loop has asked its poller.";
+
 /// What asyncio's loops have.
 fn public_methods() -> [Method; 13] {
     [
-        variadic!(
-            LoopObject,
-            c"call_soon",
-            call_soon,
-            c"call_soon($self, callback, *args, context=None)\n--\n\nCall the callback in the next iteration; first in, first out."
-        ),
-        variadic!(
-            LoopObject,
-            c"call_soon_threadsafe",
-            call_soon_threadsafe,
-            c"call_soon_threadsafe($self, callback, *args, context=None)\n--\n\nLike call_soon(), from any thread."
-        ),
-        variadic!(
-            LoopObject,
-            c"call_later",
-            call_later,
-            c"call_later($self, delay, callback, *args, context=None)\n--\n\nCall the callback after the delay, in seconds."
-        ),
-        variadic!(
-            LoopObject,
-            c"call_at",
-            call_at,
-            c"call_at($self, when, callback, *args, context=None)\n--\n\nCall the callback at a time, in seconds on the clock of time()."
-        ),
-        noargs!(LoopObject, c"create_future", create_future, c"create_future($self, /)\n--\n\nMake a future of this loop."),
-        variadic!(
-            LoopObject,
-            c"create_task",
-            create_task,
-            c"Make a task of the coroutine, by the task factory if there is one."
-        ),
-        noargs!(LoopObject, c"time", time, c"time($self, /)\n--\n\nThe loop's clock, in seconds; that of time.monotonic()."),
+        variadic!(LoopObject, c"call_soon", call_soon, CALL_SOON_DOC),
+        variadic!(LoopObject, c"call_soon_threadsafe", call_soon_threadsafe, CALL_SOON_THREADSAFE_DOC),
+        variadic!(LoopObject, c"call_later", call_later, CALL_LATER_DOC),
+        variadic!(LoopObject, c"call_at", call_at, CALL_AT_DOC),
+        noargs!(LoopObject, c"create_future", create_future, CREATE_FUTURE_DOC),
+        variadic!(LoopObject, c"create_task", create_task, CREATE_TASK_DOC),
+        noargs!(LoopObject, c"time", time, TIME_DOC),
         noargs!(LoopObject, c"stop", stop, c"stop($self, /)\n--\n\nLet the loop end after this iteration."),
         noargs!(LoopObject, c"is_running", is_running, c"is_running($self, /)\n--\n\nTell whether the loop runs."),
-        noargs!(LoopObject, c"is_closed", is_closed, c"is_closed($self, /)\n--\n\nTell whether the loop was closed."),
+        noargs!(LoopObject, c"is_closed", is_closed, IS_CLOSED_DOC),
         noargs!(LoopObject, c"get_debug", get_debug, c"get_debug($self, /)\n--\n\nTell whether debug mode is on."),
         noargs!(LoopObject, c"_run_once", run_once_or_base, c"_run_once($self, /)\n--\n\nRun one iteration."),
-        noargs!(
-            LoopObject,
-            c"_run_until_stopped",
-            run_until_stopped,
-            c"_run_until_stopped($self, /)\n--\n\nRun iterations until stop() is called; the inner part of run_forever()."
-        ),
+        noargs!(LoopObject, c"_run_until_stopped", run_until_stopped, PRIVATE_RUN_UNTIL_STOPPED_DOC),
     ]
 }
 
@@ -393,30 +387,15 @@ fn internal_methods() -> [Method; 7] {
             timer_handle_cancelled,
             c"_timer_handle_cancelled($self, handle, /)\n--\n\n"
         ),
-        noargs!(
-            LoopObject,
-            c"_write_to_self",
-            write_to_self,
-            c"_write_to_self($self, /)\n--\n\nEnd the wait for files, if there is one."
-        ),
+        noargs!(LoopObject, c"_write_to_self", write_to_self, PRIVATE_WRITE_TO_SELF_DOC),
     ]
 }
 
 /// What `_loop.py` and `_selector.py` are built on.
 fn inspection_methods() -> [Method; 16] {
     [
-        one!(
-            LoopObject,
-            c"_own_file",
-            own_file,
-            c"_own_file($self, fd, /)\n--\n\nSay that nothing comes by this file but the loop's own wake-up."
-        ),
-        noargs!(
-            LoopObject,
-            c"_count_looks",
-            count_looks,
-            c"_count_looks($self, /)\n--\n\nTell how often the loop has asked its poller."
-        ),
+        one!(LoopObject, c"_own_file", own_file, PRIVATE_OWN_FILE_DOC),
+        noargs!(LoopObject, c"_count_looks", count_looks, PRIVATE_COUNT_LOOKS_DOC),
         one!(LoopObject, c"_open_poller", open_poller, c"_open_poller($self, selector, /)\n--\n\nWait natively."),
         noargs!(LoopObject, c"_runs_natively", runs_natively, c"_runs_natively($self, /)\n--\n\n"),
         noargs!(LoopObject, c"_poller_fileno", poller_fileno, c"_poller_fileno($self, /)\n--\n\n"),

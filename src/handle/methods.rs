@@ -31,12 +31,7 @@ fn build(kind: Kind, base: &Type) -> Res<()> {
                     set_when,
                     c"The time, in the loop's seconds."
                 )])
-                .methods([noargs!(
-                    HandleObject,
-                    c"when",
-                    patched::when,
-                    c"when($self, /)\n--\n\nReturn the time of the call, in seconds on the clock of loop.time()."
-                )]);
+                .methods([noargs!(HandleObject, c"when", patched::when, WHEN_DOC)]);
             finish(builder, &TIMER, c"TimerHandle", base)
         }
         Kind::ThreadSafe => {
@@ -62,6 +57,17 @@ fn finish<T: Life>(
     adopt::methods(class, class.as_type()).map(drop)
 }
 
+const WHEN_DOC: &CStr = c"when($self, /)\n--\n\n\
+    Return the time of the call, in seconds on the clock of loop.time().";
+const CANCEL_DOC: &CStr = c"cancel($self, /)\n--\n\n\
+    Make the loop pass over this handle.";
+const CANCELLED_DOC: &CStr = c"cancelled($self, /)\n--\n\n\
+    Tell whether the handle was cancelled.";
+const REDUCE_EX_DOC: &CStr = c"__reduce_ex__($self, protocol, /)\n--\n\n\
+    Helper for pickle.";
+const GET_CONTEXT_DOC: &CStr = c"get_context($self, /)\n--\n\n\
+    Return the contextvars.Context of the callable.";
+
 fn builder<T: Life>(class: &'static StaticType<T>, name: &'static CStr) -> TypeBuilder<T> {
     let weakrefs: c_ulong = if compat::MANAGED_WEAKREFS { compat::MANAGED_WEAKREF_FLAG } else { 0 };
     let builder = TypeBuilder::new(class, name, c"")
@@ -75,34 +81,14 @@ fn builder<T: Life>(class: &'static StaticType<T>, name: &'static CStr) -> TypeB
         ])
         .methods([
             noargs!(HandleObject, c"_run", patched::run, c"_run($self, /)\n--\n\nRun the callable in its context."),
-            noargs!(
-                HandleObject,
-                c"cancel",
-                patched::cancel,
-                c"cancel($self, /)\n--\n\nMake the loop pass over this handle."
-            ),
-            noargs!(
-                HandleObject,
-                c"cancelled",
-                patched::cancelled,
-                c"cancelled($self, /)\n--\n\nTell whether the handle was cancelled."
-            ),
-            one!(
-                HandleObject,
-                c"__reduce_ex__",
-                reduce,
-                c"__reduce_ex__($self, protocol, /)\n--\n\nHelper for pickle."
-            ),
+            noargs!(HandleObject, c"cancel", patched::cancel, CANCEL_DOC),
+            noargs!(HandleObject, c"cancelled", patched::cancelled, CANCELLED_DOC),
+            one!(HandleObject, c"__reduce_ex__", reduce, REDUCE_EX_DOC),
         ]);
     if !versions::HANDLE_GET_CONTEXT {
         return builder;
     }
-    builder.methods([noargs!(
-        HandleObject,
-        c"get_context",
-        patched::get_context,
-        c"get_context($self, /)\n--\n\nReturn the contextvars.Context of the callable."
-    )])
+    builder.methods([noargs!(HandleObject, c"get_context", patched::get_context, GET_CONTEXT_DOC)])
 }
 
 /// Makes the type, and before it the one of plain handles.

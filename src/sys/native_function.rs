@@ -241,7 +241,8 @@ unsafe extern "C" fn look_at_any(
     count_and_flag: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as in `call_with_any`; the function takes the object.
+    // SAFETY: the arguments of a vectorcall of one of our functions, of the convention that `call_with_any` is for, which
+    // alone calls this; `takes` has looked at the object.
     unsafe {
         let function = NativeFunction::from_ptr(callable);
         match ffi::PyVectorcall_NARGS(count_and_flag) {
@@ -278,7 +279,8 @@ unsafe extern "C" fn look_at_none(
     count_and_flag: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as in `call_without`; the function takes the object.
+    // SAFETY: the arguments of a vectorcall of one of our functions, of the convention that `call_without` is for, which
+    // alone calls this; `takes` has looked at the object.
     unsafe {
         let function = NativeFunction::from_ptr(callable);
         match ffi::PyVectorcall_NARGS(count_and_flag) {

@@ -78,7 +78,7 @@ pub(crate) unsafe trait Layout: Sized {
     unsafe fn from_ptr<'a>(ptr: *mut ffi::PyObject) -> &'a Self {
         debug_assert!(!ptr.is_null());
         // A deallocator's object is dead already, so that only the type can be looked at.
-        // SAFETY: as below.
+        // SAFETY: the caller vouches for an object; its type is looked at alone.
         debug_assert!(Self::fits(unsafe { &*ptr.cast::<Object>() }));
         // SAFETY: the caller vouches for layout and lifetime.
         unsafe { &*ptr.cast::<Self>() }

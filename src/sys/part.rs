@@ -75,7 +75,7 @@ unsafe impl<T: Layout> Part for Field<T> {
     }
 }
 
-// SAFETY: as for the field that it is.
+// SAFETY: it is a `Field` in a transparent struct, of which zero is "not set".
 unsafe impl Part for Link {
     #[inline]
     fn visit(&self, _owner: &Object, visitor: Visitor) -> Visited {

@@ -95,24 +95,25 @@ class _Poller:
 class NativeSelector(_Base):
     """The files of a loop that waits natively."""
 
-    if TYPE_CHECKING:
-        _loop: EventLoop
+    #: None until it is made.
+    _loop: EventLoop | None = None
 
     def __init__(self, loop: EventLoop) -> None:
         keys = _Keys(loop)
         poller = _Poller(loop, keys)
-        own = vars(self)
-        own["_loop"] = loop
-        own["_fd_to_key"] = keys
-        own["_selector_cls"] = lambda: poller
+        # Its dict is not looked at before the end: where memory runs out with it, 3.14 and 3.15 lose the exception.
+        put = super().__setattr__
+        put("_fd_to_key", keys)
+        put("_selector_cls", lambda: poller)
         super().__init__()
-        del own["_selector_cls"]
+        super().__delattr__("_selector_cls")
+        put("_loop", loop)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "_fd_to_key":
             super().__setattr__(name, value)
             self._look()
-        elif "_selector" in vars(self):
+        elif self._loop is not None:
             raise AttributeError("the files of a loop that waits natively are in its own table")
 
     def __delattr__(self, name: str) -> None:
@@ -121,6 +122,8 @@ class NativeSelector(_Base):
 
     def _look(self) -> None:
         """Tell the loop whether anything of this selector was replaced."""
+        if self._loop is None:
+            return
         own = vars(self)
         replaced = not SELECTOR.names.isdisjoint(own) or type(own.get("_selector")) not in (_Poller, type(None))
         self._loop._selector_changed(replaced)

@@ -72,7 +72,7 @@ pub(super) enum Polled {
 #[inline]
 pub(super) fn poll(core: &LoopObject) -> Res<Polled> {
     let now = Moment::now();
-    if core.ready.len() > 0 || core.has_work() {
+    if core.has_work() {
         let is_soon = |last| !now.is_tens_of_microseconds_after(last);
         if core.last_poll.get().is_some_and(is_soon) {
             if core.watchers.is_silent() {

@@ -188,7 +188,7 @@ fn call_at_time(
     let debug = !core.just_queues() && debug_after_check(core, callback, &CALL_AT, false)?;
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new_timer(core.as_object(), debug, work, when, given)?;
-    exposed::schedule(core, &handle)?;
+    exposed::schedule(core, &handle, when)?;
     Ok(handle.into_object())
 }
 

@@ -192,16 +192,16 @@ pub(super) fn pop(core: &LoopObject) -> Res<Option<Ready>> {
     }))
 }
 
-/// Schedules a timer, wherever the timers are.
+/// Schedules a timer for its time, `when`, wherever the timers are.
 #[inline]
-pub(super) fn schedule(core: &LoopObject, timer: &Owned<HandleObject>) -> Res<()> {
-    if core.is_exposed() { push_timer(core, timer) } else { core.timers.push(timer.clone()) }
+pub(super) fn schedule(core: &LoopObject, timer: &Owned<HandleObject>, when: f64) -> Res<()> {
+    if core.is_exposed() { push_timer(core, timer, when) } else { core.timers.push(timer, when) }
 }
 
 /// `heapq.heappush(loop._scheduled, timer)`
 #[cold]
-fn push_timer(core: &LoopObject, timer: &Owned<HandleObject>) -> Res<()> {
-    let Some(exposed) = core.timers.exposed.get() else { return core.timers.push(timer.clone()) };
+fn push_timer(core: &LoopObject, timer: &Owned<HandleObject>, when: f64) -> Res<()> {
+    let Some(exposed) = core.timers.exposed.get() else { return core.timers.push(timer, when) };
     timer.set_scheduled(true);
     let heappush = call::getattr(HEAPQ.get()?, &HEAPPUSH)?;
     call::call(&heappush, &[&*exposed, timer.as_object()]).map(drop)

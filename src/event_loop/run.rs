@@ -94,6 +94,7 @@ fn finish_in_python(core: &LoopObject) -> Res<()> {
     call::call_method(&FINISH_ITERATION, &[core.as_object()], None).map(drop)
 }
 
+/// Only cold code gets what is ready as a whole, put together again: so it stays in registers.
 #[inline]
 fn run(core: &LoopObject, ready: Ready) -> Res<()> {
     match ready {
@@ -105,7 +106,11 @@ fn run(core: &LoopObject, ready: Ready) -> Res<()> {
                 handle::run(&handle)
             }
         }
-        ready => run_slowly(core, ready),
+        Ready::Entry(Entry { job, target, argument, context }) => {
+            run_slowly(core, Ready::Entry(Entry { job, target, argument, context }))
+        }
+        Ready::Handle(handle) => run_slowly(core, Ready::Handle(handle)),
+        Ready::Foreign(object) => run_slowly(core, Ready::Foreign(object)),
     }
 }
 
@@ -117,12 +122,13 @@ fn runs_natively(core: &LoopObject) -> bool {
 
 #[inline]
 fn run_entry(core: &LoopObject, entry: Entry) -> Res<()> {
-    match context::run(&entry.context, || {
+    let Entry { context, argument, target, job } = entry;
+    match context::run(&context, || {
         panics::here("run of an entry");
-        (entry.job.run)(&entry.target, entry.argument.as_deref())
+        (job.run)(&target, argument.as_deref())
     }) {
         Ok(()) => Ok(()),
-        Err(raised) => report(core, entry, raised),
+        Err(raised) => report(core, Entry { job, target, argument, context }, raised),
     }
 }
 

@@ -76,12 +76,15 @@ impl TimerHeap {
         self.timers.borrow().len()
     }
 
+    /// `when` is the handle's.
     #[allow(clippy::inline_always)] // once for each timer
     #[inline(always)]
-    pub(super) fn push(&self, handle: Owned<HandleObject>) -> Res<()> {
-        make_room(&mut *self.timers.borrow_mut())?;
+    pub(super) fn push(&self, handle: &Owned<HandleObject>, when: f64) -> Res<()> {
+        let mut timers = self.timers.borrow_mut();
+        make_room(&mut *timers)?;
+        timers.push(Timer { when, handle: handle.clone() });
+        drop(timers);
         handle.set_scheduled(true);
-        self.timers.borrow_mut().push(Timer { when: handle.when(), handle });
         Ok(())
     }
 

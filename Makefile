@@ -25,6 +25,7 @@ BENCHED := build/bench
 GUARD := $(CACHE)/guard
 GUARD_PYTHON ?= $(PYTHON)
 FLOOR := benches/floor/Cargo.toml
+WIRE := benches/network/wire/Cargo.toml
 BRIDGE := examples/tokio_bridge/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
@@ -80,11 +81,13 @@ check-lint: check-cargo
 lint: check-lint $(INSTALLED) $(TOOLS) ## rustfmt, clippy, ruff, mypy, and the stubs against the module
 	cargo fmt --check
 	cargo fmt --check --manifest-path $(FLOOR)
+	cargo fmt --check --manifest-path $(WIRE)
 	cargo fmt --check --manifest-path $(BRIDGE)
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets -- -D warnings
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --features counted-clock -- -D warnings
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --manifest-path $(FLOOR) \
 		--target-dir $(CACHE)/floor/clippy -- -D warnings
+	cargo clippy --locked --all-targets --manifest-path $(WIRE) --target-dir $(CACHE)/wire/clippy -- -D warnings
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --manifest-path $(BRIDGE) \
 		--target-dir $(CACHE)/tokio_bridge/clippy -- -D warnings
 	$(BIN)/ruff check
@@ -101,8 +104,8 @@ bench: $(INSTALLED) $(PEERS) ## the benchmark: all implementations side by side 
 	$(BIN)/python -m benches.speed --impl all $(if $(BENCH),--bench $(BENCH)) \
 		$(if $(QUICK),--quick --rounds 1 --clock cpu --no-control $(if $(BENCH),,--group micro)) $(ARGS)
 
-bench-network: $(INSTALLED) $(PEERS) ## servers and clients on all implementations
-	$(BIN)/python -m benches.network $(ARGS)
+bench-network: $(INSTALLED) $(PEERS) ## servers and clients on all implementations (QUICK=1: minutes; BENCH='name...': these)
+	$(BIN)/python -m benches.network $(if $(QUICK),--quick) $(if $(BENCH),--case $(BENCH)) $(ARGS)
 
 bench-bridge: $(INSTALLED) $(PEERS) ## awaiting Rust's futures, and Rust awaiting coroutines, on all implementations
 	$(BIN)/python -m benches.speed.bridge $(ARGS)
@@ -122,7 +125,7 @@ bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads o
 bench-report: $(INSTALLED) $(PEERS) ## speed, network and growth, into benches/README.md with its charts (hours)
 	rm -rf $(BENCHED)/speed
 	$(BIN)/python -m benches.speed --impl all --json $(BENCHED)/speed --update README.md benches/README.md $(ARGS)
-	$(BIN)/python -m benches.network --json $(BENCHED)/network.json --update benches/README.md
+	$(BIN)/python -m benches.network --json $(BENCHED)/network.json --update README.md benches/README.md
 	$(BIN)/python -m benches.growth --json $(BENCHED)/growth.json --update benches/README.md
 	$(BIN)/python -m benches.report.charts $(BENCHED)
 

@@ -19,9 +19,16 @@ PEER_LOOPS = {
     "zuvloop": ("zuvloop", "EventLoop"),
     "blazio": ("blazio", "EventLoop"),
 }
+# More of them, for `benches.network` only: what they are about is moving bytes.
+NETWORK_LOOPS = {
+    "rsloop": ("rsloop", "Loop"),
+    "veloxloop": ("veloxloop", "VeloxLoop"),
+    "aiofastnet": ("benches.network.fastnet", "Stock"),
+    "aiofastnet-uvloop": ("benches.network.fastnet", "Uvloop"),
+}
 # Not a loop for programs: it does nothing but drive the coroutines of a few workloads (see floor/).
 FLOOR_LOOP = {"floor": ("benches.floor", "Loop")}
-LOOPS = OWN_LOOPS | PEER_LOOPS | FLOOR_LOOP
+LOOPS = OWN_LOOPS | PEER_LOOPS | NETWORK_LOOPS | FLOOR_LOOP
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Implementation:
     @property
     def peer(self) -> bool:
         """Whether the loop is neither asyncio's nor ours."""
-        return self.loop in PEER_LOOPS
+        return self.loop in PEER_LOOPS or self.loop in NETWORK_LOOPS
 
     @property
     def may_fail(self) -> bool:
@@ -59,9 +66,11 @@ IMPLEMENTATIONS = {
     "swap": SWAP_ONLY,
     "ours": OURS,
     "python": Implementation("python", "stock"),
-    **{loop: Implementation("c", loop) for loop in PEER_LOOPS},
+    **{loop: Implementation("c", loop) for loop in PEER_LOOPS | NETWORK_LOOPS},
     "floor": FLOOR,
 }
+# Those that all benchmarks know.
+COMMON = [name for name, implementation in IMPLEMENTATIONS.items() if implementation.loop not in NETWORK_LOOPS]
 
 
 def select(name: str) -> Any:

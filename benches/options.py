@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from benches.implementations import BASELINE, IMPLEMENTATIONS
+from benches.implementations import BASELINE, COMMON, IMPLEMENTATIONS
 from benches.probes import CLOCKS
 from benches.report.ratios import CONTROL
 
@@ -41,16 +42,16 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_implementations(parser: argparse.ArgumentParser, default: str) -> None:
+def add_implementations(parser: argparse.ArgumentParser, default: str, known_names: Sequence[str] = COMMON) -> None:
     """For commands that compare implementations with the first one."""
 
     def names(text: str) -> list[str]:
-        wanted = list(IMPLEMENTATIONS) if text == "all" else text.split(",")
-        if unknown := set(wanted) - set(IMPLEMENTATIONS):
+        wanted = list(known_names) if text == "all" else text.split(",")
+        if unknown := set(wanted) - set(known_names):
             raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
         return wanted
 
-    known = ",".join(IMPLEMENTATIONS)
+    known = ",".join(known_names)
     parser.add_argument("--impl", type=names, default=default, help=f"of {known}, or all (default: %(default)s)")
 
 

@@ -1,43 +1,47 @@
-"""Servers under load: echo, HTTP, WebSocket; and a Redis client. Every case on every implementation, interleaved.
+"""Servers under load: echo, HTTP, WebSocket; and a Redis client. What a request costs on each implementation.
 
-The measured server runs in a process of its own on the implementation, the client in another one, which is the same for
-all: load.py on plain sockets, or wrk. A connection sends its next request when it has the answer to the last one.
-With Redis it is the client that is measured. The method of the echo cases is that of uvloop's and rloop's published
-benchmarks: the same servers by protocol, streams and sock_* methods, message sizes, TCP_NODELAY, requests per second,
-mean and 99th percentile of the latency.
+All implementations of a case are alive at the same time, each in a process of its own, and are loaded in turn by short
+bursts; every round begins with another one. What is compared is the measured process's CPU time per request, the
+kernel's work for it included, by bursts of the same round. The load is wire/'s program on plain sockets, the same for
+all: a client sends its next request when it has the answer to the last one, and all answers are compared with what
+they must be. With Redis it is the client that is measured. Ours is measured twice, as "rasyncio" and as
+"rasyncio again". The floor is a server in Rust that does the least.
 
-A round starts fresh processes for each case and implementation; the implementations of one case follow each other
-directly, and every round begins with another one. The baseline is measured twice, as "c" and as "c again".
-
-    python -m benches.network [--python PATH...] [--impl c,swap,ours,...] [--case NAME...] [--rounds N] [--seconds S]
-        [--quick] [--json FILE] [--update FILE...]
+    python -m benches.network [--python PATH...] [--impl ours,c,uvloop,...] [--case NAME...] [--starts N] [--rounds N]
+        [--seconds S] [--quick] [--json FILE] [--update FILE...]
 """
 
 import argparse
 import json
 import os
+import resource
 import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benches import options, probes
-from benches.implementations import IMPLEMENTATIONS
+from benches.implementations import IMPLEMENTATIONS, OURS
 from benches.interpreter import ask
 from benches.network.cases import CASES
-from benches.network.measure import PACKAGES, measure, tool_versions
-from benches.network.tables import reports
+from benches.network.counts import way
+from benches.network.measure import PACKAGES, Plan, Results, measure, tool_versions
+from benches.network.tables import AGAIN, reports, summary
 from benches.report import tables
 from benches.report.machine import interpreter, load_average, machine, named, versions
 
-ROUNDS, SECONDS = 5, 2.0
-QUICK_ROUNDS, QUICK_SECONDS = 1, 0.2
+FULL = Plan(starts=3, rounds=7, seconds=0.1)
+QUICK = Plan(starts=1, rounds=5, seconds=0.06)
+DEFAULT = [name for name in IMPLEMENTATIONS if name not in ("swap", "python")]
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = options.parser(__doc__)
-    options.add_comparison(parser, default="c,swap,ours,uvloop,rloop,zuvloop,blazio")
+    options.add_implementations(parser, ",".join(DEFAULT), list(IMPLEMENTATIONS))
+    parser.add_argument("--no-control", action="store_true", help=f"do not measure {OURS} a second time")
+    parser.add_argument("--note", default="", help="a remark for the notes, like who built this Python and how")
     parser.add_argument(
         "--case",
         nargs="+",
@@ -45,19 +49,27 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAME",
         help=f"of {' '.join(CASES)}; or what names begin with, like streams or streams-1k (default: all)",
     )
-    options.add_rounds(parser, ROUNDS)
-    parser.add_argument("--seconds", type=float, help=f"of load in each, wrk's at least 1 (default: {SECONDS:g})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of all rounds into this file")
+    usual = f"{FULL.starts}, {FULL.rounds} and {FULL.seconds:g}; with --quick {QUICK.starts}, {QUICK.rounds} and"
+    parser.add_argument("--starts", type=options.at_least_one, help="how often the processes are started anew")
+    parser.add_argument("--rounds", type=options.at_least_one, help="bursts of each process")
+    parser.add_argument("--seconds", type=float, help=f"of a burst (default of these three: {usual} {QUICK.seconds:g})")
+    parser.add_argument("--quick", action="store_true", help="a few minutes: shows that it works, measures little")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures into this file")
     arguments = parser.parse_args()
-    arguments.columns = options.columns(parser, arguments)
+    if "ours" not in arguments.impl:
+        parser.error(f"--impl: {OURS} is what the others are compared with, it cannot be left out")
+    arguments.columns = {str(IMPLEMENTATIONS[name]): name for name in arguments.impl}
+    if not arguments.no_control:
+        arguments.columns[AGAIN] = "ours"
     known = {wanted: {name for name in CASES if f"{name}-".startswith(f"{wanted}-")} for wanted in arguments.case}
     if unknown := [wanted for wanted, names in known.items() if not names]:
         parser.error(f"--case: unknown {', '.join(unknown)}")
     arguments.cases = [name for name in CASES if name in set[str]().union(*known.values())]
-    arguments.rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
-    arguments.seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
-    if arguments.seconds <= 0:
+    plan = QUICK if arguments.quick else FULL
+    seconds = plan.seconds if arguments.seconds is None else arguments.seconds
+    if seconds <= 0:
         parser.error("--seconds: more than nothing")
+    arguments.plan = Plan(arguments.starts or plan.starts, arguments.rounds or plan.rounds, seconds)
     return arguments
 
 
@@ -66,43 +78,44 @@ def stop(number: int, frame: object) -> None:
     sys.exit(128 + number)
 
 
+def saved(results: Results) -> dict[str, Any]:
+    """The figures of all bursts, for the file."""
+    return {name: {column: asdict(cell) for column, cell in cells.items()} for name, cells in results.items()}
+
+
 def main() -> None:
-    """Measure and report; fail if one of CPython's or our own implementations failed."""
+    """Measure and report; fail if one of CPython's or our own implementations failed, or the floor."""
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, stop)
-    found, raw, failed = [], {}, []
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the idle connections; the processes inherit it
+    plan: Plan = arguments.plan
+    found, short, raw, failed = [], [], {}, []
     for python in arguments.python:
         version, load = ask(python, probes.version), os.getloadavg()[0]
-        results = measure(python, arguments.columns, arguments.cases, arguments.rounds, arguments.seconds)
+        results = measure(python, arguments.columns, arguments.cases, plan)
         used = versions(python, PACKAGES) | tool_versions(arguments.cases)
         notes = [
-            f"{machine()}; clients and servers on this machine",
+            f"{machine()}; load and measured process take turns on one of the CPUs",
             interpreter(python, arguments.note),
             named(used),
-            f"{tables.counted(arguments.rounds, 'round', 'rounds')} of {arguments.seconds:g} s (wrk: whole seconds)",
-            load_average(load, "1 to 2"),
+            f"{tables.counted(plan.starts, 'start', 'starts')} of all processes, each with "
+            f"{tables.counted(plan.rounds, 'round', 'rounds')} of bursts of {plan.seconds * 1e3:g} ms; {way()}",
+            load_average(load, "1"),
         ]
         found += reports(f"CPython {version}", arguments.columns, results, notes)
-        raw[version] = {
-            "notes": notes,
-            "cases": {
-                name: {
-                    column: {"failure": cell.failure, "rounds": [asdict(each) for each in cell.rounds]}
-                    for column, cell in cells.items()
-                }
-                for name, cells in results.items()
-            },
-        }
+        short += summary(f"CPython {version}", arguments.columns, results, notes)
+        raw[version] = {"notes": notes, "cases": saved(results)}
         failed += [
             f"{name} on {column} {cell.failure}"
             for name, cells in results.items()
             for column, cell in cells.items()
-            if cell.failure.startswith("fails") and not IMPLEMENTATIONS[arguments.columns[column]].may_fail
+            if cell.failure.startswith("fails") and not IMPLEMENTATIONS[arguments.columns[column]].peer
         ]
         if arguments.json:
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
             arguments.json.write_text(json.dumps(raw, indent=1) + "\n")
-    tables.output({"network": found}, arguments)
+    tables.output({"network": found, "network-summary": short}, arguments, hidden=["network-summary"])
     if failed:
         raise SystemExit("\n".join(failed))
 

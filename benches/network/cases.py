@@ -1,30 +1,25 @@
-"""The cases: what one request is, what a case needs, and how it is measured on one implementation."""
+"""The cases: what one request is, what a case needs, and what processes it takes."""
 
-import http.client
-import resource
 import shutil
 import socket
 import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from benches.interpreter import command
 from benches.network import commands, processes
-from benches.network.figures import Figures, cpu_seconds
+from benches.network.live import PATIENCE, Live, LiveClient, LiveServer
 from benches.network.processes import CaseFailed, Child
-from benches.network.servers import GREETING
+from benches.network.servers import GREETING, HEAD, PARTS
 
 KIB = 1024
 CONNECTIONS = 100
-PATIENCE = 30.0  # seconds that a measurement may take longer than planned
-HTTP_WARM_UP = 300  # requests
-WRK_SCRIPT = Path(__file__).with_name("wrk.lua")
-TOOLS = {"wrk": "apt-get install wrk", "redis-server": "apt-get install redis-server"}
+DATAGRAM_SENDERS = 32  # whose datagrams fit into a socket's buffer
+BUSY, IDLE = 10, 10_000
+TOOLS = {"redis-server": "apt-get install redis-server"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +38,18 @@ class Case(ABC):
         """Commands that it takes."""
         return ()
 
+    @property
+    def has_floor(self) -> bool:
+        """Whether there is a server that does the least."""
+        return False
+
+    def surroundings(self) -> AbstractContextManager[Any]:
+        """What all implementations of the row have in common while they are measured."""
+        return nullcontext()
+
     @abstractmethod
-    def run(self, python: str, implementation: str, seconds: float) -> Figures:
-        """Measure, or raise CaseFailed."""
+    def start(self, stack: ExitStack, python: str, implementation: str, surroundings: Any) -> Live:
+        """Start one implementation's process, which the stack ends."""
 
     def absent(self, installed: Mapping[str, str]) -> str:
         """What is missing, and how to get it; nothing if nothing is."""
@@ -56,101 +60,33 @@ class Case(ABC):
         return "; ".join(missing)
 
 
-def measure(server: Child, client: Child, timeout: float) -> tuple[dict[str, Any], float]:
-    """Let a client that is ready measure; with the server's CPU seconds meanwhile."""
-    before = server.ask()
-    timing = client.ask(timeout)
-    return timing, server.ask() - before
-
-
-@contextmanager
-def blamed(server: Child) -> Iterator[None]:
-    """A failure of the client comes with what the server says to it."""
-    try:
-        yield
-    except CaseFailed as failure:
-        condition = server.condition()
-        if not condition or condition in str(failure):
-            raise
-        raise CaseFailed(f"{failure}; server: {condition}") from None
-
-
 @dataclass(frozen=True)
-class Echo(Case):
-    """An echo server, loaded by load.py."""
+class Served(Case):
+    """A measured server with the clients of `load`."""
 
     server: str
-    size: int
+    kind: str  # of load
     connections: int
-
-    @property
-    def packages(self) -> Sequence[str]:
-        return ["websockets"] if self.server == "websockets" else []
-
-    def run(self, python: str, implementation: str, seconds: float) -> Figures:
-        options: list[object] = ["--connections", self.connections, "--size", self.size, "--seconds", seconds]
-        if self.server == "websockets":
-            options.append("--websocket")
-        with processes.server(python, implementation, self.server) as server:
-            port = server.answer()
-            with processes.load(port, *options) as client, blamed(server):
-                client.answer(seconds + PATIENCE)
-                timing, cpu = measure(server, client, seconds + PATIENCE)
-        return Figures(**timing | {"cpu": cpu}, other_cpu=timing["cpu"])
-
-
-@dataclass(frozen=True)
-class Http(Case):
-    """An HTTP server, loaded by wrk."""
-
-    server: str
-    needs: tuple[str, ...]
+    message: object  # what load wants to know of the messages
+    idle: int = 0  # more connections
+    needs: tuple[str, ...] = ()
 
     @property
     def packages(self) -> Sequence[str]:
         return self.needs
 
     @property
-    def tools(self) -> Sequence[str]:
-        return ["wrk"]
+    def has_floor(self) -> bool:
+        return not self.needs
 
-    def run(self, python: str, implementation: str, seconds: float) -> Figures:
-        whole = max(1, round(seconds))  # wrk knows no others
-        with processes.server(python, implementation, self.server) as server:
-            port = server.answer()
-            with blamed(server):
-                self.warm_up(port)
-                before, other_before = server.ask(), cpu_seconds(resource.RUSAGE_CHILDREN)
-                options = ["--threads=1", f"--connections={CONNECTIONS}", f"--duration={whole}s", "--latency"]
-                command = ["wrk", *options, f"--script={WRK_SCRIPT}", f"http://127.0.0.1:{port}/"]
-                with Child("wrk", command) as wrk:
-                    found = wrk.end(whole + PATIENCE)
-                # wrk is the only child that has ended since.
-                cpu, other_cpu = server.ask() - before, cpu_seconds(resource.RUSAGE_CHILDREN) - other_before
-                errors = [f"{count} of {kind}" for kind, count in found.pop("errors").items() if count]
-                if errors or not found["requests"]:
-                    raise CaseFailed(f"wrk: {found['requests']} requests, errors: {', '.join(errors) or 'none'}")
-        return Figures(**found, cpu=cpu, other_cpu=other_cpu)
-
-    def warm_up(self, port: int) -> None:
-        """Some requests, whose answers are looked at, as wrk does not."""
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-        try:
-            for _ in range(HTTP_WARM_UP):
-                connection.request("GET", "/")
-                answer = connection.getresponse()
-                body = answer.read()
-                if (answer.status, body) != (200, GREETING):
-                    raise CaseFailed(f"the server answers {answer.status} {body!r}")
-        except (OSError, http.client.HTTPException) as error:
-            raise CaseFailed(f"the server does not answer: {error!r}") from None
-        finally:
-            connection.close()
+    def start(self, stack: ExitStack, python: str, implementation: str, surroundings: Any) -> Live:
+        load = [self.connections, self.message, *([self.idle] if self.idle else [])]
+        return LiveServer(stack, python, implementation, self.server, self.kind, load)
 
 
 @dataclass(frozen=True)
 class Redis(Case):
-    """redis-py's asyncio client against a redis-server of its own."""
+    """A measured client of a redis-server."""
 
     @property
     def packages(self) -> Sequence[str]:
@@ -160,67 +96,66 @@ class Redis(Case):
     def tools(self) -> Sequence[str]:
         return ["redis-server"]
 
-    def run(self, python: str, implementation: str, seconds: float) -> Figures:
-        with redis_server() as port:
-            client_command = command(python, "benches.network.commands", implementation, port, seconds)
-            with Child("client", client_command) as client:
-                client.answer(seconds + PATIENCE)
-                before = server_cpu(port)
-                timing = client.ask(seconds + PATIENCE)
-                return Figures(**timing, other_cpu=server_cpu(port) - before)
+    def surroundings(self) -> AbstractContextManager[Any]:
+        return redis_server()
+
+    def start(self, stack: ExitStack, python: str, implementation: str, surroundings: Any) -> Live:
+        return LiveClient(stack, python, implementation, commands.__name__, *surroundings)
 
 
 @contextmanager
-def redis_server() -> Iterator[int]:
-    """A redis-server that keeps nothing, on a port that was free a moment ago."""
+def redis_server() -> Iterator[tuple[int, int]]:
+    """A redis-server that keeps nothing: its process, and a port that was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as directory:
         options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no"]
-        with Child("redis-server", ["redis-server", *options, "--logfile", "/dev/null"]):
+        with Child("redis-server", ["redis-server", *options, "--logfile", "/dev/null"]) as server:
             deadline = time.monotonic() + processes.START_TIMEOUT
             while True:
                 try:
-                    redis_ask(port, b"PING")
+                    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+                        connection.sendall(b"PING\r\n")
+                        connection.recv(1)
                     break
                 except OSError as error:
                     if time.monotonic() > deadline:
                         raise CaseFailed(f"redis-server does not answer: {error}") from None
                     time.sleep(0.01)
-            yield port
-
-
-def redis_ask(port: int, command: bytes) -> bytes:
-    """The answer to one command, as it comes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        connection.sendall(command + b"\r\n")
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(4096), b""))
-
-
-def server_cpu(port: int) -> float:
-    """CPU seconds of a redis-server."""
-    found = dict(entry.split(b":") for entry in redis_ask(port, b"INFO cpu").split() if b":" in entry)
-    return float(found[b"used_cpu_user"]) + float(found[b"used_cpu_sys"])
+            yield server.pid, port
 
 
 def make_cases() -> dict[str, Case]:
     """All cases, by name."""
     cases: dict[str, Case] = {}
-    ways = {"protocol": "a protocol", "streams": "streams, lines", "sock": "`sock_recv`, `sock_sendall`"}
-    for server, way in ways.items():
-        for connections in (1, CONNECTIONS):
-            for size in (1, 10, 100):
-                what = f"echo by {way}: {size} KiB, connections: {connections}"
-                cases[f"{server}-{size}k-{connections}"] = Echo(what, server, size * KIB, connections)
-    for connections in (1, CONNECTIONS):
-        what = f"echo by websockets: 1 KiB, connections: {connections}"
-        cases[f"websockets-1k-{connections}"] = Echo(what, "websockets", KIB, connections)
-    what = f"a GET, wrk with {CONNECTIONS} connections"
-    cases["aiohttp"] = Http(f"aiohttp's server, {what}", "aiohttp", ("aiohttp",))
-    for parser in ("h11", "httptools"):
-        cases[f"uvicorn-{parser}"] = Http(f"uvicorn on {parser}, {what}", f"uvicorn-{parser}", ("uvicorn", parser))
-    cases["redis"] = Redis(f"a SET or a GET of redis-py's client (measured), {commands.TASKS} tasks")
+
+    def echo(server: str, way: str, sizes: Sequence[int], connections: Sequence[int], kind: str = "echo") -> None:
+        for number in connections:
+            for size in sizes:
+                what = f"echo by {way}: {size} KiB, clients: {number}"
+                cases[f"{server}-{size}k-{number}"] = Served(what, server, kind, number, size * KIB)
+
+    sizes, connections = (1, 10, 100), (1, CONNECTIONS)
+    echo("protocol", "a protocol", sizes, connections)
+    echo("buffered", "a BufferedProtocol", sizes, connections)
+    echo("streams", "streams, lines", sizes, connections)
+    echo("sock", "`sock_recv`, `sock_sendall`", sizes, connections)
+    echo("twowrites", f"a protocol in two writes, the first of {HEAD} bytes", [1], connections)
+    echo("writelines", f"a protocol by `writelines` of {PARTS} parts", [1], connections)
+    echo("connect", "a protocol, each on a connection of its own", [1], [BUSY], "connect")
+    echo("udp", "a datagram protocol", [1], [1, DATAGRAM_SENDERS], "udp")
+    echo("pipes", "a protocol from pipe to pipe", [1, 10], [1], "pipes")
+    what = f"echo by a protocol: 1 KiB, clients: {BUSY}, and {IDLE:,} idle connections"
+    cases[f"idle-1k-{BUSY}"] = Served(what, "protocol", "echo", BUSY, KIB, IDLE)
+    for number in connections:
+        what, name = f"echo by websockets: 1 KiB, clients: {number}", f"websockets-1k-{number}"
+        cases[name] = Served(what, "websockets", "websocket", number, KIB, needs=("websockets",))
+    packages: dict[str, tuple[str, ...]] = {"aiohttp": ("aiohttp",)}
+    packages |= {f"uvicorn-{parser}": ("uvicorn", parser) for parser in ("h11", "httptools")}
+    for server, needs in packages.items():
+        what = f"{' on '.join(needs)}: a GET, clients: {CONNECTIONS}"
+        cases[server] = Served(what, server, "http", CONNECTIONS, GREETING.decode(), needs=needs)
+    cases["redis"] = Redis(f"redis-py's client (measured): a SET or a GET, {commands.TASKS} tasks")
     return cases
 
 

@@ -1,6 +1,8 @@
 """The measured Redis client: redis-py's asyncio side, many tasks on one client. The server is a real redis-server.
 
 Standard library only at the top, and no asyncio: `implementations.select` has to come before it.
+
+It says "ready"; then each line on standard input is the seconds of a burst, which a line of JSON tells of.
 """
 
 import json
@@ -9,16 +11,15 @@ import time
 from typing import Any
 
 from benches import implementations
-from benches.network.figures import cpu_seconds, summary
+from benches.network.figures import summary
 
 TASKS = 50
-WARM_UP = 0.25  # of the seconds of the timing
 VALUE_BYTES = 100
 
 
 def main() -> None:
-    """Measure: the arguments are an implementation, the server's port and seconds."""
-    implementation, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    """Be loaded: the arguments are an implementation and the server's port."""
+    implementation, port = sys.argv[1], int(sys.argv[2])
     loop_class = implementations.select(implementation)
     import asyncio
 
@@ -42,19 +43,18 @@ def main() -> None:
             now = clock()
         return latencies
 
-    async def timed(client: redis.asyncio.Redis, seconds: float) -> dict[str, Any]:
-        before, start = cpu_seconds(), clock()
+    async def burst(client: redis.asyncio.Redis, seconds: float) -> dict[str, Any]:
+        start = clock()
         end = start + int(seconds * 1e9)
-        found = await asyncio.gather(*[work(client, f"key:{number}", end) for number in range(TASKS)])
-        elapsed, cpu = (clock() - start) / 1e9, cpu_seconds() - before
-        return summary([each for latencies in found for each in latencies], elapsed, cpu)
+        found = await asyncio.gather(*[work(client, f"{implementation}:{number}", end) for number in range(TASKS)])
+        return summary([each for latencies in found for each in latencies], (clock() - start) / 1e9)
 
-    async def measure() -> dict[str, Any]:
+    async def obey() -> None:
         async with redis.asyncio.Redis(host="127.0.0.1", port=port) as client:
-            await timed(client, seconds * WARM_UP)
+            await burst(client, 0)
             print(json.dumps("ready"), flush=True)
-            sys.stdin.readline()
-            return await timed(client, seconds)
+            while line := sys.stdin.readline():  # nothing else is to be done until it comes
+                print(json.dumps(await burst(client, float(line))), flush=True)
 
     with asyncio.Runner(loop_factory=loop_class) as runner:
-        print(json.dumps(runner.run(measure())), flush=True)
+        runner.run(obey())

@@ -1,34 +1,69 @@
-"""Measuring: every case on every implementation, interleaved, each time with fresh processes."""
+"""Measuring a case: all implementations are alive at once, and are loaded in turn by short bursts.
+
+Whatever else the machine does hits all of them alike, so what is compared are bursts of one round, which follow each
+other within a second.
+"""
 
 import re
 import shutil
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from operator import methodcaller
+from typing import TypeVar
 
 from benches.interpreter import why_absent
-from benches.network.cases import CASES, TOOLS
-from benches.network.figures import Figures
+from benches.network.cases import CASES, TOOLS, Case
+from benches.network.counts import count
+from benches.network.figures import Burst
+from benches.network.live import FLOOR, Live
 from benches.network.processes import CaseFailed
 from benches.options import Columns
 from benches.report.machine import LIBRARIES, versions
 from benches.report.ratios import Ratio
-from benches.rounds import Cell, in_turn
+from benches.rounds import Cell, progress
 
 # Packages whose versions the report tells, among them all that a case can need.
-PACKAGES = (*LIBRARIES, "aiohttp", "uvicorn", "h11", "httptools", "websockets", "redis", "hiredis")
+PACKAGES = (
+    *LIBRARIES,
+    "rsloop",
+    "veloxloop",
+    "aiofastnet",
+    "aiohttp",
+    "uvicorn",
+    "h11",
+    "httptools",
+    "websockets",
+    "redis",
+    "hiredis",
+)
+WARM_UP, WARM_UPS = 0.05, 2  # seconds of a burst that does not count, and how many
+NO_FLOOR = "-"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured of each case."""
+
+    starts: int  # how often the processes are started anew: their memory lies elsewhere then
+    rounds: int  # of each start
+    seconds: float  # of a burst
 
 
 @dataclass
 class Measured(Cell):
-    """One case on one implementation: a figure a round, or why there is none."""
+    """One case on one implementation: a burst a round, or why there is none."""
 
-    rounds: list[Figures] = field(default_factory=list)
+    bursts: list[Burst] = field(default_factory=list)
+    counts: dict[str, float] = field(default_factory=dict)  # per request: "system calls", "user instructions"
 
     def median(self, figure: str) -> float:
         """The median of one of the figures over the rounds."""
-        figures: list[float] = [getattr(each, figure) for each in self.rounds]
+        figures: list[float] = [getattr(each, figure) for each in self.bursts]
         return statistics.median(figures)
 
 
@@ -46,26 +81,93 @@ def tool_versions(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def measure(python: str, columns: Columns, names: Sequence[str], rounds: int, seconds: float) -> Results:
-    """All rounds for one Python. What fails is not tried again."""
+def measure(python: str, columns: Columns, names: Sequence[str], plan: Plan) -> Results:
+    """All cases for one Python. What fails is not tried again."""
     installed = versions(python, PACKAGES)
+    reasons = {column: why_absent(python, name) if name != FLOOR else "" for column, name in columns.items()}
     results: Results = {}
-    reasons = {column: why_absent(python, name) for column, name in columns.items()}
-    for name in names:
-        missing = CASES[name].absent(installed)
-        results[name] = {}
-        for column, reason in reasons.items():
-            results[name][column] = Measured(failure=f"absent: {missing or reason}" if missing or reason else "")
-    for name, column in in_turn(rounds, names, list(columns)):
-        cell = results[name][column]
-        if not cell.failure:
-            try:
-                cell.rounds.append(CASES[name].run(python, columns[column], seconds))
-            except CaseFailed as failure:
-                cell.failure = f"fails: {failure}"
+    with progress() as bar:
+        steps = bar.add_task("", total=len(names) * plan.starts * plan.rounds)
+        for name in names:
+            missing = CASES[name].absent(installed)
+            cells = results[name] = {
+                column: Measured(failure=f"absent: {missing or reason}" if missing or reason else "")
+                for column, reason in reasons.items()
+            }
+            for column, implementation in columns.items():
+                if implementation == FLOOR and not CASES[name].has_floor:
+                    cells[column].failure = NO_FLOOR
+            for start in range(plan.starts):
+                bar.update(steps, description=name)
+                with alive(CASES[name], cells, python, columns) as row:
+                    for number in range(plan.rounds):
+                        row.round(start + number, plan.seconds)
+                        bar.advance(steps)
+                    row.finish(plan.seconds if start == plan.starts - 1 else 0)
     return results
 
 
+class Row:
+    """The implementations of a case that are alive. Who fails is not among them any more, and its cell says why."""
+
+    def __init__(self, cells: Mapping[str, Measured]) -> None:
+        self.cells = cells
+        self.lives: dict[str, Live] = {}
+
+    def attempt(self, column: str, act: Callable[[], T]) -> T | None:
+        """What an act brings; nothing if it fails."""
+        try:
+            return act()
+        except CaseFailed as failure:
+            self.cells[column].failure = f"fails: {failure}"
+            self.lives.pop(column, None)
+            return None
+
+    def each(self, act: Callable[[Live], object]) -> None:
+        """Do something with all, in turn."""
+        for column, live in [*self.lives.items()]:
+            self.attempt(column, partial(act, live))
+
+    def round(self, number: int, seconds: float) -> None:
+        """A burst for each. Every round begins with another one."""
+        columns = [*self.lives]
+        first = number % len(columns) if columns else 0
+        for column in columns[first:] + columns[:first]:
+            burst = self.attempt(column, partial(self.lives[column].burst, seconds))
+            if burst:
+                self.cells[column].bursts.append(burst)
+
+    def finish(self, seconds: float) -> None:
+        """Check all once more, and count what bursts of so many seconds take, if any."""
+        if seconds:
+            for column, live in [*self.lives.items()]:
+                self.cells[column].counts = self.attempt(column, partial(counts, live, seconds)) or {}
+        self.each(methodcaller("check"))
+
+
+def counts(live: Live, seconds: float) -> dict[str, float]:
+    """What a request takes, from a burst of its own."""
+    bursts: list[Burst] = []
+    found = count(live.measured.pid, lambda: bursts.append(live.burst(seconds)))
+    return {what: number / bursts[0].requests for what, number in found.items()}
+
+
+@contextmanager
+def alive(case: Case, cells: Mapping[str, Measured], python: str, columns: Columns) -> Iterator[Row]:
+    """All that have not failed yet, warmed up."""
+    row = Row(cells)
+    wanted = [column for column, cell in cells.items() if not cell.failure]
+    with ExitStack() as stack:
+        surroundings = stack.enter_context(case.surroundings()) if wanted else None
+        for column in wanted:
+            row.lives[column] = case.start(stack, python, columns[column], surroundings)
+        row.each(methodcaller("connect"))
+        row.each(methodcaller("ready"))
+        for _ in range(WARM_UPS):
+            row.each(methodcaller("burst", WARM_UP))
+        yield row
+
+
 def ratio(cell: Measured, baseline: Measured) -> Ratio:
-    """How many times the baseline's requests per second."""
-    return Ratio.of([each.rate for each in cell.rounds], [each.rate for each in baseline.rounds])
+    """How many times the baseline's CPU time per request."""
+    return Ratio.of([each.cpu_per_request for each in cell.bursts], [each.cpu_per_request for each in baseline.bursts])

@@ -5,13 +5,12 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from benches.interpreter import Failed, command, last_words
+from benches.interpreter import Failed, last_words
 
 START_TIMEOUT = 30.0
 END_TIMEOUT = 0.5  # for a process that seems to have failed
@@ -39,6 +38,7 @@ class Child:
             bufsize=0,
             start_new_session=True,
         )
+        self.pid = self._process.pid
 
     def answer(self, timeout: float = START_TIMEOUT) -> Any:
         """The next line of its output."""
@@ -47,22 +47,14 @@ class Child:
             raise self._failure(f"does not answer within {timeout:.0f} s")
         return self._decoded(self._process.stdout.readline())
 
-    def ask(self, timeout: float = START_TIMEOUT) -> Any:
+    def ask(self, line: object, timeout: float) -> Any:
         """Send it a line and return what it answers."""
         assert self._process.stdin
         try:
-            self._process.stdin.write(b"\n")
+            self._process.stdin.write(f"{line}\n".encode())
         except BrokenPipeError:
             raise self._failure("has ended") from None
         return self.answer(timeout)
-
-    def end(self, timeout: float) -> Any:
-        """Wait for its end and return the last line of its output."""
-        try:
-            output, _ = self._process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            raise self._failure(f"does not end within {timeout:.0f} s") from None
-        return self._decoded(output.rstrip().rpartition(b"\n")[2])
 
     def condition(self) -> str:
         """Its exit status, if it ends now or has ended, and its last words on standard error."""
@@ -97,13 +89,3 @@ class Child:
 
     def _failure(self, what: str) -> CaseFailed:
         return CaseFailed(", ".join(filter(None, (f"{self.name} {what}", self.condition()))))
-
-
-def server(python: str, implementation: str, name: str) -> Child:
-    """A measured server."""
-    return Child("server", command(python, "benches.network.servers", implementation, name))
-
-
-def load(*arguments: object) -> Child:
-    """The client for echo servers, on the interpreter that runs this script, whatever is measured."""
-    return Child("client", command(sys.executable, "benches.network.load", *arguments))

@@ -2,9 +2,9 @@
 
 Standard library only at the top, and no asyncio: `implementations.select` has to come before it.
 
-The process tells its port in a line of JSON on standard output. After that it answers each line on standard input with
-the CPU seconds that it has used so far. A thread does so, since it must not depend on the measured loop; it sleeps in a
-system call meanwhile.
+The process tells its port in a line of JSON on standard output. What it uses is read from outside (figures.py). A
+thread waits for the end of its standard input, since that must not depend on the measured loop; it sleeps in a system
+call meanwhile.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benches import implementations
-from benches.network.figures import cpu_seconds
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,21 +26,69 @@ if TYPE_CHECKING:
 BACKLOG = 1024
 RECEIVE = 100 * 1024  # bytes that sock_recv asks for, as in uvloop's and rloop's benchmarks
 STREAM_LIMIT = 1024 * 1024  # of a line; theirs too
+BUFFER = 256 * 1024  # bytes that a BufferedProtocol has room for
+HEAD = 100  # bytes of a response's first write; an HTTP server's headers are as long
+PARTS = 4  # of a response by writelines
+FOREVER = 3600.0  # seconds that a connection may be silent
 GREETING = b"Hello, world!\n"  # what the HTTP servers answer
 
 Serve = Callable[[socket.socket], Awaitable[Any]]  # returns when the server listens; what it returns is kept
 
 
-async def echo_protocol(listener: socket.socket) -> Any:
-    """`loop.create_server` and a protocol that writes what it is given."""
+def protocol_server(answer: Callable[[Any, bytes], None]) -> Serve:
+    """`loop.create_server`, and a protocol with this method `data_received`."""
+
+    async def serve(listener: socket.socket) -> Any:
+        import asyncio
+
+        class Echo(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport: Any = transport
+
+            data_received: Any = answer
+
+        return await asyncio.get_running_loop().create_server(Echo, sock=listener)
+
+    return serve
+
+
+def one_write(self: Any, data: bytes) -> None:
+    """The plain echo."""
+    self.transport.write(data)
+
+
+def two_writes(self: Any, data: bytes) -> None:
+    """Like an HTTP server, which writes the headers and then the body."""
+    self.transport.write(data[:HEAD])
+    self.transport.write(data[HEAD:])
+
+
+def parts(self: Any, data: bytes) -> None:
+    """One `writelines`."""
+    size = -(-len(data) // PARTS)
+    self.transport.writelines([data[start : start + size] for start in range(0, len(data), size)])
+
+
+def one_write_and_close(self: Any, data: bytes) -> None:
+    """One answer a connection."""
+    self.transport.write(data)
+    self.transport.close()
+
+
+async def echo_buffered(listener: socket.socket) -> Any:
+    """A BufferedProtocol as in uvloop's benchmark: it writes a copy, for the next read is into the same buffer."""
     import asyncio
 
-    class Echo(asyncio.Protocol):
+    class Echo(asyncio.BufferedProtocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             self.transport: Any = transport
+            self.buffer = bytearray(BUFFER)
 
-        def data_received(self, data: bytes) -> None:
-            self.transport.write(data)
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return self.buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.transport.write(self.buffer[:nbytes])
 
     return await asyncio.get_running_loop().create_server(Echo, sock=listener)
 
@@ -90,7 +138,7 @@ async def echo_websockets(listener: socket.socket) -> Any:
         async for message in connection:
             await connection.send(message)
 
-    return await serve(echo, sock=listener, compression=None)
+    return await serve(echo, sock=listener, compression=None, ping_interval=None)
 
 
 async def http_aiohttp(listener: socket.socket) -> Any:
@@ -102,7 +150,7 @@ async def http_aiohttp(listener: socket.socket) -> Any:
 
     application = web.Application()
     application.router.add_get("/", greet)
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=FOREVER)
     await runner.setup()
     await web.SockSite(runner, listener, backlog=BACKLOG).start()
     return runner
@@ -122,7 +170,14 @@ def http_uvicorn(http: str) -> Serve:
             await send({"type": "http.response.body", "body": GREETING})
 
         config = uvicorn.Config(
-            application, http=http, ws="none", lifespan="off", log_level="error", access_log=False, backlog=BACKLOG
+            application,
+            http=http,
+            ws="none",
+            lifespan="off",
+            log_level="error",
+            access_log=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=int(FOREVER),
         )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -136,10 +191,45 @@ def http_uvicorn(http: str) -> Serve:
     return serve
 
 
+async def echo_datagrams() -> tuple[Any, int]:
+    """`loop.create_datagram_endpoint` and a protocol that sends back. Returns what is to be kept, and the port."""
+    import asyncio
+
+    class Echo(asyncio.DatagramProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport: Any = transport
+
+        def datagram_received(self, data: bytes, address: Any) -> None:
+            self.transport.sendto(data, address)
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
+    return transport, transport.get_extra_info("sockname")[1]
+
+
+async def echo_pipes(directory: Path) -> Any:
+    """`loop.connect_read_pipe` and `connect_write_pipe`, on the two named pipes in a directory."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    answers, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, (directory / "answers").open("wb", buffering=0))
+
+    class Echo(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            answers.write(data)
+
+    requests, _ = await loop.connect_read_pipe(Echo, (directory / "requests").open("rb", buffering=0))
+    return answers, requests
+
+
 SERVERS: dict[str, Serve] = {
-    "protocol": echo_protocol,
+    "protocol": protocol_server(one_write),
+    "buffered": echo_buffered,
     "streams": echo_streams,
     "sock": echo_sock,
+    "twowrites": protocol_server(two_writes),
+    "writelines": protocol_server(parts),
+    "connect": protocol_server(one_write_and_close),
     "websockets": echo_websockets,
     "aiohttp": http_aiohttp,
     "uvicorn-h11": http_uvicorn("h11"),
@@ -147,30 +237,37 @@ SERVERS: dict[str, Serve] = {
 }
 
 
-def obey() -> None:
-    """Answer the lines on standard input, end the process with it, whatever the loop is doing."""
-    for _ in sys.stdin:
-        print(json.dumps(cpu_seconds()), flush=True)
+def end_with_input() -> None:
+    """End the process with its standard input, whatever the loop is doing."""
+    sys.stdin.read()
     os._exit(0)
 
 
-def main() -> None:
-    """Serve: the arguments are an implementation and a server."""
-    implementation, name = sys.argv[1:]
-    loop_class = implementations.select(implementation)
-    import asyncio
-
+async def serve(name: str, directory: Path | None) -> tuple[Any, int]:
+    """What is to be kept, and the port that is listened to."""
+    if name == "udp":
+        return await echo_datagrams()
+    if directory:
+        return await echo_pipes(directory), 0
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     # Accepted sockets inherit it. Some loops set it anyway, and the published benchmarks do.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port = listener.getsockname()[1]  # asked now, since some loops take the socket away
+    return await SERVERS[name](listener), port
 
-    async def serve() -> None:
-        kept = await SERVERS[name](listener)
+
+def main() -> None:
+    """Serve: the arguments are an implementation, a server, and for pipes the directory that they are in."""
+    implementation, name, *directory = sys.argv[1:]
+    loop_class = implementations.select(implementation)
+    import asyncio
+
+    async def forever() -> None:
+        kept, port = await serve(name, Path(directory[0]) if directory else None)
         print(json.dumps(port), flush=True)
-        threading.Thread(target=obey, daemon=True).start()
+        threading.Thread(target=end_with_input, daemon=True).start()
         await asyncio.get_running_loop().create_future()
         del kept
 
     with asyncio.Runner(loop_factory=loop_class) as runner:
-        runner.run(serve())
+        runner.run(forever())

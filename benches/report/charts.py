@@ -25,8 +25,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benches import options
 from benches.implementations import BASELINE, FLOOR, OURS, PEER_LOOPS, SWAP_ONLY
-from benches.network.figures import Figures
+from benches.network.figures import Burst
 from benches.network.measure import Measured, ratio
+from benches.network.tables import AGAIN
 from benches.report.ratios import CONTROL, Ratio
 from benches.speed.compare import Ratios, against_baseline, compare
 from benches.speed.measure import Results, load
@@ -352,24 +353,24 @@ def row(name: str, results: Results, ratios: Ratios) -> dict[str, Ratio]:
     return found
 
 
-def throughput(file: Path) -> Iterator[Picture]:
+def network(file: Path) -> Iterator[Picture]:
     """A picture of the servers and clients under load, for each Python."""
     results = json.loads(file.read_text())
     for version, run in results.items():
         rows, wanted = {}, dict[str, None]()
         for name, by_column in run["cases"].items():
             cells = {
-                column: Measured(rounds=[Figures(**figures) for figures in cell["rounds"]])
+                column: Measured(bursts=[Burst(**burst) for burst in cell["bursts"]])
                 for column, cell in by_column.items()
-                if not cell["failure"]
+                if not cell["failure"] and column != AGAIN
             }
             baseline = cells.pop(str(BASELINE), None)
             if baseline:
-                rows[name] = {column: ratio(cell, baseline) for column, cell in cells.items()}
-                wanted |= dict.fromkeys(column for column in by_column if column != str(BASELINE))
+                rows[name] = {column: ratio(baseline, cell) for column, cell in cells.items()}
+                wanted |= dict.fromkeys(column for column in by_column if column not in (str(BASELINE), AGAIN))
         yield Dots(
             f"network-{version}" if len(results) > 1 else "network",
-            "Network: how many times the requests per second of CPython's C _asyncio",
+            "Network: how many requests for the CPU time that one takes on CPython's C _asyncio",
             rows,
             list(wanted),
             [f"CPython {version}."],
@@ -392,7 +393,7 @@ def growth(file: Path) -> Iterator[Picture]:
             )
 
 
-SOURCES = {"speed": speed, "network.json": throughput, "growth.json": growth}
+SOURCES = {"speed": speed, "network.json": network, "growth.json": growth}
 
 
 def files(picture: Picture) -> Iterator[tuple[str, bytes]]:

@@ -55,10 +55,12 @@ def brackets(rounds: int) -> str:
     return f"; in brackets {interval}"
 
 
-def control(ratios: Iterable[Ratio], case: str) -> list[str]:
+def control(ratios: Iterable[Ratio], case: str, measured_twice: object = BASELINE) -> list[str]:
     """What to say of the control, if there is one."""
     apart = [abs(ratio.median - 1) for ratio in ratios]
     if not apart:
         return []
     median, most = statistics.median(apart), max(apart)
-    return [f"the control, {BASELINE} against itself: {median:.1%} apart in the median {case}, {most:.1%} at most"]
+    return [
+        f"the control, {measured_twice} against itself: {median:.1%} apart in the median {case}, {most:.1%} at most"
+    ]

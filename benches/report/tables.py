@@ -38,7 +38,7 @@ class Report:
         """The report on a terminal."""
         table = Table(title=self.title, title_justify="left")
         for number, name in enumerate(self.header):
-            table.add_column(name, justify="right" if number else "left")
+            table.add_column(name, justify="right" if number else "left", no_wrap=not number)
         for name, *cells in self.rows:
             table.add_row(name.partition(":")[0], *cells)  # what an operation is takes too much room
         console.print(table)

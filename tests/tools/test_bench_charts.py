@@ -62,8 +62,8 @@ def test_growth_says_what_is_missing(tmp_path: Path) -> None:
 def results(directory: Path) -> dict[str, set[str]]:
     """Write made-up result files. Returns what must be told by each chart."""
 
-    def figures(seconds: float) -> dict[str, Any]:
-        return {"requests": 1000, "seconds": seconds, "mean": 1, "p50": 1, "p99": 1, "cpu": 1, "other_cpu": 1}
+    def burst(cpu: float) -> dict[str, Any]:
+        return {"requests": 1000, "seconds": 1, "p50": 1, "p99": 1, "cpu": cpu, "faults": 1, "other_cpu": 1}
 
     def save(column: str, implementation: str, ns: dict[str, float]) -> None:
         facts = {"python_version": "3.14.10 (64-bit)", "asyncio_implementation": implementation, "column": column}
@@ -80,9 +80,10 @@ def results(directory: Path) -> dict[str, set[str]]:
     save("uvloop", "uvloop", {"sleep0": 900.0, "chat": 8500.0})
     save("floor", "floor", {"sleep0": 200.0})
     cells = {
-        "c": {"failure": "", "rounds": [figures(1.0), figures(1.1)]},
-        "rasyncio": {"failure": "", "rounds": [figures(0.5), figures(0.5)]},
-        "rloop": {"failure": "fails: no", "rounds": [figures(0.5)]},
+        "c": {"failure": "", "bursts": [burst(1.0), burst(1.1)]},
+        "rasyncio": {"failure": "", "bursts": [burst(0.5), burst(0.5)]},
+        "rasyncio again": {"failure": "", "bursts": [burst(0.5), burst(0.5)]},
+        "rloop": {"failure": "fails: no", "bursts": [burst(0.5)]},
     }
     (directory / "network.json").write_text(json.dumps({"3.14.10": {"notes": [], "cases": {"echo-1k": cells}}}))
     points = {"c": [[1, 4000.0], [1000, 2500.0]], "rasyncio": [[1, 900.0], [1000, 600.0]], "blazio": []}

@@ -2,9 +2,11 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import textwrap
@@ -12,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,16 @@ from support.benches import ROOT, run_module
 pytest.importorskip("pyperf", reason="the benchmarks need their own packages")
 pytest.importorskip("rich", reason="the benchmarks need their own packages")
 
-SHORT = ("--no-control", "--rounds=1", "--seconds=0.02", "--markdown")
+if not shutil.which("cargo"):
+    pytest.skip("the load's program is built by cargo, which is not there", allow_module_level=True)
+
+from benches.network.counts import by_perf, by_strace, known_to_perf
+from benches.network.figures import Burst, cpu_seconds, page_faults
+from benches.network.live import LiveServer
+from benches.network.native import program
+from benches.network.processes import CaseFailed, Child
+
+SHORT = ("--no-control", "--starts=1", "--rounds=2", "--seconds=0.02", "--markdown")
 MARK = "RASYNCIO_TEST_MARK"
 
 #: Stands before the real one on PYTHONPATH.
@@ -67,9 +79,10 @@ def check(cases: Mapping[str, Mapping[str, Any]], names: Sequence[str], columns:
         for column in columns:
             cell = cases[name][column]
             assert cell["failure"] == "", (name, column)
-            (measured,) = cell["rounds"]
-            assert 0 < measured["p50"] <= measured["p99"], (name, column)
-            assert measured["requests"] > 0 and measured["cpu"] > 0 and measured["other_cpu"] > 0, (name, column)
+            for burst in cell["bursts"]:
+                assert 0 < burst["p50"] <= burst["p99"], (name, column)
+                assert burst["requests"] > 0 and burst["cpu"] > 0 and burst["other_cpu"] > 0, (name, column)
+            assert len(cell["bursts"]) == 2
 
 
 def marked(mark: str) -> list[int]:
@@ -92,30 +105,120 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
     return true
 
 
-def test_echo_on_c_and_on_ours(tmp_path: Path) -> None:
-    """The client compares all bytes of the answers to each connection's own first and last messages."""
-    names = ["protocol-1k-1", "protocol-100k-100", "streams-100k-100", "sock-100k-100", "websockets-1k-100"]
+@pytest.mark.parametrize(
+    "case",
+    [
+        "protocol-1k-1",
+        "protocol-100k-100",
+        "buffered-10k-100",
+        "streams-100k-100",
+        "sock-100k-100",
+        "twowrites-1k-100",
+        "writelines-1k-1",
+        "connect-1k-10",
+        "udp-1k-32",
+        "pipes-10k-1",
+    ],
+)
+def test_echo_on_c_on_ours_and_on_the_floor(tmp_path: Path, case: str) -> None:
+    """The client compares all bytes of all answers."""
     mark = uuid.uuid4().hex
-    check(figures(tmp_path, "c,ours", names, {MARK: mark}), names, ["c", "rasyncio"])
+    check(figures(tmp_path, "c,ours,floor", [case], {MARK: mark}), [case], ["c", "rasyncio", "floor"])
     assert marked(mark) == []
 
 
-@pytest.mark.parametrize(
-    ("tool", "case"), [("wrk", "uvicorn-h11"), ("redis-server", "redis")], ids=["uvicorn", "redis"]
-)
-def test_others_on_ours(tmp_path: Path, tool: str, case: str) -> None:
-    if not shutil.which(tool):
-        pytest.skip(f"{tool} is not installed")
-    pytest.importorskip(case.partition("-")[0], reason="the case needs it")
+def test_idle_connections(tmp_path: Path) -> None:
+    check(figures(tmp_path, "ours,floor", ["idle"]), ["idle-1k-10"], ["rasyncio", "floor"])
+
+
+def test_programs_have_no_floor(tmp_path: Path) -> None:
+    pytest.importorskip("websockets", reason="the case needs it")
+    found = figures(tmp_path, "ours,floor", ["websockets-1k-100"])
+    assert found["websockets-1k-100"].pop("floor")["failure"] == "-"
+    check(found, ["websockets-1k-100"], ["rasyncio"])
+
+
+@pytest.mark.parametrize("case", ["aiohttp", "uvicorn-h11", "uvicorn-httptools", "redis"])
+def test_programs_on_ours(tmp_path: Path, case: str) -> None:
+    if case == "redis" and not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    for package in case.split("-"):
+        pytest.importorskip(package, reason="the case needs it")
     mark = uuid.uuid4().hex
     check(figures(tmp_path, "c,ours", [case], {MARK: mark}), [case], ["c", "rasyncio"])
     assert marked(mark) == []
 
 
+def test_the_tables(tmp_path: Path) -> None:
+    """Ratios are of bursts of one round, ours is measured twice, and each file gets the sections that it has."""
+    files = [tmp_path / "full.md", tmp_path / "short.md"]
+    for file, section in zip(files, ("network", "network-summary"), strict=True):
+        file.write_text(f"before\n<!-- {section}:start -->\nold\n<!-- {section}:end -->\nafter\n")
+    figures_file = tmp_path / "figures.json"
+    options = [
+        "--impl=c,ours,floor",
+        "--starts=2",
+        "--rounds=2",
+        "--seconds=0.02",
+        f"--json={figures_file}",
+        "--markdown",
+    ]
+    done = run_module("network", *options, "--case", "protocol-1k-1", "--update", *map(str, files))
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(figures_file.read_text()).values()
+    cells = found["cases"]["protocol-1k-1"]
+    assert list(cells) == ["c", "rasyncio", "floor", "rasyncio again"]
+    per_request = {
+        column: [burst["cpu"] / burst["requests"] for burst in cell["bursts"]] for column, cell in cells.items()
+    }
+    ratios = [c / ours for c, ours in zip(per_request["c"], per_request["rasyncio"], strict=True)]
+    assert len(ratios) == 4
+    full, short = (file.read_text() for file in files)
+    for text in (full, short):
+        assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    first, *_ = [line.split(" | ") for line in full.splitlines() if line.startswith("| protocol-1k-1")]
+    header, *_ = [line.split(" | ") for line in full.splitlines() if line.startswith("| one request")]
+    row = dict(zip(header, first, strict=True))
+    assert row["rasyncio, \N{GREEK SMALL LETTER MU}s"] == f"{statistics.median(per_request['rasyncio']) * 1e6:.1f}"
+    assert row["c"] == f"{statistics.median(ratios):.2f}"
+    assert f"| {statistics.median(ratios):.2f} |" in short
+    assert "the control, rasyncio against itself" in full
+    if shutil.which("perf") or shutil.which("strace"):
+        assert "#### System calls per request" in full
+
+
+@pytest.mark.parametrize("tool", ["perf", "strace"])
+def test_system_calls_are_counted(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The floor makes three a request, and one more when it waits for the next burst."""
+    if not shutil.which(tool) or (tool == "perf" and "system calls" not in known_to_perf()):
+        pytest.skip(f"{tool} is not there, or may not")
+    with ExitStack() as stack:
+        live = LiveServer(stack, sys.executable, "floor", "protocol", "echo", [1, 1024])
+        live.connect()
+        live.ready()
+        bursts: list[Burst] = []
+        counted = by_perf if tool == "perf" else by_strace
+        found = counted(live.measured.pid, lambda: bursts.append(live.burst(0.02)))
+        (burst,) = bursts
+        assert 3 * burst.requests - 2 <= found["system calls"] <= 3 * burst.requests + 2
+
+
+def test_what_is_read_from_outside_is_what_getrusage_says() -> None:
+    def used() -> tuple[float, int]:
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        return own.ru_utime + own.ru_stime, own.ru_minflt + own.ru_majflt
+
+    before, measured = used(), (cpu_seconds(os.getpid()), page_faults(os.getpid()))
+    after = used()
+    tick = 1e-5  # getrusage knows microseconds, twice
+    assert before[0] - tick <= measured[0] <= after[0] + tick
+    assert before[1] <= measured[1] <= after[1]
+
+
 def test_a_peer_that_fails_or_is_absent_is_reported(tmp_path: Path) -> None:
     for name, code in (("rloop", FAKE_RLOOP), ("blazio", FAKE_BLAZIO)):
         (tmp_path / f"{name}.py").write_text(textwrap.dedent(code))
-    done = network(impl="c,rloop,blazio", case=["protocol-1k-1", "sock-1k-1"], env={"PYTHONPATH": str(tmp_path)})
+    done = network(impl="ours,rloop,blazio", case=["protocol-1k-1", "sock-1k-1"], env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     rows = {line.split(" | ")[0]: line.split(" | ")[1:] for line in done.stdout.splitlines()}
     for row in ("| protocol-1k-1", "| sock-1k-1"):  # of the last table
@@ -143,18 +246,29 @@ def test_missing_tools_and_packages_are_reported(tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True, timeout=60)
     python = str(bare / "bin" / "python")
-    done = network(f"--python={python}", impl="c", case=["aiohttp", "redis"], env={"PATH": str(tmp_path)})
+    (tmp_path / "cargo").write_text("#!/bin/sh\n")  # the programs are built
+    (tmp_path / "cargo").chmod(0o755)
+    done = network(f"--python={python}", impl="ours", case=["aiohttp", "redis"], env={"PATH": str(tmp_path)})
     assert done.returncode == 0, done.stderr
-    for case, tool in (("aiohttp", "wrk"), ("redis", "redis-server")):
+    for case, tool in (("aiohttp", ""), ("redis", "redis-server is missing, apt-get install redis-server; ")):
         assert f"| {case} | absent |" in done.stdout
-        why = f"{tool} is missing, apt-get install {tool}; {case}: not installed, python -m pip install {case}"
+        why = f"{tool}{case}: not installed, python -m pip install {case}"
         assert f"* all: {case}: absent: {why}" in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_nothing_outlives_the_script(number: signal.Signals) -> None:
     mark = uuid.uuid4().hex
-    command = [sys.executable, "-m", "benches.network", "--impl=c", "--seconds=30", "--case", "protocol-1k-100"]
+    command = [
+        sys.executable,
+        "-m",
+        "benches.network",
+        "--impl=ours",
+        "--no-control",
+        "--seconds=30",
+        "--case",
+        "protocol-1k-100",
+    ]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     script = subprocess.Popen(command, cwd=ROOT, env={**os.environ, MARK: mark}, start_new_session=True, **quiet)
     try:
@@ -167,24 +281,68 @@ def test_nothing_outlives_the_script(number: signal.Signals) -> None:
         script.wait()
 
 
+RIGHT = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nHi"
+
+
 @pytest.mark.parametrize(
-    ("alter", "complaint"),
+    ("kind", "message", "answer", "complaint"),
     [
-        (lambda data: data[:-1] + b"!", "the server's answer is not what it was sent"),
-        (lambda data: b"", "the server closed the connection after 0 of 1024 bytes"),
+        ("echo", "1024", lambda data: data[:-1] + b"!", "the server's answer is not what it was sent"),
+        ("echo", "1024", lambda data: b"!" + data[1:], "the server's answer is not what it was sent"),
+        ("echo", "1024", lambda data: data[:-1], "the server closed the connection"),
+        ("echo", "1024", lambda data: b"", "the server closed the connection"),
+        ("connect", "1024", lambda data: data[:-1] + b"!", "the server's answer is not what it was sent"),
+        ("connect", "1024", lambda data: data[:-1], "the server closed the connection"),
+        ("connect", "1024", lambda data: data + b"!", "the server's answer is not what it was sent"),
+        ("http", "Hi", lambda data: RIGHT.replace(b"200", b"500"), "the server answers"),
+        ("http", "Hi", lambda data: RIGHT.replace(b"Hi", b"Ho"), "the server answers"),
+        ("http", "Hi", lambda data: RIGHT[:-1], "the server closed the connection"),
+        ("websocket", "1024", lambda data: RIGHT, "no WebSocket"),
     ],
-    ids=["other bytes", "none"],
 )
-def test_the_client_notices_a_wrong_answer(alter: Callable[[bytes], bytes], complaint: str) -> None:
+def test_the_load_notices_a_wrong_answer(
+    kind: str, message: str, answer: Callable[[bytes], bytes], complaint: str
+) -> None:
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.sendall(alter(connection.recv(1024, socket.MSG_WAITALL)))
+            connection.sendall(answer(connection.recv(1024)))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        done = run_module("network.load", str(listener.getsockname()[1]))
+        arguments = [kind, str(listener.getsockname()[1]), "1", message]
+        done = subprocess.run([program("load"), *arguments], capture_output=True, text=True, timeout=30, check=False)
         thread.join()
     assert done.returncode == 1
     assert complaint in done.stderr
+
+
+def test_the_load_notices_a_wrong_answer_in_a_burst() -> None:
+    """All answers are looked at, not just those of the check."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            for number in range(100):
+                data = connection.recv(1024, socket.MSG_WAITALL)
+                connection.sendall(data if number < 50 else data[::-1])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        with Child("load", [program("load"), "echo", str(listener.getsockname()[1]), "1", "1024"]) as load:
+            assert load.answer() == "ready"
+            with pytest.raises(CaseFailed, match="the server's answer is not what it was sent"):
+                load.ask(10, timeout=20)
+
+
+def test_the_floor_keeps_what_a_socket_does_not_take() -> None:
+    with Child("floor", [program("floor"), "echo"]) as floor:
+        sent = os.urandom(1 << 20) * 20
+        with socket.create_connection(("127.0.0.1", floor.answer())) as connection:
+            thread = threading.Thread(target=connection.sendall, args=[sent])
+            thread.start()
+            thread.join(1)  # it may be done, or wait for the floor to be read
+            received = b"".join(connection.recv(1 << 20, socket.MSG_WAITALL) for _ in range(20))
+            thread.join()
+        assert received == sent

@@ -1,0 +1,150 @@
+"""A measured process and its load, both alive for all bursts of a row, next to those of the other implementations.
+
+They are started in three steps, so that the processes of all implementations start side by side: making one starts the
+measured process, `connect` the load, and `ready` waits until it has checked the answers. Only one of all has work at
+any time.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benches.interpreter import command
+from benches.network.figures import Burst, cpu_seconds, page_faults
+from benches.network.native import program
+from benches.network.processes import START_TIMEOUT, CaseFailed, Child
+
+PATIENCE = 30.0  # seconds that a burst may take longer than planned
+FLOOR = "floor"  # the implementation that is not Python's
+
+
+def pin(pid: int) -> None:
+    """Keep a process, with all its threads, on the last CPU.
+
+    Measured process and load take turns there: they wait for each other anyway, and on a virtual machine an idle CPU
+    that has to be woken for each message costs ten times what the message does.
+    """
+    cpu = max(os.sched_getaffinity(0))
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {cpu})
+
+
+class Live(ABC):
+    """One implementation in a row."""
+
+    measured: Child
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Start what loads the measured process, which is ready then."""
+
+    @abstractmethod
+    def ready(self) -> None:
+        """Wait until the answers have been checked."""
+
+    @abstractmethod
+    def burst(self, seconds: float) -> Burst:
+        """Requests for so long."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Check the answers once more, after the bursts."""
+
+    def _burst(self, seconds: float, load: Child, other: int) -> Burst:
+        pid = self.measured.pid
+        cpu, faults = cpu_seconds(pid), page_faults(pid)
+        other_cpu = cpu_seconds(other)
+        timing = load.ask(seconds, seconds + PATIENCE)
+        return Burst(
+            requests=timing["requests"],
+            seconds=timing["seconds"],
+            p50=timing["p50"],
+            p99=timing["p99"],
+            cpu=cpu_seconds(pid) - cpu,
+            faults=page_faults(pid) - faults,
+            other_cpu=cpu_seconds(other) - other_cpu,
+        )
+
+
+class LiveServer(Live):
+    """A measured server, and `load`."""
+
+    def __init__(
+        self, stack: ExitStack, python: str, implementation: str, server: str, kind: str, load: Sequence[object]
+    ) -> None:
+        """The server's name for Python, the kind of load, and the number of clients and so on as `load` wants them."""
+        self._stack, self._kind, self._load_arguments = stack, kind, load
+        self._directory = stack.enter_context(named_pipes()) if kind == "pipes" else None
+        place = [self._directory] if self._directory else []
+        if implementation == FLOOR:
+            made = [program("floor"), kind, *map(str, place or (load[:1] if kind == "udp" else ()))]
+        else:
+            made = command(python, "benches.network.servers", implementation, server, *place)
+        self.measured = stack.enter_context(Child("server", made))
+
+    def connect(self) -> None:
+        port = self.measured.answer()
+        arguments = [self._kind, self._directory or port, *self._load_arguments]
+        self._load = self._stack.enter_context(Child("client", [program("load"), *map(str, arguments)]))
+
+    def ready(self) -> None:
+        with self._blamed():
+            self._load.answer()
+        pin(self.measured.pid)
+        pin(self._load.pid)
+
+    def burst(self, seconds: float) -> Burst:
+        with self._blamed():
+            return self._burst(seconds, self._load, self._load.pid)
+
+    def check(self) -> None:
+        with self._blamed():
+            self._load.ask("check", START_TIMEOUT)
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """A failure of the client comes with what the server says to it."""
+        try:
+            yield
+        except CaseFailed as failure:
+            condition = self.measured.condition()
+            if not condition or condition in str(failure):
+                raise
+            raise CaseFailed(f"{failure}; server: {condition}") from None
+
+
+class LiveClient(Live):
+    """A measured client, which is its own load, and the server that all of the row have in common."""
+
+    def __init__(self, stack: ExitStack, python: str, implementation: str, module: str, server: int, port: int) -> None:
+        """The module's name, the server's process and port."""
+        self._server = server
+        self.measured = stack.enter_context(Child("client", command(python, module, implementation, port)))
+
+    def connect(self) -> None:
+        pass
+
+    def ready(self) -> None:
+        self.measured.answer()
+        pin(self.measured.pid)
+        pin(self._server)
+
+    def burst(self, seconds: float) -> Burst:
+        return self._burst(seconds, self.measured, self._server)
+
+    def check(self) -> None:
+        pass  # every answer is compared with what was set
+
+
+@contextmanager
+def named_pipes() -> Iterator[Path]:
+    """A directory with two pipes. They are held open, so that neither end has to wait for the other one to open."""
+    with TemporaryDirectory() as directory, ExitStack() as stack:
+        for name in ("requests", "answers"):
+            path = Path(directory) / name
+            os.mkfifo(path)
+            stack.callback(os.close, os.open(path, os.O_RDWR))
+        yield Path(directory)

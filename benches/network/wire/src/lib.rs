@@ -1,0 +1,3 @@
+//! What both programs use.
+
+pub mod poll;

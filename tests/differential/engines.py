@@ -25,6 +25,8 @@ PRELUDES = {
     "ours on our loop": SELECTORS["loop ours"],
     "C's on our loop": SELECTORS["loop ours-c"],
 }
+#: Those that programs of connections run on: what moves bytes is a matter of the loop.
+WITH_NETWORK = ("c", "ours on our loop", "C's on our loop")
 SECONDS = 20
 
 
@@ -85,9 +87,10 @@ class Engines:
         self._engines = [Engine(name) for name in PRELUDES]
 
     def traces(self, program: dict[str, Any]) -> dict[str, list[str]]:
-        for engine in self._engines:
+        engines = [each for each in self._engines if each.name in WITH_NETWORK or not program["setup"].get("network")]
+        for engine in engines:
             engine.send(program)
-        return {engine.name: engine.receive() for engine in self._engines}
+        return {engine.name: engine.receive() for engine in engines}
 
     def close(self) -> None:
         for engine in self._engines:

@@ -13,13 +13,16 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from .comparison import check, difference
 from .engines import Engines, engines
+from .network import NETWORK
 from .programs import PROGRAMS, Program
 
 #: Examples that have one seed: a failure is found again by that.
 ROUND = 200
+#: What there are programs of; with connections they take longer.
+KINDS = {"tasks": PROGRAMS, "network": NETWORK}
 
 
-def one_round(running: Engines, number: int, examples: int = ROUND) -> None:
+def one_round(running: Engines, kind: str, number: int, examples: int = ROUND) -> None:
     @seed(number)
     @settings(
         max_examples=examples,
@@ -30,7 +33,7 @@ def one_round(running: Engines, number: int, examples: int = ROUND) -> None:
         suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
     )
-    @given(PROGRAMS)
+    @given(KINDS[kind])
     def same_everywhere(program: Program) -> None:
         check(running, program)
 
@@ -40,6 +43,7 @@ def one_round(running: Engines, number: int, examples: int = ROUND) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m differential.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--kind", choices=[*KINDS, "all"], default="all", help="of futures and tasks, of connections")
     parser.add_argument("--seed", type=int, help="run the round of this seed only")
     parser.add_argument("--program", type=Path, help="run the program in this file only, and show what it does")
     options = parser.parse_args()
@@ -49,14 +53,16 @@ def main() -> int:
             print("\n".join(running.traces(program)["c"]))
             print(found := difference(running, program))
             return bool(found)
+        kinds = list(KINDS) if options.kind == "all" else [options.kind]
         end, rounds = time.monotonic() + options.seconds, 0
-        while options.seed is not None or time.monotonic() < end:
+        while rounds < len(kinds) or (options.seed is None and time.monotonic() < end):
             number = random.randrange(10**9) if options.seed is None else options.seed
+            kind = kinds[rounds % len(kinds)]
             try:
-                one_round(running, number)
+                one_round(running, kind, number)
             except (AssertionError, BaseExceptionGroup) as failure:
                 print(
-                    f"\n{failure}\n\nagain: make fuzz SEED={number}\n"
+                    f"\n{failure}\n\nagain: make fuzz KIND={kind} SEED={number}\n"
                     "or, with the program in a file: make fuzz PROGRAM=FILE",
                     file=sys.stderr,
                 )
@@ -67,8 +73,6 @@ def main() -> int:
                 end="",
                 flush=True,
             )
-            if options.seed is not None:
-                break
     print()
     return 0
 

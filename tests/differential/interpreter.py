@@ -218,15 +218,18 @@ class World:
 
     # --- running
 
-    def perform(self, actions: list[Any]) -> None:
-        """Do operations. An exception of one is said, and the next is done; but `raise` is for the caller."""
+    def operations(self) -> dict[str, Callable[..., Any]]:
         from .operations import OPERATIONS
 
+        return OPERATIONS
+
+    def perform(self, actions: list[Any]) -> None:
+        """Do operations. An exception of one is said, and the next is done; but `raise` is for the caller."""
         for name, *arguments in actions:
             if name == "raise":
                 self.say("raise", arguments[0])
                 self.errors.throw(*arguments)
-            operation = OPERATIONS[name]
+            operation = self.operations()[name]
             try:
                 answer = operation(self, *arguments)
             except BaseException as error:
@@ -306,9 +309,9 @@ class _Log(logging.Handler):
         forget_frames(error)
 
 
-def run(new_loop: Callable[[], Any], program: dict[str, Any]) -> list[str]:
+def run(new_loop: Callable[[], Any], program: dict[str, Any], kind: type[World] = World) -> list[str]:
     """The trace of a program. Only what it says itself starts a garbage collection."""
-    world = World(new_loop, program["setup"])
+    world = kind(new_loop, program["setup"])
     with (
         # What asyncio keeps in a set it visits in its order.
         mock.patch.object(asyncio.tasks, "set", InOrder, create=True),

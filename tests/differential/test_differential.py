@@ -5,19 +5,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from differential.comparison import comparable, difference
-from differential.engines import PRELUDES, Engines, engines
-from differential.fuzz import ROUND, one_round
+from differential.engines import PRELUDES, WITH_NETWORK, Engines, engines
+from differential.fuzz import KINDS, ROUND, one_round
+from differential.network import HUGE
 from differential.programs import Program
 
 # The engines run for all tests of the file.
 pytestmark = pytest.mark.xdist_group("differential")
 
-ROUNDS = 4
+#: So many programs, and so often.
+ROUNDS = {"tasks": (ROUND, 4), "network": (ROUND // 4, 8)}
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +29,9 @@ def running() -> Iterator[Engines]:
         yield running
 
 
-@pytest.mark.parametrize("number", range(ROUNDS))
-def test_random_programs_do_the_same_everywhere(running: Engines, number: int) -> None:
-    one_round(running, number, ROUND)
+@pytest.mark.parametrize(("kind", "number"), [(kind, number) for kind in KINDS for number in range(ROUNDS[kind][1])])
+def test_random_programs_do_the_same_everywhere(running: Engines, kind: str, number: int) -> None:
+    one_round(running, kind, number, ROUNDS[kind][0])
 
 
 def program(*steps: list[object]) -> Program:
@@ -46,6 +49,44 @@ def test_a_trace_tells_what_happened(running: Engines) -> None:
         assert "body 0: [task t0, 'unset']" in trace
         assert "caught: CancelledError('please')#0" in text
         assert "handler: Task exception was never retrieved exception=ValueError('new', 1)#1<context=Canc" in text
+
+
+QUIET = {"buffered": False, "eof": None, "buffer": "bytearray", "does": {}}
+
+
+def of_connections(*steps: list[object]) -> Program:
+    return {"setup": {**program()["setup"], "network": True}, "steps": list(steps)}
+
+
+def test_a_trace_tells_what_connections_did(running: Engines) -> None:
+    echo = {**QUIET, "does": {"data_received": [["write", -1, ["bytes", 7]]]}}
+    steps = of_connections(
+        ["connect", "tcp4", "client", echo, QUIET],
+        ["peer_send", 0, 1000],
+        ["turn"],
+        ["peer_drain", 0],
+        ["write", 0, ["bytes", HUGE]],
+        ["peer_drain", 0],
+        ["peer_end", 0, "reset"],
+        ["turn"],
+        ["turn"],
+    )
+    traces = running.traces(steps)
+    assert list(traces) == list(WITH_NETWORK)
+    for trace in traces.values():
+        text = "\n".join(trace)
+        parts = ["c0.0 data_received: 1000 bytes ", "write", "peer_drain ['7 bytes ", "c0.0 pause_writing: "]
+        parts += ["c0.0 resume_writing: ", f"peer_drain ['{HUGE} bytes ", "c0.0 connection_lost: ConnectionResetError("]
+        assert re.search(".*".join(map(re.escape, [*parts, "descriptors left 0"])), text, re.DOTALL), text
+
+
+def test_a_byte_of_another_place_is_seen(running: Engines) -> None:
+    sent = [
+        running.traces(of_connections(["connect", "unix", "client", QUIET, QUIET], *writes, ["peer_drain", 0]))["c"]
+        for writes in ([["write", 0, ["bytes", 7]]], [["write", 0, ["str", 7]], ["write", 0, ["bytes", 7]]])
+    ]
+    lines = [[line for line in trace if line.startswith("peer_drain ['7 bytes")] for trace in sent]
+    assert [len(each) for each in lines] == [1, 1] and lines[0] != lines[1]
 
 
 @pytest.mark.parametrize("engine", list(PRELUDES))

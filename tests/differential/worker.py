@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import operations  # noqa: F401  # imported before the first collection
-from .interpreter import run
+from .connections import Network
+from .interpreter import World, run
 
 
 def serve(new_loop: Callable[[], Any]) -> None:
@@ -30,6 +31,7 @@ def serve(new_loop: Callable[[], Any]) -> None:
 
 def answer(new_loop: Callable[[], Any], line: str) -> list[str]:
     try:
-        return run(new_loop, json.loads(line))
+        program = json.loads(line)
+        return run(new_loop, program, Network if program["setup"].get("network") else World)
     except BaseException:
         return ["the interpreter of programs failed:", *traceback.format_exc().splitlines()]

@@ -1,4 +1,4 @@
-"""The event loops that the tests of the loop run on: the stock loop, which is the reference, and three ways to ours."""
+"""The event loops that the tests of the loop run on: the stock loop, which is the reference, and the ways to ours."""
 
 from __future__ import annotations
 
@@ -29,14 +29,19 @@ _PRELUDES = {
     # with a selector from Python
     "ours-select": "import rasyncio, selectors; rasyncio.install(loop=False)\n"
     "def new_loop(): return rasyncio.EventLoop(selectors.SelectSelector())",
+    # in debug mode, where connections are asyncio's own
+    "ours-debug": "import rasyncio; rasyncio.install(loop=False)\n"
+    "def new_loop(): loop = rasyncio.EventLoop(); loop.set_debug(True); return loop",
 }
-ENGINES = tuple(_PRELUDES)
+#: What the tests of the loop run on; those of connections run in debug mode, too.
+ENGINES = ("stock", "ours", "ours-c", "ours-select")
+WITH_DEBUG = tuple(_PRELUDES)
 SELECTORS.update({f"loop {name}": f"{prelude}{_RUN}" for name, prelude in _PRELUDES.items()})
 
 
 def run_fresh(name: str, body: str | Callable[..., object], *args: object, **options: Any) -> str:
     """`impls.run_fresh`; for an engine with `new_loop` and `run`."""
-    return impls.run_fresh(f"loop {name}" if name in ENGINES else name, body, *args, **options)
+    return impls.run_fresh(f"loop {name}" if name in WITH_DEBUG else name, body, *args, **options)
 
 
 class Engine:
@@ -69,11 +74,14 @@ class Engine:
     def new(self, loop_class: Any = None) -> Any:
         """A loop, of a subclass if one is given. It is closed at the end of the test."""
         loop = (loop_class or self.loop_class)(*self.arguments)
+        if self.name == "ours-debug":
+            loop.set_debug(True)
         self._made.append(loop)
         return loop
 
     def run(self, main: Coroutine[Any, Any, Any], *, debug: bool | None = None) -> Any:
         """asyncio.run on a loop of this kind."""
+        debug = True if self.name == "ours-debug" else debug
         with asyncio.Runner(loop_factory=lambda: self.loop_class(*self.arguments), debug=debug) as runner:
             return runner.run(main)
 
@@ -92,7 +100,7 @@ def engine_for(name: str) -> Iterator[Engine]:
     """Switch Future and Task to what the engine runs on; close its loops and switch back at the end."""
     engine = Engine(name)
     with contextlib.ExitStack() as stack:
-        if name in ("ours", "ours-select"):
+        if name in ("ours", "ours-select", "ours-debug"):
             import rasyncio
 
             rasyncio.install(loop=False)

@@ -56,7 +56,11 @@ class Engine:
 
     @property
     def ours(self) -> bool:
-        return self.name != "stock"
+        return not self.name.startswith("stock")
+
+    @property
+    def debug(self) -> bool:
+        return self.name.endswith("-debug")
 
     @property
     def loop_class(self) -> Any:
@@ -74,14 +78,14 @@ class Engine:
     def new(self, loop_class: Any = None) -> Any:
         """A loop, of a subclass if one is given. It is closed at the end of the test."""
         loop = (loop_class or self.loop_class)(*self.arguments)
-        if self.name == "ours-debug":
+        if self.debug:
             loop.set_debug(True)
         self._made.append(loop)
         return loop
 
     def run(self, main: Coroutine[Any, Any, Any], *, debug: bool | None = None) -> Any:
         """asyncio.run on a loop of this kind."""
-        debug = True if self.name == "ours-debug" else debug
+        debug = True if self.debug else debug
         with asyncio.Runner(loop_factory=lambda: self.loop_class(*self.arguments), debug=debug) as runner:
             return runner.run(main)
 
@@ -121,7 +125,8 @@ def record(name: str, scenario: Callable[..., object], *args: object) -> list[st
 
         def say(thing: object) -> None:
             text = plain(thing if isinstance(thing, str) else repr(thing))
-            lines.append(re.sub(r"Task-\d+", "Task-N", re.sub(rf"\b{class_name}\b", "Loop", text)))
+            text = re.sub(r"\bfd=\d+", "fd=N", re.sub(r"Task-\d+", "Task-N", text))
+            lines.append(re.sub(rf"\b{class_name}\b", "Loop", text))
 
         scenario(engine, say, *args)
     assert lines, "the scenario said nothing"
@@ -130,7 +135,7 @@ def record(name: str, scenario: Callable[..., object], *args: object) -> list[st
 
 def same_as_stock(name: str, scenario: Callable[..., object], *args: object) -> list[str]:
     """Assert that a scenario comes out on an engine as on the stock loop (there: that it comes out the same twice)."""
-    expected = record("stock", scenario, *args)
+    expected = record("stock-debug" if name.endswith("-debug") else "stock", scenario, *args)
     found = record(name, scenario, *args)
     assert found == expected, "\n".join(difflib.unified_diff(expected, found, "stock", name, lineterm=""))
     return expected

@@ -17,6 +17,7 @@ _Ts = TypeVarTuple("_Ts")
 _T_co = TypeVar("_T_co", covariant=True)
 
 __rasyncio_version__: str
+__rasyncio_own_state__: str | None
 
 def __rasyncio_link__(get: Callable[[], object], set: Callable[[AbstractEventLoop | None], object], /) -> None: ...
 

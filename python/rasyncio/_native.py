@@ -57,3 +57,11 @@ def load() -> ModuleType | None:
 
 
 ours = load()
+
+
+def shares_state() -> bool:
+    """Whether running loop, current task and list of tasks are where CPython's own module has them, too (3.14+).
+
+    Then its tasks and ours are of one world, whoever made them. `__rasyncio_own_state__` says why not, if not.
+    """
+    return ours is not None and ours.__rasyncio_own_state__ is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _startup
-from ._native import ours
+from ._native import ours, shares_state
 from ._swap import installed
 
 
@@ -27,6 +27,9 @@ class Status:
     running: str | None
     #: Whose transports, TLS and streams the loop has.
     transports: str
+    #: Whose places running loop, current task and tasks are in: "CPython's", where its module and debuggers find them, or
+    #: "rasyncio's own".
+    state: str
     #: What RASYNCIO says to the Python processes that this one starts; None if it is not set.
     children: str | None
     #: What is not rasyncio's, why, and what to do about it: a sentence each.
@@ -38,6 +41,7 @@ class Status:
             ("Future and Task", self.future_and_task),
             ("event loop", self.event_loop + (f"; running: {self.running}" if self.running else "")),
             ("transports, TLS, streams", self.transports),
+            ("state of loops and tasks", self.state),
             ("child processes", self._children()),
         ]
         width = max(len(name) for name, _ in rows)
@@ -72,6 +76,11 @@ def status() -> Status:
             " loop_factory=rasyncio.new_event_loop (uvicorn: --loop rasyncio:new_event_loop)"
             + (", or start the process with RASYNCIO=uvloop." if name.startswith("uvloop") else ".")
         )
+    if swapped and ours is not None and sys.version_info >= (3, 14) and not shares_state():
+        remarks.append(
+            "`python -m asyncio ps` does not see the tasks of this process, and CPython's own tasks are apart from"
+            f" rasyncio's: {ours.__rasyncio_own_state__}. Set RASYNCIO=0 to look into the program on CPython's asyncio."
+        )
     if swapped and not children:
         remarks.append("Python processes that this one starts run on CPython's asyncio: set RASYNCIO=1 for them.")
     return Status(
@@ -81,6 +90,7 @@ def status() -> Status:
         event_loop=event_loop,
         running=None if running is None else _name(type(running)),
         transports="asyncio's own",
+        state="CPython's" if shares_state() or not swapped else "rasyncio's own",
         children=children,
         remarks=tuple(remarks),
     )

@@ -4,8 +4,9 @@ If asyncio was not imported yet, `sys.modules["_asyncio"]` is all there is to it
 Otherwise every place that holds an object of the old module (in asyncio's own modules as well as in those that did
 `from asyncio import Future`) gets its counterpart in the new one, and the few things that asyncio derives from
 Future and Task at import are made again. `_places` says what is reached and what is not; futures and tasks that exist
-already stay the old ones. So the earlier install() is called, the better; for uvloop, which keeps all it needs in C
-variables, it must be called before uvloop is imported. `_unreached` warns about that, and about early subclasses.
+already stay the old ones. So the earlier install() is called, the better. `_unreached` warns about early subclasses,
+and about uvloop, which keeps all it needs in C variables: where the two modules have no state in common
+(`shares_state`), install() must be called before it is imported.
 
 The event loop that goes with it needs no swap: `_loop_policy` makes it the default, or a program names it.
 """
@@ -19,7 +20,7 @@ from _thread import RLock
 from types import CellType, FunctionType, ModuleType
 
 from . import _loop_policy, _startup
-from ._native import ours
+from ._native import ours, shares_state
 from ._places import holds, places
 
 TYPE_CHECKING = False  # typing's own would cost its import
@@ -95,7 +96,7 @@ def new_event_loop() -> EventLoop:
     """A new rasyncio.EventLoop, for whatever takes a loop factory: `asyncio.Runner(loop_factory=new_event_loop)`.
 
     Swaps Future and Task in, as `install(loop=False)` does, if that can be done without harm. While an event loop runs,
-    or after uvloop was imported, it leaves them: the loop drives CPython's tasks as well, only less fast.
+    or after uvloop was imported (up to 3.13), it leaves them: the loop drives CPython's tasks as well, only less fast.
     In a sub-interpreter this is asyncio.new_event_loop().
     """
     if ours is None:
@@ -103,7 +104,8 @@ def new_event_loop() -> EventLoop:
 
         return asyncio.new_event_loop()  # type: ignore[return-value]
     with _lock:
-        if not _swapped() and "uvloop.loop" not in sys.modules and _running_loop() is None:
+        in_the_way = "uvloop.loop" in sys.modules and not shares_state()
+        if not _swapped() and not in_the_way and _running_loop() is None:
             _swap_in()
     import asyncio  # before _loop, which it may import itself
 

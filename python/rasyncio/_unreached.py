@@ -1,8 +1,9 @@
 """Says what the swap cannot reach, so that nobody meets it in silence.
 
-A class that was derived from Future or Task before these were exchanged keeps its base: its tasks are not the current
-task where `asyncio.timeout()` looks for one, and `isinstance(its_future, asyncio.Future)` is False. Each such class is
-named once in the process. uvloop keeps Future and Task in C variables, which is as bad for all of its loops.
+A class that was derived from Future or Task before these were exchanged keeps its base, and
+`isinstance(its_future, asyncio.Future)` is False. Where CPython's module and ours have no state in common (up to 3.13),
+its tasks are not the current task either where `asyncio.timeout()` looks for one. Each such class is named once in the
+process. uvloop keeps Future and Task in C variables, which without common state is as bad for all of its loops.
 
 A warning that a filter turns into an error undoes the swap.
 """
@@ -13,6 +14,8 @@ import gc
 import sys
 import warnings
 from weakref import ref
+
+from ._native import shares_state
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
@@ -54,10 +57,9 @@ def warn_about(classes: list[type], task: type, action: str) -> None:
         module, name = (_text(get, cls) for get in (_module_of, _qualname_of))
         if issubclass(cls, task):
             kind = "Task"
-            follows = (
-                "isinstance(task, asyncio.Task) is False for its tasks, and in them asyncio.current_task() is None"
-                " and asyncio.timeout() and TaskGroup fail"
-            )
+            follows = "isinstance(task, asyncio.Task) is False for its tasks"
+            if not shares_state():
+                follows += ", and in them asyncio.current_task() is None and asyncio.timeout() and TaskGroup fail"
         else:
             kind = "Future"
             follows = "isinstance(future, asyncio.Future) is False for its futures"
@@ -73,8 +75,8 @@ def warn_about(classes: list[type], task: type, action: str) -> None:
 
 
 def warn_about_uvloop() -> None:
-    """If uvloop was imported already."""
-    if "uvloop.loop" in sys.modules:
+    """If uvloop was imported already, and that does harm."""
+    if "uvloop.loop" in sys.modules and not shares_state():
         warnings.warn(
             "uvloop was imported before asyncio's Future and Task were exchanged, and keeps those it found:"
             " its loops will not work in this process. Call rasyncio.install() before uvloop is imported",

@@ -99,6 +99,12 @@ const _: () = assert!(std::mem::offset_of!(FutureObject, awaited_by_is_set) == 1
 impl FutureObject {
     /// The name in the type's spec.
     pub(crate) const NAME: &'static CStr = c"_asyncio.Future";
+    /// Where debuggers find `awaited_by`, `is_task` and `awaited_by_is_set`.
+    pub(crate) const LAYOUT: [usize; 3] = [
+        std::mem::offset_of!(FutureObject, awaited_by),
+        std::mem::offset_of!(FutureObject, is_task),
+        std::mem::offset_of!(FutureObject, awaited_by_is_set),
+    ];
     /// Where the instance's attributes are, for the type's spec.
     pub(crate) const INSTANCE_OFFSET: usize = std::mem::offset_of!(FutureObject, instance);
 

@@ -1,10 +1,9 @@
 //! What a forked child must forget.
 
-use crate::state::thread;
+use crate::state::{tasks, thread};
 use crate::sys::slots::noargs;
 use crate::sys::typeobj::StaticMethod;
 use crate::sys::{Object, Res};
-use crate::task;
 use crate::versions;
 
 static AFTER_FORK_IN_CHILD: StaticMethod =
@@ -15,7 +14,7 @@ static AFTER_FORK_IN_CHILD: StaticMethod =
 fn after_fork_in_child(_module: &Object) {
     thread::forget();
     if versions::TASKS_PER_THREAD {
-        task::LIST.clear();
+        tasks::forget();
     }
 }
 

@@ -15,6 +15,7 @@ use crate::sys::slots::Method;
 use crate::sys::slots::one;
 use crate::sys::typeobj::{StaticMethod, add_to_module};
 use crate::sys::{Object, Res, containers};
+use crate::task;
 use crate::versions;
 
 /// The module's name, and that of its functions' module: CPython's, whose place it takes. (Its spec has its own.)
@@ -26,7 +27,7 @@ pub(crate) fn init(module: &Object) -> Res<()> {
     loop_type::init(module)?;
     add_functions(module)?;
     loops::init_link(module)?;
-    state::init(module, &*tasks::linked_tasks_function(module)?)?;
+    state::init(module, task::LAYOUT, &*tasks::linked_tasks_function(module)?)?;
     fork::init(module)?;
     exit::init(module)
 }

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use crate::names::{LOOP, TASK};
 use crate::state::{tasks, thread};
+use crate::sys::list::Linked;
 use crate::sys::object::none;
 use crate::sys::slots::{Method, keywords, noargs};
 use crate::sys::typeobj::StaticMethod;
@@ -61,7 +62,7 @@ fn register_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res<(
     let given = required(given);
     match task::TYPE.downcast(given) {
         Some(native) if versions::TASKS_PER_THREAD => {
-            task::LIST.link(native);
+            tasks::link(native);
             Ok(())
         }
         _ => tasks::add_eager(given),
@@ -72,7 +73,7 @@ fn unregister_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res
     let given = required(given);
     match task::TYPE.downcast(given) {
         Some(native) if versions::TASKS_PER_THREAD => {
-            task::LIST.unlink(native);
+            native.unlink();
             Ok(())
         }
         _ => tasks::discard_eager(given),
@@ -82,8 +83,10 @@ fn unregister_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res
 /// The native tasks of the list, for the public container that shows them (up to 3.13).
 fn linked_tasks(_module: &Object) -> Res<Owned> {
     let list = containers::new_list()?;
-    for task in task::LIST.items()?.iter().filter(|task| task.is_listed()) {
-        containers::list_append(&list, task.as_object())?;
+    for task in tasks::linked::<TaskObject>(None)? {
+        if task::TYPE.downcast(&task).is_some_and(TaskObject::is_listed) {
+            containers::list_append(&list, &task)?;
+        }
     }
     Ok(list)
 }
@@ -112,7 +115,7 @@ fn current_task(_module: &Object, [event_loop]: [Option<&Object>; 1]) -> Res<Own
 }
 
 fn all_tasks(_module: &Object, [event_loop]: [Option<&Object>; 1]) -> Res<Owned> {
-    tasks::all(&task::LIST, &*loop_or_running(event_loop)?, TaskObject::is_pending_in)
+    tasks::all::<TaskObject>(&*loop_or_running(event_loop)?, task::is_pending_in)
 }
 
 const REGISTER_TASK_DOC: &CStr = c"_register_task($module, /, task)\n--\n\n\

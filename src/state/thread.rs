@@ -1,9 +1,11 @@
 //! The running loop and the current task of each thread.
 //!
-//! Both are strong references in the thread's [`ThreadState`], and go when the thread ends.
+//! Both are strong references, and go when the thread ends. They are in CPython's own fields of the thread's state where
+//! these are known (see [`super::shared`]), else in a state of ours.
 //!
-//! The running loop is told to CPython's own module too, once [`link`] has made it known, and asked of it where there is
-//! none here: extensions keep `get_running_loop` of whichever module was in place when they first needed it.
+//! From our own state the running loop is told to CPython's module too, once [`link`] has made it known, and asked of it
+//! where there is none here: extensions keep `get_running_loop` of whichever module was in place when they first needed
+//! it.
 //!
 //! Up to 3.13 the current task is not here but in the module's `_current_tasks`, a dict by loop that other code may
 //! read and change.
@@ -13,26 +15,64 @@ use crate::names::{GET_EVENT_LOOP, THREAD_STATE};
 use crate::sys::attached::Attached;
 use crate::sys::containers::DictPlace;
 use crate::sys::error::{self, Builtin, raise, raise_format};
+use crate::sys::interpreter_fields::{self, Fields};
 use crate::sys::lazy::Once;
 use crate::sys::object::none;
 use crate::sys::per_thread::PerThread;
 use crate::sys::{Field, Layout, Object, Owned, Raised, Res, call, containers};
 use crate::versions;
 
-#[derive(Default)]
-pub(crate) struct ThreadState {
-    running_loop: Field,
-    current_task: Field,
-}
+/// A thread's fields, wherever they are. Of the calling thread they are good until it ends.
+#[derive(Clone, Copy)]
+struct ThreadState(&'static Fields);
 
-impl Drop for ThreadState {
-    fn drop(&mut self) {
-        self.running_loop.clear();
-        self.current_task.clear();
+impl ThreadState {
+    #[inline]
+    fn running_loop(self) -> &'static Field {
+        &self.0.first
+    }
+
+    #[inline]
+    fn current_task(self) -> &'static Field {
+        &self.0.second
+    }
+
+    /// The calling thread's, if it has any.
+    #[inline]
+    fn find() -> Res<Option<ThreadState>> {
+        match interpreter_fields::here() {
+            Some(fields) => Ok(Some(ThreadState(fields))),
+            None => Ok(OWN.find()?.map(|own| ThreadState(&own.0))),
+        }
+    }
+
+    /// The calling thread's, made if need be.
+    #[inline]
+    fn obtain() -> Res<ThreadState> {
+        match interpreter_fields::here() {
+            Some(fields) => Ok(ThreadState(fields)),
+            None => OWN.obtain().map(|own| ThreadState(&own.0)),
+        }
+    }
+
+    /// Those of all threads. No Python code may run while the iterator is in use.
+    fn all() -> impl Iterator<Item = ThreadState> {
+        interpreter_fields::everywhere().chain(OWN.all().map(|own| &own.0)).map(ThreadState)
     }
 }
 
-static STATES: PerThread<ThreadState> = PerThread::new(&THREAD_STATE);
+/// The fields where CPython's are not known.
+#[derive(Default)]
+struct Own(Fields);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.0.first.clear();
+        self.0.second.clear();
+    }
+}
+
+static OWN: PerThread<Own> = PerThread::new(&THREAD_STATE);
 static CURRENT_TASKS: Once = Once::new();
 
 /// `_get_running_loop` and `_set_running_loop` of CPython's own module.
@@ -45,6 +85,9 @@ static THEIRS: Attached<Theirs> = Attached::new(Theirs { get: Field::unset(), se
 
 /// Makes CPython's own functions known.
 pub(crate) fn link(get: &Object, set: &Object) {
+    if super::is_shared() {
+        return;
+    }
     THEIRS.get.set(get.own());
     THEIRS.set.set(set.own());
 }
@@ -64,7 +107,7 @@ fn current_tasks() -> Res<&'static Object> {
 /// The calling thread's running loop.
 #[inline]
 pub(crate) fn running_loop() -> Res<Option<Owned>> {
-    match STATES.find()?.and_then(|state| state.running_loop.get()) {
+    match ThreadState::find()?.and_then(|state| state.running_loop().get()) {
         Some(running) => Ok(Some(running)),
         None => their_running_loop(),
     }
@@ -81,8 +124,8 @@ fn their_running_loop() -> Res<Option<Owned>> {
 
 pub(crate) fn set_running_loop(event_loop: &Object) -> Res<()> {
     let value = (!event_loop.is_none()).then(|| event_loop.own());
-    if value.is_some() || STATES.find()?.is_some() {
-        drop(STATES.obtain()?.running_loop.replace(value));
+    if value.is_some() || ThreadState::find()?.is_some() {
+        drop(ThreadState::obtain()?.running_loop().replace(value));
     }
     match THEIRS.set.get() {
         Some(set) => call::call1(&set, event_loop).map(drop),
@@ -103,11 +146,16 @@ pub(crate) fn event_loop() -> Res<Owned> {
     }
 }
 
+/// Is it this thread that runs the loop, as CPython's own fields say?
+pub(crate) fn runs_here(event_loop: &Object) -> bool {
+    interpreter_fields::here().is_some_and(|fields| ThreadState(fields).running_loop().holds(event_loop))
+}
+
 /// The state of a thread that runs `event_loop`, which must be the calling one.
 #[inline]
-fn state_running(event_loop: &Object) -> Res<&'static ThreadState> {
-    let state = STATES.obtain()?;
-    if state.running_loop.holds(event_loop) {
+fn state_running(event_loop: &Object) -> Res<ThreadState> {
+    let state = ThreadState::obtain()?;
+    if state.running_loop().holds(event_loop) {
         Ok(state)
     } else {
         Err(raise_format(Builtin::RuntimeError.class(), c"loop %R is not the running loop", &[event_loop]))
@@ -150,17 +198,17 @@ pub(crate) fn leave_task(event_loop: &Object, task: &Object) -> Res<()> {
 
 /// A task that was entered by its step; the calling thread's state need not be looked up again to leave it.
 #[must_use]
-pub(crate) struct Entered(Option<&'static ThreadState>);
+pub(crate) struct Entered(Option<ThreadState>);
 
 impl Entered {
     #[inline]
     pub(crate) fn enter(event_loop: &Object, task: &Object) -> Res<Entered> {
         if versions::TASKS_PER_THREAD {
             let state = state_running(event_loop)?;
-            if let Some(current) = state.current_task.get() {
+            if let Some(current) = state.current_task().get() {
                 return Err(cannot_enter(task, &current));
             }
-            state.current_task.set(task.own());
+            state.current_task().set(task.own());
             return Ok(Entered(Some(state)));
         }
         let place = DictPlace::find(current_tasks()?, event_loop)?;
@@ -173,19 +221,19 @@ impl Entered {
     #[inline]
     pub(crate) fn leave(self, event_loop: &Object, task: &Object) -> Res<()> {
         match self.0 {
-            Some(state) if state.running_loop.holds(event_loop) => leave_in(state, task),
+            Some(state) if state.running_loop().holds(event_loop) => leave_in(state, task),
             _ => leave_task(event_loop, task),
         }
     }
 }
 
 #[inline]
-fn leave_in(state: &ThreadState, task: &Object) -> Res<()> {
-    if state.current_task.holds(task) {
-        state.current_task.clear();
+fn leave_in(state: ThreadState, task: &Object) -> Res<()> {
+    if state.current_task().holds(task) {
+        state.current_task().clear();
         return Ok(());
     }
-    let current = state.current_task.get_or_none();
+    let current = state.current_task().get_or_none();
     let text = c"Invalid attempt to leave task %R while task %R is entered.";
     Err(raise_format(Builtin::RuntimeError.class(), text, &[task, &current]))
 }
@@ -193,7 +241,7 @@ fn leave_in(state: &ThreadState, task: &Object) -> Res<()> {
 /// Makes `task` (or, if `None`, no task) the loop's current one and returns the one before.
 pub(crate) fn swap_current_task(event_loop: &Object, task: Option<&Object>) -> Res<Option<Owned>> {
     if versions::TASKS_PER_THREAD {
-        return Ok(state_running(event_loop)?.current_task.replace(task.map(Layout::own)));
+        return Ok(state_running(event_loop)?.current_task().replace(task.map(Layout::own)));
     }
     let tasks = current_tasks()?;
     if task.is_none() && versions::NO_TASK_POPS {
@@ -213,19 +261,21 @@ pub(crate) fn current_task(event_loop: &Object) -> Res<Option<Owned>> {
     if !versions::TASKS_PER_THREAD {
         return containers::dict_get(current_tasks()?, event_loop);
     }
-    if let Some(state) = STATES.find()? {
-        if state.running_loop.holds(event_loop) {
-            return Ok(state.current_task.get());
+    if let Some(state) = ThreadState::find()? {
+        if state.running_loop().holds(event_loop) {
+            return Ok(state.current_task().get());
         }
     }
-    Ok(STATES.all().find(|state| state.running_loop.holds(event_loop)).and_then(|state| state.current_task.get()))
+    Ok(ThreadState::all()
+        .find(|state| state.running_loop().holds(event_loop))
+        .and_then(|state| state.current_task().get()))
 }
 
 /// In a forked child: the parent's loop does not run here. (The references are not given up but forgotten: what they
 /// refer to belongs to the parent, and letting go could run its finalizers.)
 pub(crate) fn forget() {
-    for state in STATES.all() {
-        for field in [&state.running_loop, &state.current_task] {
+    for state in ThreadState::all() {
+        for field in [state.running_loop(), state.current_task()] {
             std::mem::forget(field.take());
         }
     }

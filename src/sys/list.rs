@@ -1,16 +1,14 @@
-//! An intrusive list of objects, by borrowed references: an object links itself and is unlinked by its deallocator.
+//! Intrusive lists of objects, by borrowed references: an object links itself and is unlinked by its deallocator.
 
 use std::cell::Cell;
-use std::marker::PhantomData;
 use std::ptr;
 
-use super::attached::Attached;
 use super::life::Life;
 use super::memory::make_room;
 use super::part::Part;
-use super::{Owned, Res, gc};
+use super::{Layout, Object, Owned, Res, gc};
 
-/// A place in the list; null when not linked. Laid out as CPython's `llist_node`.
+/// A place in a list; null when not linked. Laid out as CPython's `llist_node`.
 #[repr(C)]
 pub(crate) struct Node {
     next: Cell<*const Node>,
@@ -18,11 +16,17 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    const fn unlinked() -> Self {
+    pub(super) const fn unlinked() -> Self {
         Node { next: Cell::new(ptr::null()), previous: Cell::new(ptr::null()) }
     }
 
-    fn unlink(&self) {
+    /// Is in no list any more, whose other nodes are left alone.
+    pub(super) fn forget(&self) {
+        self.next.set(ptr::null());
+        self.previous.set(ptr::null());
+    }
+
+    pub(super) fn unlink(&self) {
         let (next, previous) = (self.next.replace(ptr::null()), self.previous.replace(ptr::null()));
         // SAFETY: neighbours are the head or inside living objects (`Linked`'s contract); both are null together.
         if let (Some(next), Some(previous)) = unsafe { (next.as_ref(), previous.as_ref()) } {
@@ -52,6 +56,12 @@ pub(crate) unsafe trait Linked: Life {
         // SAFETY: the trait's contract.
         unsafe { &*ptr::from_ref(self).byte_add(Self::NODE_OFFSET).cast() }
     }
+
+    /// Takes the object out of the list that it is in, if any.
+    #[inline]
+    fn unlink(&self) {
+        self.node().unlink();
+    }
 }
 
 /// Says in which field of an object its [`Node`] is.
@@ -70,63 +80,76 @@ macro_rules! linked {
 
 pub(crate) use linked;
 
-/// The list. Its head points to itself, or is still null, when it is empty.
-pub(crate) struct List<T: Linked> {
-    head: Attached<Node>,
-    items: PhantomData<fn() -> T>,
-}
+/// A list: where it begins and ends. It points to itself, or is still null, when it is empty.
+///
+/// All objects of a list have their node at the same offset. They are of one type here; in a list that others link their
+/// objects into, too, of whatever type.
+#[repr(transparent)]
+pub(crate) struct List(Node);
 
-impl<T: Linked> List<T> {
+impl List {
     pub(crate) const fn new() -> Self {
-        List { head: Attached::new(Node::unlinked()), items: PhantomData }
+        List(Node::unlinked())
     }
 
-    /// Adds the object at the end; no error if it is in the list. The list must be a static.
+    /// Adds the object at the end; no error if it is in a list. This one must stay where it is.
     #[inline]
-    pub(crate) fn link(&'static self, item: &T) {
+    pub(crate) fn link(&'static self, item: &impl Linked) {
         let node = item.node();
         if !node.next.get().is_null() {
             return;
         }
-        let head: *const Node = &raw const *self.head;
         debug_assert!(node.previous.get().is_null() && gc::is_alive(item));
-        let last = if self.head.previous.get().is_null() { head } else { self.head.previous.get() };
+        self.append(node);
+    }
+
+    /// # Panics
+    /// Never; the node must be in no list, and be unlinked before it goes.
+    #[inline]
+    pub(super) fn append(&'static self, node: &Node) {
+        let head: *const Node = &raw const self.0;
+        let last = if self.0.previous.get().is_null() { head } else { self.0.previous.get() };
         node.previous.set(last);
         node.next.set(head);
         // SAFETY: the last node is the head or inside a living object (`Linked`'s contract).
         unsafe { (*last).next.set(node) };
-        self.head.previous.set(node);
+        self.0.previous.set(node);
     }
 
-    /// Takes the object out; no error if it is not in the list.
-    #[inline]
-    #[allow(clippy::unused_self)]
-    pub(crate) fn unlink(&'static self, item: &T) {
-        item.node().unlink();
+    /// Does it point to itself?
+    pub(super) fn is_empty(&self) -> bool {
+        let head = &raw const self.0;
+        ptr::eq(self.0.next.get(), head) && ptr::eq(self.0.previous.get(), head)
     }
 
-    /// The objects, oldest first, without those whose deallocation has begun: that of a subclass may run Python code
-    /// (weakref callbacks) before it comes to ours, which unlinks.
-    pub(crate) fn items(&'static self) -> Res<Vec<Owned<T>>> {
-        let mut items = Vec::new();
-        let mut node = self.head.next.get();
-        while !node.is_null() && !ptr::eq(node, &raw const *self.head) {
-            // SAFETY: a linked node lies at this offset of a living object; nothing runs that could change the list.
-            let item: &T = unsafe { &*node.byte_sub(T::NODE_OFFSET).cast() };
+    /// Is the node its last one?
+    pub(super) fn ends_with(&self, node: &Node) -> bool {
+        ptr::eq(self.0.previous.get(), node) && ptr::eq(node.next.get(), &raw const self.0)
+    }
+
+    /// Adds the list's objects, oldest first, to `items`, without those whose deallocation has begun: that of a subclass
+    /// may run Python code (weakref callbacks) before it comes to ours, which unlinks. `T` says where their nodes are.
+    pub(crate) fn add_to<T: Linked>(&self, items: &mut Vec<Owned>) -> Res<()> {
+        let mut place = self.0.next.get();
+        while !place.is_null() && !ptr::eq(place, &raw const self.0) {
+            // SAFETY: a linked node is in a living object; nothing runs that could change the list.
+            let node = unsafe { &*place };
+            // SAFETY: it lies at this offset of the object.
+            let item: &Object = unsafe { &*place.byte_sub(T::NODE_OFFSET).cast() };
             if gc::is_alive(item) {
-                make_room(&mut items)?;
+                make_room(items)?;
                 items.push(item.own());
             }
-            node = item.node().next.get();
+            place = node.next.get();
         }
-        Ok(items)
+        Ok(())
     }
 
     /// Unlinks all.
-    pub(crate) fn clear(&'static self) {
+    pub(crate) fn clear(&self) {
         loop {
-            let first = self.head.next.get();
-            if first.is_null() || ptr::eq(first, &raw const *self.head) {
+            let first = self.0.next.get();
+            if first.is_null() || ptr::eq(first, &raw const self.0) {
                 return;
             }
             // SAFETY: a linked node is inside a living object (`Linked`'s contract).

@@ -2,11 +2,12 @@
 
 use crate::state::{tasks, thread};
 use crate::sys::error;
+use crate::sys::list::Linked;
 use crate::sys::{Layout, Object, Res, context};
 use crate::versions;
 
+use super::TaskObject;
 use super::step::guarded;
-use super::{LIST, TaskObject};
 
 /// Runs the coroutine until it has to wait. What it raises ends up in the task, except for exits.
 #[inline]
@@ -19,7 +20,7 @@ pub(super) fn start(task: &TaskObject, event_loop: &Object) -> Res<()> {
         // Nothing has happened yet, and all is undone, or the loop could not go on (gh-157301).
         return Err(error::chain(raised, || {
             task.set_log_destroy_pending(false);
-            LIST.unlink(task);
+            task.unlink();
             unregister(task)?;
             thread::swap_current_task(event_loop, outer.as_deref())
         }));
@@ -50,7 +51,7 @@ fn finish(task: &TaskObject, event_loop: &Object, outer: Option<&Object>, task_c
 #[inline]
 fn register(task: &TaskObject) -> Res<()> {
     if versions::TASKS_PER_THREAD {
-        LIST.link(task);
+        tasks::link(task);
         return Ok(());
     }
     tasks::add_eager(task.as_object())

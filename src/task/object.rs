@@ -17,11 +17,11 @@ use std::ffi::CStr;
 
 use crate::future::{self, FutureObject};
 use crate::names::TASK;
-use crate::state::tasks;
+use crate::state::{TaskLayout, tasks};
 use crate::sys::freelist::FEW;
 use crate::sys::gc;
 use crate::sys::life::{Life, object};
-use crate::sys::list::{List, Node, linked};
+use crate::sys::list::{Linked, Node, linked};
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Layout, Object, Res};
 use crate::versions;
@@ -64,9 +64,6 @@ const LOG_DESTROY_PENDING: u8 = 2;
 const STAYS_LISTED: u8 = 4;
 
 pub(crate) static TYPE: StaticType<TaskObject> = StaticType::keeping(FEW);
-
-/// The tasks that `all_tasks()` knows. From 3.14 on a task leaves it when it is done, before that when it dies.
-pub(crate) static LIST: List<TaskObject> = List::new();
 
 // Where CPython 3.14's `.AsyncioDebug` section says that things are (before 3.13, behind the instance's attributes).
 #[cfg(Py_3_13)]
@@ -118,7 +115,7 @@ impl TaskObject {
                 self.future.task_flags.put(STAYS_LISTED, true);
             }
         }
-        LIST.link(self);
+        tasks::link(self);
         Ok(())
     }
 
@@ -127,7 +124,7 @@ impl TaskObject {
         if !versions::TASKS_PER_THREAD && !TYPE.gives_identity(self.as_object()) {
             return tasks::discard_foreign(self.as_object());
         }
-        LIST.unlink(self);
+        self.unlink();
         Ok(())
     }
 
@@ -137,12 +134,21 @@ impl TaskObject {
     pub(crate) fn is_listed(&self) -> bool {
         versions::TASKS_PER_THREAD || !gc::is_finalized(self) || self.future.task_flags.has(STAYS_LISTED)
     }
-
-    /// Pending in the given loop? `None` for a subclass, whose `done()` may say what it likes.
-    pub(crate) fn is_pending_in(&self, event_loop: &Object) -> Option<bool> {
-        TYPE.is_exact(self.as_object()).then(|| self.future.is_pending() && self.future.belongs_to(event_loop))
-    }
 }
+
+/// A task pending in the given loop? `None` for what is not exactly a task of ours: its `done()` may say what it likes.
+pub(crate) fn is_pending_in(task: &Object, event_loop: &Object) -> Option<bool> {
+    let future = TYPE.downcast_exact(task)?.future();
+    Some(future.is_pending() && future.belongs_to(event_loop))
+}
+
+/// Where debuggers find what is of interest to them.
+pub(crate) const LAYOUT: TaskLayout = {
+    use std::mem::offset_of;
+    let [awaited_by, is_task, awaited_by_is_set] = FutureObject::LAYOUT;
+    let (name, coroutine) = (offset_of!(TaskObject, name), offset_of!(TaskObject, coroutine));
+    [size_of::<TaskObject>(), name, awaited_by, is_task, awaited_by_is_set, coroutine, offset_of!(TaskObject, node)]
+};
 
 /// `tp_finalize`: a task that dies pending, an exception that nobody has retrieved.
 pub(super) fn finalize(task: &TaskObject) {

@@ -5,11 +5,12 @@ use crate::future;
 use crate::state::thread;
 use crate::sys::error::{self, Builtin, fetch, is_exit, raise, raise_format, restore};
 use crate::sys::iter::{Sent, send_none, throw};
+use crate::sys::list::Linked;
 use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Raised, Res, panics};
 use crate::versions;
 
-use super::{LIST, TaskObject, suspend};
+use super::{TaskObject, suspend};
 
 /// What a step returns to its caller. CPython's returns what `Future.cancel` did, `True`, if the coroutine ended
 /// cancelled, else `None`.
@@ -137,6 +138,6 @@ fn failed(task: &TaskObject, raised: Raised) -> Res<StepResult> {
 #[inline]
 fn leave_list(task: &TaskObject) {
     if versions::TASKS_PER_THREAD {
-        LIST.unlink(task);
+        task.unlink();
     }
 }

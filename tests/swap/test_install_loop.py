@@ -412,10 +412,12 @@ class TestNewEventLoop:
         skip_without_uvloop()
         check("""
         import asyncio, rasyncio, uvloop
+        shared = rasyncio._asyncio.__rasyncio_own_state__ is None
         with asyncio.Runner(loop_factory=rasyncio.new_event_loop) as runner:
             assert type(runner.get_loop()) is rasyncio.EventLoop
-            assert runner.run(exercise()) is asyncio.Task is not rasyncio.Task
-        assert uvloop.run(exercise()) is asyncio.Task and not rasyncio.installed()
+            assert runner.run(exercise()) is asyncio.Task
+            assert (asyncio.Task is rasyncio.Task) == shared
+        assert uvloop.run(exercise(theirs=shared)) is asyncio.Task and rasyncio.installed() == shared
         """)
 
     def test_from_many_threads_at_once(self) -> None:

@@ -90,6 +90,16 @@ print(rasyncio.run(main()))
     assert check_python(code) == "rasyncio.EventLoop\n"
 
 
+def test_state() -> None:
+    """On 3.14 and later debuggers see our tasks (tests/process/test_debuggers.py), or it is said why not."""
+    code = "import rasyncio; {}; status = rasyncio.status(); print(status.state); " + REMARKS
+    first, *remarks = check_python(code.format("rasyncio.install()")).splitlines()
+    shared = getattr(rasyncio._asyncio, "__rasyncio_own_state__", None) is None
+    assert first == ("CPython's" if shared else "rasyncio's own")
+    assert any("asyncio ps" in remark for remark in remarks) == (not shared and sys.version_info >= (3, 14))
+    assert check_python(code.format("pass")).splitlines()[0] == "CPython's"
+
+
 def test_shown_to_people() -> None:
     text = check_python("import rasyncio; rasyncio.install(); print(rasyncio.status())")
     lines = text.splitlines()

@@ -57,8 +57,11 @@ def in_sub_interpreter(code):
     assert failure is None, failure
     interpreters.destroy(interpreter)
 
-async def exercise():
-    \"\"\"Uses whatever is installed, through the ways that the swap has to carry along.\"\"\"
+async def exercise(theirs=False):
+    \"\"\"Uses whatever is installed, through the ways that the swap has to carry along.
+
+    With `theirs` the loop itself makes futures and tasks of what was installed when it was imported.
+    \"\"\"
     import asyncio
     loop = asyncio.get_running_loop()
     future = asyncio.Future()
@@ -66,7 +69,7 @@ async def exercise():
     loop.call_soon(future.set_result, 7)
     gathered = asyncio.gather(task, future)
     assert repr(gathered).startswith("<_GatheringFuture pending"), gathered  # 3.14.8: with a callback of gather's
-    assert type(loop.create_future()) is asyncio.Future and type(task) is asyncio.Task
+    assert (type(loop.create_future()) is not asyncio.Future) == (type(task) is not asyncio.Task) == theirs
     assert isinstance(gathered, asyncio.Future) and type(gathered) is asyncio.tasks._GatheringFuture
     me = asyncio.current_task()
     assert asyncio.all_tasks() == {me, task}
@@ -659,16 +662,18 @@ class TestEarlySubclasses:
         class Task(asyncio.Task): pass
         class Future(asyncio.Future): pass
 
+        shared = rasyncio._asyncio.__rasyncio_own_state__ is None
+
         async def inside():
-            assert asyncio.current_task() is None
+            assert isinstance(asyncio.current_task(), Task) if shared else asyncio.current_task() is None
             for context in asyncio.timeout(1), asyncio.TaskGroup():
                 try:
                     async with context:
                         pass
                 except RuntimeError as error:
-                    assert "task" in str(error)
+                    assert "task" in str(error) and not shared
                 else:
-                    raise AssertionError(context)
+                    assert shared, context
 
         async def main():
             loop = asyncio.get_running_loop()
@@ -678,7 +683,12 @@ class TestEarlySubclasses:
             assert await future == 5
             await task
 
-        told(rasyncio.install)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            rasyncio.install()
+        texts = sorted(str(warning.message).partition(" ")[::2] for warning in caught)
+        assert [name for name, _ in texts] == ["__main__.Future", "__main__.Task"], texts
+        assert ("asyncio.timeout() and TaskGroup fail" in texts[1][1]) == (not shared), texts
         asyncio.run(main())
         """)
 
@@ -1108,6 +1118,11 @@ class TestSurroundings:
         check("""
         import asyncio, rasyncio, uvloop, warnings
         before = snapshot()
+        if rasyncio._asyncio.__rasyncio_own_state__ is None:
+            rasyncio.install()
+            # Its tasks are of the class that it found.
+            assert uvloop.run(exercise(theirs=True)) is asyncio.run(exercise()) is rasyncio.Task
+            sys.exit()
         try:
             rasyncio.install()
         except RuntimeWarning as error:  # an error here, by -W error

@@ -125,7 +125,7 @@ bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads o
 bench-report: $(INSTALLED) $(PEERS) ## speed, network and growth, into benches/README.md with its charts (hours)
 	rm -rf $(BENCHED)/speed
 	$(BIN)/python -m benches.speed --impl all --json $(BENCHED)/speed --update README.md benches/README.md $(ARGS)
-	$(BIN)/python -m benches.network --json $(BENCHED)/network.json --update README.md benches/README.md
+	$(BIN)/python -m benches.network --instructions --json $(BENCHED)/network.json --update README.md benches/README.md
 	$(BIN)/python -m benches.growth --json $(BENCHED)/growth.json --update benches/README.md
 	$(BIN)/python -m benches.report.charts $(BENCHED)
 

@@ -8,7 +8,7 @@ they must be. With Redis it is the client that is measured. Ours is measured twi
 "rasyncio again". The floor is a server in Rust that does the least.
 
     python -m benches.network [--python PATH...] [--impl ours,c,uvloop,...] [--case NAME...] [--starts N] [--rounds N]
-        [--seconds S] [--quick] [--json FILE] [--update FILE...]
+        [--seconds S] [--quick] [--instructions] [--json FILE] [--update FILE...]
 """
 
 import argparse
@@ -24,10 +24,11 @@ from typing import Any
 from benches import options, probes
 from benches.implementations import IMPLEMENTATIONS, OURS
 from benches.interpreter import ask
+from benches.network import callgrind, targets
 from benches.network.cases import CASES
 from benches.network.counts import way
-from benches.network.measure import PACKAGES, Plan, Results, measure, tool_versions
-from benches.network.tables import AGAIN, reports, summary
+from benches.network.measure import AGAIN, PACKAGES, Plan, Results, count_instructions, measure, tool_versions
+from benches.network.tables import reports, summary
 from benches.report import tables
 from benches.report.machine import interpreter, load_average, machine, named, versions
 
@@ -54,10 +55,17 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=options.at_least_one, help="bursts of each process")
     parser.add_argument("--seconds", type=float, help=f"of a burst (default of these three: {usual} {QUICK.seconds:g})")
     parser.add_argument("--quick", action="store_true", help="a few minutes: shows that it works, measures little")
+    parser.add_argument(
+        "--instructions",
+        action="store_true",
+        help="also count the programs' user instructions, under callgrind where perf cannot (ten seconds for each)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures into this file")
     arguments = parser.parse_args()
     if "ours" not in arguments.impl:
         parser.error(f"--impl: {OURS} is what the others are compared with, it cannot be left out")
+    if arguments.instructions and not callgrind.available():
+        parser.error("--instructions: valgrind is not installed (apt-get install valgrind)")
     arguments.columns = {str(IMPLEMENTATIONS[name]): name for name in arguments.impl}
     if not arguments.no_control:
         arguments.columns[AGAIN] = "ours"
@@ -90,10 +98,11 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the idle connections; the processes inherit it
     plan: Plan = arguments.plan
-    found, short, raw, failed = [], [], {}, []
+    found, short, reached, raw, failed = [], [], [], {}, []
     for python in arguments.python:
         version, load = ask(python, probes.version), os.getloadavg()[0]
         results = measure(python, arguments.columns, arguments.cases, plan)
+        uncounted = count_instructions(python, arguments.columns, results) if arguments.instructions else []
         used = versions(python, PACKAGES) | tool_versions(arguments.cases)
         notes = [
             f"{machine()}; load and measured process take turns on one of the CPUs",
@@ -102,9 +111,11 @@ def main() -> None:
             f"{tables.counted(plan.starts, 'start', 'starts')} of all processes, each with "
             f"{tables.counted(plan.rounds, 'round', 'rounds')} of bursts of {plan.seconds * 1e3:g} ms; {way()}",
             load_average(load, "1"),
+            *uncounted,
         ]
         found += reports(f"CPython {version}", arguments.columns, results, notes)
         short += summary(f"CPython {version}", arguments.columns, results, notes)
+        reached += targets.tabulate(f"Targets under load, CPython {version}", arguments.columns, results)
         raw[version] = {"notes": notes, "cases": saved(results)}
         failed += [
             f"{name} on {column} {cell.failure}"
@@ -115,7 +126,8 @@ def main() -> None:
         if arguments.json:
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
             arguments.json.write_text(json.dumps(raw, indent=1) + "\n")
-    tables.output({"network": found, "network-summary": short}, arguments, hidden=["network-summary"])
+    sections = {"network": found, "network-targets": reached, "network-summary": short}
+    tables.output(sections, arguments, hidden=["network-summary"])
     if failed:
         raise SystemExit("\n".join(failed))
 

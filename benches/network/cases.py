@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benches.network import commands, processes
-from benches.network.live import PATIENCE, Live, LiveClient, LiveServer
+from benches.network.live import PATIENCE, Live, LiveClient, LiveServer, Start
 from benches.network.processes import CaseFailed, Child
 from benches.network.servers import GREETING, HEAD, PARTS
 
@@ -39,16 +39,16 @@ class Case(ABC):
         return ()
 
     @property
-    def has_floor(self) -> bool:
-        """Whether there is a server that does the least."""
-        return False
+    def is_program(self) -> bool:
+        """Whether people run it as it is. Then there is no server that does the least."""
+        return True
 
     def surroundings(self) -> AbstractContextManager[Any]:
         """What all implementations of the row have in common while they are measured."""
         return nullcontext()
 
     @abstractmethod
-    def start(self, stack: ExitStack, python: str, implementation: str, surroundings: Any) -> Live:
+    def start(self, stack: ExitStack, start: Start, surroundings: Any) -> Live:
         """Start one implementation's process, which the stack ends."""
 
     def absent(self, installed: Mapping[str, str]) -> str:
@@ -76,12 +76,12 @@ class Served(Case):
         return self.needs
 
     @property
-    def has_floor(self) -> bool:
-        return not self.needs
+    def is_program(self) -> bool:
+        return bool(self.needs)
 
-    def start(self, stack: ExitStack, python: str, implementation: str, surroundings: Any) -> Live:
+    def start(self, stack: ExitStack, start: Start, surroundings: Any) -> Live:
         load = [self.connections, self.message, *([self.idle] if self.idle else [])]
-        return LiveServer(stack, python, implementation, self.server, self.kind, load)
+        return LiveServer(stack, start, self.server, self.kind, load)
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Redis(Case):
     def surroundings(self) -> AbstractContextManager[Any]:
         return redis_server()
 
-    def start(self, stack: ExitStack, python: str, implementation: str, surroundings: Any) -> Live:
-        return LiveClient(stack, python, implementation, commands.__name__, *surroundings)
+    def start(self, stack: ExitStack, start: Start, surroundings: Any) -> Live:
+        return LiveClient(stack, start, commands.__name__, *surroundings)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,6 +20,20 @@ from benches.network.processes import START_TIMEOUT, CaseFailed, Child
 
 PATIENCE = 30.0  # seconds that a burst may take longer than planned
 FLOOR = "floor"  # the implementation that is not Python's
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the measured process is started."""
+
+    python: str
+    implementation: str
+    under: tuple[str, ...] = ()  # the command of a tool that runs it
+    patience: float = START_TIMEOUT  # seconds for each of the steps
+
+    def command(self, module: str, *arguments: object) -> list[str]:
+        """The command line that calls a module's `main`."""
+        return [*self.under, *command(self.python, module, self.implementation, *arguments)]
 
 
 def pin(pid: int) -> None:
@@ -72,27 +87,25 @@ class Live(ABC):
 class LiveServer(Live):
     """A measured server, and `load`."""
 
-    def __init__(
-        self, stack: ExitStack, python: str, implementation: str, server: str, kind: str, load: Sequence[object]
-    ) -> None:
+    def __init__(self, stack: ExitStack, start: Start, server: str, kind: str, load: Sequence[object]) -> None:
         """The server's name for Python, the kind of load, and the number of clients and so on as `load` wants them."""
-        self._stack, self._kind, self._load_arguments = stack, kind, load
+        self._stack, self._patience, self._kind, self._load_arguments = stack, start.patience, kind, load
         self._directory = stack.enter_context(named_pipes()) if kind == "pipes" else None
         place = [self._directory] if self._directory else []
-        if implementation == FLOOR:
-            made = [program("floor"), kind, *map(str, place or (load[:1] if kind == "udp" else ()))]
+        if start.implementation == FLOOR:
+            made = [*start.under, program("floor"), kind, *map(str, place or (load[:1] if kind == "udp" else ()))]
         else:
-            made = command(python, "benches.network.servers", implementation, server, *place)
+            made = start.command("benches.network.servers", server, *place)
         self.measured = stack.enter_context(Child("server", made))
 
     def connect(self) -> None:
-        port = self.measured.answer()
+        port = self.measured.answer(self._patience)
         arguments = [self._kind, self._directory or port, *self._load_arguments]
         self._load = self._stack.enter_context(Child("client", [program("load"), *map(str, arguments)]))
 
     def ready(self) -> None:
         with self._blamed():
-            self._load.answer()
+            self._load.answer(self._patience)
         pin(self.measured.pid)
         pin(self._load.pid)
 
@@ -102,7 +115,7 @@ class LiveServer(Live):
 
     def check(self) -> None:
         with self._blamed():
-            self._load.ask("check", START_TIMEOUT)
+            self._load.ask("check", self._patience)
 
     @contextmanager
     def _blamed(self) -> Iterator[None]:
@@ -119,16 +132,16 @@ class LiveServer(Live):
 class LiveClient(Live):
     """A measured client, which is its own load, and the server that all of the row have in common."""
 
-    def __init__(self, stack: ExitStack, python: str, implementation: str, module: str, server: int, port: int) -> None:
+    def __init__(self, stack: ExitStack, start: Start, module: str, server: int, port: int) -> None:
         """The module's name, the server's process and port."""
-        self._server = server
-        self.measured = stack.enter_context(Child("client", command(python, module, implementation, port)))
+        self._server, self._patience = server, start.patience
+        self.measured = stack.enter_context(Child("client", start.command(module, port)))
 
     def connect(self) -> None:
         pass
 
     def ready(self) -> None:
-        self.measured.answer()
+        self.measured.answer(self._patience)
         pin(self.measured.pid)
         pin(self._server)
 

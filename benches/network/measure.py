@@ -15,11 +15,13 @@ from functools import partial
 from operator import methodcaller
 from typing import TypeVar
 
+from benches.implementations import OURS
 from benches.interpreter import why_absent
+from benches.network import callgrind
 from benches.network.cases import CASES, TOOLS, Case
 from benches.network.counts import count
 from benches.network.figures import Burst
-from benches.network.live import FLOOR, Live
+from benches.network.live import FLOOR, Live, Start
 from benches.network.processes import CaseFailed
 from benches.options import Columns
 from benches.report.machine import LIBRARIES, versions
@@ -41,7 +43,9 @@ PACKAGES = (
     "hiredis",
 )
 WARM_UP, WARM_UPS = 0.05, 2  # seconds of a burst that does not count, and how many
+AGAIN = f"{OURS} again"  # the control: ours, measured once more as if it were another implementation
 NO_FLOOR = "-"
+SIMPLEST = "protocol-1k-1"
 T = TypeVar("T")
 
 
@@ -95,7 +99,7 @@ def measure(python: str, columns: Columns, names: Sequence[str], plan: Plan) -> 
                 for column, reason in reasons.items()
             }
             for column, implementation in columns.items():
-                if implementation == FLOOR and not CASES[name].has_floor:
+                if implementation == FLOOR and CASES[name].is_program:
                     cells[column].failure = NO_FLOOR
             for start in range(plan.starts):
                 bar.update(steps, description=name)
@@ -105,6 +109,26 @@ def measure(python: str, columns: Columns, names: Sequence[str], plan: Plan) -> 
                         bar.advance(steps)
                     row.finish(plan.seconds if start == plan.starts - 1 else 0)
     return results
+
+
+def count_instructions(python: str, columns: Columns, results: Results) -> list[str]:
+    """User instructions of the cases that people run, and of the simplest one, under callgrind if perf does not tell.
+
+    Returns what could not be counted, for the notes.
+    """
+    failures = []
+    names = [name for name in results if CASES[name].is_program or name == SIMPLEST]
+    cells = [(name, column) for name in names for column in columns if column != AGAIN]
+    with progress() as bar:
+        for name, column in bar.track(cells, description="callgrind"):
+            cell = results[name][column]
+            if cell.failure or callgrind.WHAT in cell.counts:
+                continue
+            try:
+                cell.counts[callgrind.WHAT] = callgrind.per_request(CASES[name], python, columns[column])
+            except CaseFailed as failure:
+                failures.append(f"not counted: {name} on {column}: {failure}")
+    return failures
 
 
 class Row:
@@ -160,7 +184,7 @@ def alive(case: Case, cells: Mapping[str, Measured], python: str, columns: Colum
     with ExitStack() as stack:
         surroundings = stack.enter_context(case.surroundings()) if wanted else None
         for column in wanted:
-            row.lives[column] = case.start(stack, python, columns[column], surroundings)
+            row.lives[column] = case.start(stack, Start(python, columns[column]), surroundings)
         row.each(methodcaller("connect"))
         row.each(methodcaller("ready"))
         for _ in range(WARM_UPS):

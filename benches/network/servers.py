@@ -23,6 +23,7 @@ from benches import implementations
 if TYPE_CHECKING:
     import asyncio
 
+HOST = "127.0.0.1"
 BACKLOG = 1024
 RECEIVE = 100 * 1024  # bytes that sock_recv asks for, as in uvloop's and rloop's benchmarks
 STREAM_LIMIT = 1024 * 1024  # of a line; theirs too
@@ -32,13 +33,36 @@ PARTS = 4  # of a response by writelines
 FOREVER = 3600.0  # seconds that a connection may be silent
 GREETING = b"Hello, world!\n"  # what the HTTP servers answer
 
-Serve = Callable[[socket.socket], Awaitable[Any]]  # returns when the server listens; what it returns is kept
+Served = tuple[Any, int]  # what is to be kept, and the port
+Serve = Callable[[], Awaitable[Served]]  # returns when the server listens
+
+
+def listener() -> socket.socket:
+    """For who wants a socket that listens."""
+    made = socket.create_server((HOST, 0), backlog=BACKLOG)
+    # Accepted sockets inherit it. Loops set it on those of their own listeners, and the published benchmarks do.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def port_of(listens: Any) -> int:
+    """That of a socket."""
+    place: tuple[str, int] = listens.getsockname()
+    return place[1]
+
+
+async def create_server(protocol: Callable[[], asyncio.BaseProtocol]) -> Served:
+    """`loop.create_server`."""
+    import asyncio
+
+    server = await asyncio.get_running_loop().create_server(protocol, HOST, 0, backlog=BACKLOG)
+    return server, port_of(server.sockets[0])
 
 
 def protocol_server(answer: Callable[[Any, bytes], None]) -> Serve:
-    """`loop.create_server`, and a protocol with this method `data_received`."""
+    """A protocol with this method `data_received`."""
 
-    async def serve(listener: socket.socket) -> Any:
+    async def serve() -> Served:
         import asyncio
 
         class Echo(asyncio.Protocol):
@@ -47,7 +71,7 @@ def protocol_server(answer: Callable[[Any, bytes], None]) -> Serve:
 
             data_received: Any = answer
 
-        return await asyncio.get_running_loop().create_server(Echo, sock=listener)
+        return await create_server(Echo)
 
     return serve
 
@@ -75,7 +99,7 @@ def one_write_and_close(self: Any, data: bytes) -> None:
     self.transport.close()
 
 
-async def echo_buffered(listener: socket.socket) -> Any:
+async def echo_buffered() -> Served:
     """A BufferedProtocol as in uvloop's benchmark: it writes a copy, for the next read is into the same buffer."""
     import asyncio
 
@@ -90,10 +114,10 @@ async def echo_buffered(listener: socket.socket) -> Any:
         def buffer_updated(self, nbytes: int) -> None:
             self.transport.write(self.buffer[:nbytes])
 
-    return await asyncio.get_running_loop().create_server(Echo, sock=listener)
+    return await create_server(Echo)
 
 
-async def echo_streams(listener: socket.socket) -> Any:
+async def echo_streams() -> Served:
     """`asyncio.start_server`, and lines. Without `drain`, like the published benchmarks: the client reads the answer
     before it sends more, so there is never more than one message to be written."""
     import asyncio
@@ -103,15 +127,17 @@ async def echo_streams(listener: socket.socket) -> Any:
             writer.write(line)
         writer.close()
 
-    return await asyncio.start_server(echo, sock=listener, limit=STREAM_LIMIT)
+    server = await asyncio.start_server(echo, HOST, 0, backlog=BACKLOG, limit=STREAM_LIMIT)
+    return server, port_of(server.sockets[0])
 
 
-async def echo_sock(listener: socket.socket) -> Any:
+async def echo_sock() -> Served:
     """`loop.sock_accept`, `sock_recv` and `sock_sendall`, a task for each connection."""
     import asyncio
 
     loop = asyncio.get_running_loop()
-    listener.setblocking(False)
+    listens = listener()
+    listens.setblocking(False)
     tasks: set[asyncio.Task[None]] = set()
 
     async def echo(connection: socket.socket) -> None:
@@ -121,16 +147,16 @@ async def echo_sock(listener: socket.socket) -> Any:
 
     async def accept() -> None:
         while True:
-            connection, _ = await loop.sock_accept(listener)
+            connection, _ = await loop.sock_accept(listens)
             connection.setblocking(False)
             task = loop.create_task(echo(connection))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    return loop.create_task(accept())
+    return loop.create_task(accept()), port_of(listens)
 
 
-async def echo_websockets(listener: socket.socket) -> Any:
+async def echo_websockets() -> Served:
     """A server of the package websockets that returns each message."""
     from websockets.asyncio.server import ServerConnection, serve
 
@@ -138,10 +164,11 @@ async def echo_websockets(listener: socket.socket) -> Any:
         async for message in connection:
             await connection.send(message)
 
-    return await serve(echo, sock=listener, compression=None, ping_interval=None)
+    listens = listener()
+    return await serve(echo, sock=listens, compression=None, ping_interval=None), port_of(listens)
 
 
-async def http_aiohttp(listener: socket.socket) -> Any:
+async def http_aiohttp() -> Served:
     """An application of aiohttp with one route."""
     from aiohttp import web
 
@@ -152,14 +179,15 @@ async def http_aiohttp(listener: socket.socket) -> Any:
     application.router.add_get("/", greet)
     runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=FOREVER)
     await runner.setup()
-    await web.SockSite(runner, listener, backlog=BACKLOG).start()
-    return runner
+    listens = listener()
+    await web.SockSite(runner, listens, backlog=BACKLOG).start()
+    return runner, port_of(listens)
 
 
 def http_uvicorn(http: str) -> Serve:
     """A bare ASGI application on uvicorn, with its HTTP parser `h11` or `httptools`."""
 
-    async def serve(listener: socket.socket) -> Any:
+    async def serve() -> Served:
         import asyncio
 
         import uvicorn
@@ -179,20 +207,20 @@ def http_uvicorn(http: str) -> Serve:
             backlog=BACKLOG,
             timeout_keep_alive=int(FOREVER),
         )
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
+        server, listens = uvicorn.Server(config), listener()
+        task = asyncio.create_task(server.serve(sockets=[listens]))
         while not server.started:
             if task.done():
                 await task  # raises what went wrong
                 raise RuntimeError("uvicorn ended before it had started")
             await asyncio.sleep(0.01)
-        return task
+        return task, port_of(listens)
 
     return serve
 
 
-async def echo_datagrams() -> tuple[Any, int]:
-    """`loop.create_datagram_endpoint` and a protocol that sends back. Returns what is to be kept, and the port."""
+async def echo_datagrams() -> Served:
+    """`loop.create_datagram_endpoint`, and a protocol that sends back."""
     import asyncio
 
     class Echo(asyncio.DatagramProtocol):
@@ -203,11 +231,11 @@ async def echo_datagrams() -> tuple[Any, int]:
             self.transport.sendto(data, address)
 
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
+    transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=(HOST, 0))
     return transport, transport.get_extra_info("sockname")[1]
 
 
-async def echo_pipes(directory: Path) -> Any:
+async def echo_pipes(directory: Path) -> Served:
     """`loop.connect_read_pipe` and `connect_write_pipe`, on the two named pipes in a directory."""
     import asyncio
 
@@ -219,7 +247,7 @@ async def echo_pipes(directory: Path) -> Any:
             answers.write(data)
 
     requests, _ = await loop.connect_read_pipe(Echo, (directory / "requests").open("rb", buffering=0))
-    return answers, requests
+    return (answers, requests), 0
 
 
 SERVERS: dict[str, Serve] = {
@@ -230,6 +258,7 @@ SERVERS: dict[str, Serve] = {
     "twowrites": protocol_server(two_writes),
     "writelines": protocol_server(parts),
     "connect": protocol_server(one_write_and_close),
+    "udp": echo_datagrams,
     "websockets": echo_websockets,
     "aiohttp": http_aiohttp,
     "uvicorn-h11": http_uvicorn("h11"),
@@ -243,19 +272,6 @@ def end_with_input() -> None:
     os._exit(0)
 
 
-async def serve(name: str, directory: Path | None) -> tuple[Any, int]:
-    """What is to be kept, and the port that is listened to."""
-    if name == "udp":
-        return await echo_datagrams()
-    if directory:
-        return await echo_pipes(directory), 0
-    listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
-    # Accepted sockets inherit it. Some loops set it anyway, and the published benchmarks do.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    port = listener.getsockname()[1]  # asked now, since some loops take the socket away
-    return await SERVERS[name](listener), port
-
-
 def main() -> None:
     """Serve: the arguments are an implementation, a server, and for pipes the directory that they are in."""
     implementation, name, *directory = sys.argv[1:]
@@ -263,7 +279,7 @@ def main() -> None:
     import asyncio
 
     async def forever() -> None:
-        kept, port = await serve(name, Path(directory[0]) if directory else None)
+        kept, port = await (echo_pipes(Path(directory[0])) if directory else SERVERS[name]())
         print(json.dumps(port), flush=True)
         threading.Thread(target=end_with_input, daemon=True).start()
         await asyncio.get_running_loop().create_future()

@@ -6,12 +6,11 @@ from functools import partial
 from benches.implementations import BASELINE, FLOOR, IMPLEMENTATIONS, OURS
 from benches.network.cases import CASES
 from benches.network.counts import EVENTS
-from benches.network.measure import NO_FLOOR, Measured, Results, ratio
+from benches.network.measure import AGAIN, NO_FLOOR, Measured, Results, ratio
 from benches.options import Columns
 from benches.report import tables
 from benches.report.ratios import brackets, control
 
-AGAIN = f"{OURS} again"  # the control: ours, measured once more as if it were another implementation
 NO_FIGURE = "-"
 US = "\N{GREEK SMALL LETTER MU}s"
 
@@ -22,9 +21,11 @@ def microseconds(cell: Measured) -> str:
 
 
 def best_peer(columns: Columns, cells: Mapping[str, Measured]) -> str | None:
-    """The column of the peer with the least CPU time per request, if one has any figures."""
+    """The column of the peer with the least CPU time per request against ours, if one has any figures."""
     running = [name for name in columns if IMPLEMENTATIONS[columns[name]].peer and not cells[name].failure]
-    return min(running, key=lambda name: cells[name].median("cpu_per_request"), default=None)
+    if cells[str(OURS)].failure:
+        return None
+    return min(running, key=lambda name: ratio(cells[name], cells[str(OURS)]).median, default=None)
 
 
 def compared(cell: Measured, other: Measured, interval: bool = False) -> str:
@@ -114,8 +115,9 @@ def reports(title: str, columns: Columns, results: Results, notes: Sequence[str]
         ),
     ]
     for what in EVENTS:
-        if any(what in cell.counts for cells in results.values() for cell in cells.values()):
-            figures = absolute(columns, results, partial(counted, what))
+        known = {name: cells for name, cells in results.items() if any(what in cell.counts for cell in cells.values())}
+        if known:
+            figures = absolute(columns, known, partial(counted, what))
             found.append(tables.Report(f"{what.capitalize()} per request, {title}", *figures, []))
     latency = absolute(columns, results, lambda cell: f"{cell.median('p50'):.0f} ({cell.median('p99'):.0f})")
     throughput = absolute(columns, results, lambda cell: f"{cell.median('rate'):,.0f}")

@@ -26,8 +26,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from benches import options
 from benches.implementations import BASELINE, FLOOR, OURS, PEER_LOOPS, SWAP_ONLY
 from benches.network.figures import Burst
-from benches.network.measure import Measured, ratio
-from benches.network.tables import AGAIN
+from benches.network.measure import AGAIN, Measured, ratio
 from benches.report.ratios import CONTROL, Ratio
 from benches.speed.compare import Ratios, against_baseline, compare
 from benches.speed.measure import Results, load

@@ -28,9 +28,11 @@ pytest.importorskip("rich", reason="the benchmarks need their own packages")
 if not shutil.which("cargo"):
     pytest.skip("the load's program is built by cargo, which is not there", allow_module_level=True)
 
+from benches.network import callgrind, targets
 from benches.network.counts import by_perf, by_strace, known_to_perf
 from benches.network.figures import Burst, cpu_seconds, page_faults
-from benches.network.live import LiveServer
+from benches.network.live import LiveServer, Start
+from benches.network.measure import Measured
 from benches.network.native import program
 from benches.network.processes import CaseFailed, Child
 
@@ -193,7 +195,7 @@ def test_system_calls_are_counted(tool: str, monkeypatch: pytest.MonkeyPatch) ->
     if not shutil.which(tool) or (tool == "perf" and "system calls" not in known_to_perf()):
         pytest.skip(f"{tool} is not there, or may not")
     with ExitStack() as stack:
-        live = LiveServer(stack, sys.executable, "floor", "protocol", "echo", [1, 1024])
+        live = LiveServer(stack, Start(sys.executable, "floor"), "protocol", "echo", [1, 1024])
         live.connect()
         live.ready()
         bursts: list[Burst] = []
@@ -201,6 +203,58 @@ def test_system_calls_are_counted(tool: str, monkeypatch: pytest.MonkeyPatch) ->
         found = counted(live.measured.pid, lambda: bursts.append(live.burst(0.02)))
         (burst,) = bursts
         assert 3 * burst.requests - 2 <= found["system calls"] <= 3 * burst.requests + 2
+
+
+def test_instructions_are_counted(tmp_path: Path) -> None:
+    """The floor makes some hundred a request, Python some thousand; the case that stands for all echoes is counted."""
+    if not callgrind.available():
+        pytest.skip("valgrind is not installed")
+    file = tmp_path / "figures.json"
+    names = ["protocol-1k-1", "protocol-10k-1"]
+    done = network("--instructions", f"--json={file}", impl="ours,floor", case=names)
+    assert done.returncode == 0, done.stderr
+    assert "not counted" not in done.stdout
+    (found,) = json.loads(file.read_text()).values()
+    counts = {
+        (name, column): cell["counts"].get("user instructions")
+        for name, cells in found["cases"].items()
+        for column, cell in cells.items()
+    }
+    assert 50 < counts["protocol-1k-1", "floor"] < 1_000 < counts["protocol-1k-1", "rasyncio"] < 20_000
+    if "user instructions" not in known_to_perf():
+        assert counts["protocol-10k-1", "floor"] is None
+
+
+def test_targets() -> None:
+    def cell(cpu: float, faults: int = 0, instructions: float = 0, failure: str = "") -> Measured:
+        bursts = [Burst(requests=100, seconds=1, p50=1, p99=1, cpu=cpu, faults=faults, other_cpu=1)] * 3
+        return Measured(failure, bursts, {"user instructions": instructions} if instructions else {})
+
+    columns = {"rasyncio": "ours", "uvloop": "uvloop", "rloop": "rloop", "floor": "floor", "rasyncio again": "ours"}
+
+    def row(*cells: Measured) -> dict[str, Measured]:
+        return dict(zip(columns, cells, strict=True))
+
+    broken, no_floor = cell(0.1, failure="fails: no"), cell(0.1, failure="-")
+    results = {
+        "protocol-1k-1": row(cell(1.0), cell(0.97), broken, cell(0.9), cell(1.04)),
+        "pipes-1k-1": row(cell(1.0), cell(0.99), cell(1.5), cell(0.9), cell(1.04)),
+        "sock-1k-100": row(cell(1.0, faults=100), cell(1.7), cell(1.8), cell(0.9), cell(1.0)),
+        "redis": row(cell(1, 0, 50), cell(1, 0, 60), cell(1, 0, 50.5), no_floor, cell(1)),
+    }
+    (report,) = targets.tabulate("Targets", columns, results)
+    assert [" | ".join(row) for row in report.rows] == [
+        "protocol-1k-1, rasyncio / floor | at most 1.10 | 1.11, missed",
+        "protocol-1k-1, best peer / rasyncio | at least 0.96 | 0.97 (uvloop)",
+        "protocol-1k-1, page faults | at most 0.01 | 0.00",
+        "pipes-1k-1, best peer / rasyncio | at least 1.00 | 0.99 (uvloop), missed",
+        "pipes-1k-1, page faults | at most 0.01 | 0.00",
+        "sock-1k-100, best peer / rasyncio | at least 1.70 | 1.70 (uvloop)",
+        "sock-1k-100, page faults | at most 0.01 | 1.00, missed",
+        "redis, page faults | at most 0.01 | 0.00",
+        "redis, user instructions | fewer than 50 (rloop) | 50",
+    ]
+    assert report.notes[0] == "6 targets reached, 3 missed"
 
 
 def test_what_is_read_from_outside_is_what_getrusage_says() -> None:

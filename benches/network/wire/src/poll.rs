@@ -2,23 +2,29 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
+use rustix::time::Timespec;
 
 /// Events that a wait may bring.
 const EVENTS: usize = 256;
 
 pub struct Poll {
     epoll: OwnedFd,
+    patience: Option<Timespec>,
 }
 
 impl Poll {
+    /// One that waits for so long, or for ever.
+    ///
     /// # Errors
-    /// The system has no descriptor left.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)? })
+    /// The system has no descriptor left; the time is beyond what it knows.
+    pub fn new(patience: Option<Duration>) -> io::Result<Self> {
+        let patience = patience.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, patience })
     }
 
     /// Wait for bytes from a file from now on, until it is closed.
@@ -37,7 +43,7 @@ impl Poll {
         Ok(epoll::modify(&self.epoll, &file, data(&file), flags)?)
     }
 
-    /// Put what happens into `events`, at least one, however long that takes.
+    /// Put what happens into `events`, nothing if nothing did within its patience.
     ///
     /// # Errors
     /// The kernel's.
@@ -45,7 +51,7 @@ impl Poll {
         events.clear();
         events.reserve(EVENTS);
         loop {
-            match epoll::wait(&self.epoll, spare_capacity(events), None) {
+            match epoll::wait(&self.epoll, spare_capacity(events), self.patience.as_ref()) {
                 Err(Errno::INTR) => (),
                 found => return Ok(found.map(drop)?),
             }

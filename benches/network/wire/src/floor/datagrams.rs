@@ -11,7 +11,7 @@ use crate::{READ, ready};
 pub(crate) fn serve(clients: usize) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.set_nonblocking(true)?;
-    let poll = Poll::new()?;
+    let poll = Poll::new(None)?;
     poll.add(&socket)?;
     ready(socket.local_addr()?.port())?;
     let (mut events, mut buffer) = (Vec::new(), vec![0; READ]);

@@ -11,7 +11,7 @@ use crate::{READ, ready};
 pub(crate) fn serve(directory: &Path) -> io::Result<()> {
     let mut requests = File::open(directory.join("requests"))?;
     let mut answers = File::options().write(true).open(directory.join("answers"))?;
-    let poll = Poll::new()?;
+    let poll = Poll::new(None)?;
     poll.add(&requests)?;
     ready(0)?;
     let (mut events, mut buffer) = (Vec::new(), vec![0; READ]);

@@ -31,7 +31,7 @@ pub(crate) fn serve(once: bool) -> io::Result<()> {
     listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
     set_tcp_nodelay(&listener, true)?; // what is accepted inherits it
-    let mut server = Server { poll: Poll::new()?, connections: Vec::new(), once, buffer: vec![0; READ] };
+    let mut server = Server { poll: Poll::new(None)?, connections: Vec::new(), once, buffer: vec![0; READ] };
     server.poll.add(&listener)?;
     ready(listener.local_addr()?.port())?;
     let mut events = Vec::new();

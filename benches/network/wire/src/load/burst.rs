@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use wire::poll::{Poll, number, number_of};
 
-use crate::endpoint::{Endpoint, closed};
+use crate::endpoint::{Endpoint, PATIENCE, closed, silent};
 use crate::exchange::Exchange;
 
 /// What is told of a burst.
@@ -66,7 +66,7 @@ pub(crate) fn together(clients: &[Endpoint], exchange: &Exchange, length: Durati
         sent: Instant,
         received: usize,
     }
-    let (poll, mut events) = (Poll::new()?, Vec::new());
+    let (poll, mut events) = (Poll::new(Some(PATIENCE))?, Vec::new());
     let mut buffer = vec![0; exchange.answer.len()];
     let places = places(clients);
     for client in clients {
@@ -82,6 +82,9 @@ pub(crate) fn together(clients: &[Endpoint], exchange: &Exchange, length: Durati
         let mut under_way = clients.len();
         while under_way > 0 {
             poll.wait(&mut events)?;
+            if events.is_empty() {
+                return Err(silent());
+            }
             for event in &events {
                 let place = places[number_of(event)];
                 let (client, waiting) = (&clients[place], &mut waiting[place]);
@@ -112,7 +115,7 @@ pub(crate) fn connecting(port: u16, clients: usize, exchange: &Exchange, length:
         sent: Instant,
         received: usize,
     }
-    let (poll, mut events) = (Poll::new()?, Vec::new());
+    let (poll, mut events) = (Poll::new(Some(PATIENCE))?, Vec::new());
     let mut buffer = vec![0; exchange.answer.len() + 1];
     let begin = || {
         let sent = Instant::now();
@@ -137,6 +140,9 @@ pub(crate) fn connecting(port: u16, clients: usize, exchange: &Exchange, length:
         let mut under_way = clients;
         while under_way > 0 {
             poll.wait(&mut events)?;
+            if events.is_empty() {
+                return Err(silent());
+            }
             for event in &events {
                 let place = &mut waiting[number_of(event)];
                 let found = place.as_mut().expect("events come from open connections only");

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
-/// How long a socket waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Blocking: who waits for several asks epoll first. Messages are small enough that a server which reads always, and
 /// answers at once, takes them in.
@@ -62,9 +62,7 @@ impl Endpoint {
     /// The same; nothing at the end.
     pub(crate) fn receive_or_end(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.answers().read(buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                Err(io::Error::new(ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs())))
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(silent()),
             received => received,
         }
     }
@@ -72,6 +70,11 @@ impl Endpoint {
     fn answers(&self) -> &File {
         self.answers.as_ref().unwrap_or(&self.requests)
     }
+}
+
+/// What is wrong where an answer should have come.
+pub(crate) fn silent() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs()))
 }
 
 /// What is wrong where no end should be.

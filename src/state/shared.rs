@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use pyo3::prelude::*;
 
 use crate::sys::interpreter_fields::{self, Offsets};
+use crate::sys::threads::Thread;
 use crate::sys::{debug_section, py};
 use crate::versions;
 
@@ -34,10 +35,15 @@ pub(super) fn settle(task: TaskLayout) -> Result<(), String> {
     if told_of_task != task {
         return Err("CPython's section .AsyncioDebug does not fit: its tasks are not laid out as ours".into());
     }
-    interpreter_fields::settle(Offsets { thread_size, first, second, list, interpreter_size, interpreter_list })
+    let main = main_thread().map_err(|_| "the main thread is not known")?;
+    interpreter_fields::settle(Offsets { thread_size, first, second, list, interpreter_size, interpreter_list }, main)
         .map_err(|reason| format!("CPython's section .AsyncioDebug does not fit: {reason}"))?;
     debug_section::publish(words);
     Ok(())
+}
+
+fn main_thread() -> PyResult<Thread> {
+    py().import("_thread")?.call_method0("_get_main_thread_ident")?.extract().map(Thread::numbered)
 }
 
 /// The section of a file, if it has the length that is known.

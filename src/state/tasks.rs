@@ -36,7 +36,7 @@ static OWN: Attached<List> = Attached::new(List::new());
 /// Adds a task to those that are listed; no error if it is.
 #[inline]
 pub(crate) fn link(task: &impl Linked) {
-    interpreter_fields::list_here().unwrap_or(&OWN).link(task);
+    interpreter_fields::list_for_new().unwrap_or(&OWN).link(task);
 }
 
 /// The tasks in the lists, in each the oldest first: native ones, and those of CPython's module if the lists are its own.

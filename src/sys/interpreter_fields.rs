@@ -4,15 +4,21 @@
 //! No header says where they are. [`settle`] is told, and believes it only if a state that it makes for the purpose has
 //! them there, and if they go the way that they should when it ends. Until then, and if it fails, there are none.
 //!
+//! Up to 3.14.8 and in 3.15.0 a thread's state that is cleared hands its list on before all the rest: what finalisers link
+//! then would stay in a list that is gone (gh-159041). There only the main thread's objects are linked into its own list,
+//! whose state does not end before the interpreter does; those of others are linked into the interpreter's at once.
+//!
 //! A thread's fields are good for as long as it runs. Those of others are looked at while the thread is attached and
 //! nothing else runs: a thread that ends leaves the interpreter's list of threads while it is attached.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::ffi;
 
 use super::attached::Attached;
 use super::list::{List, Node};
+use super::threads::Thread;
 use super::{Field, Layout, containers, error};
 
 /// The two references.
@@ -37,7 +43,10 @@ pub(crate) struct Offsets {
 /// Zero: not known.
 static FIELDS: AtomicUsize = AtomicUsize::new(0);
 static LIST: AtomicUsize = AtomicUsize::new(0);
+/// The same, but zero where only the main thread may link into its own.
+static LIST_OF_ALL: AtomicUsize = AtomicUsize::new(0);
 static INTERPRETER_LIST: AtomicUsize = AtomicUsize::new(0);
+static MAIN_THREAD: Attached<Cell<Option<Thread>>> = Attached::new(Cell::new(None));
 
 /// The calling thread's.
 #[inline]
@@ -46,11 +55,33 @@ pub(crate) fn here() -> Option<&'static Fields> {
     place(&FIELDS, || unsafe { ffi::PyThreadState_Get() })
 }
 
-/// The calling thread's list.
+/// The calling thread's list, if all that the thread has linked is in it.
 #[inline]
 pub(crate) fn list_here() -> Option<&'static List> {
     // SAFETY: as in `here`.
-    place(&LIST, || unsafe { ffi::PyThreadState_Get() })
+    place(&LIST_OF_ALL, || unsafe { ffi::PyThreadState_Get() })
+}
+
+/// The list that the calling thread may link into.
+#[inline]
+pub(crate) fn list_for_new() -> Option<&'static List> {
+    list_here().or_else(list_for_new_here)
+}
+
+#[cold]
+fn list_for_new_here() -> Option<&'static List> {
+    if MAIN_THREAD.get() == Some(Thread::current()) {
+        // SAFETY: as in `here`.
+        place(&LIST, || unsafe { ffi::PyThreadState_Get() })
+    } else {
+        list_left()
+    }
+}
+
+/// The interpreter's list.
+fn list_left() -> Option<&'static List> {
+    // SAFETY: attached, so there is an interpreter, in which `settle` has found the list.
+    place(&INTERPRETER_LIST, || unsafe { ffi::PyInterpreterState_Get() })
 }
 
 /// Those of all threads. Nothing may run while the iterator is in use.
@@ -61,9 +92,7 @@ pub(crate) fn everywhere() -> impl Iterator<Item = &'static Fields> {
 /// The lists of all threads, and the interpreter's, which has what is left of threads that have ended. Nothing may run
 /// while the iterator is in use.
 pub(crate) fn lists() -> impl Iterator<Item = &'static List> {
-    // SAFETY: attached, so there is an interpreter.
-    let left = place(&INTERPRETER_LIST, || unsafe { ffi::PyInterpreterState_Get() });
-    states().filter_map(|state| place(&LIST, || state)).chain(left)
+    states().filter_map(|state| place(&LIST, || state)).chain(list_left())
 }
 
 #[inline]
@@ -88,15 +117,19 @@ fn states() -> impl Iterator<Item = *mut ffi::PyThreadState> {
 }
 
 /// Uses the fields from now on, if they are there; else says what does not fit. To be called before anything uses them.
-pub(crate) fn settle(told: Offsets) -> Result<(), &'static str> {
+pub(crate) fn settle(told: Offsets, main: Thread) -> Result<(), &'static str> {
     check_bounds(told)?;
     if !interpreter_has_size(told.interpreter_size) {
         return Err("it is not that of the interpreter that runs");
     }
-    try_out(told)?;
+    let handed_on = try_out(told)?;
     FIELDS.store(told.first, Ordering::Relaxed);
     LIST.store(told.list, Ordering::Relaxed);
+    if handed_on == HandedOn::Last {
+        LIST_OF_ALL.store(told.list, Ordering::Relaxed);
+    }
     INTERPRETER_LIST.store(told.interpreter_list, Ordering::Relaxed);
+    MAIN_THREAD.set(Some(main));
     Ok(())
 }
 
@@ -137,10 +170,18 @@ fn check_bounds(told: Offsets) -> Result<(), &'static str> {
     if aligned && inside && beside { Ok(()) } else { Err("the numbers in it are not possible") }
 }
 
+/// When a thread's list is handed on to the interpreter.
+#[derive(PartialEq, Eq)]
+enum HandedOn {
+    /// When all else of the state is cleared.
+    Last,
+    /// While finalisers are still to run.
+    Early,
+}
+
 /// Makes a state for no thread, looks whether the fields are new, puts something into each, and ends it: the references
-/// must be given up, and what is in the list must be in the interpreter's then, but not before all else is cleared: what
-/// runs meanwhile may link more (gh-159041).
-fn try_out(told: Offsets) -> Result<(), &'static str> {
+/// must be given up, and what is in the list must be in the interpreter's then.
+fn try_out(told: Offsets) -> Result<HandedOn, &'static str> {
     static NODE: Attached<Node> = Attached::new(Node::unlinked());
     const NO_MEMORY: &str = "memory is short";
 
@@ -186,8 +227,8 @@ fn try_out(told: Offsets) -> Result<(), &'static str> {
         }
         NODE.unlink();
         match (given_up, stays) {
-            (true, true) => Ok(()),
-            (true, false) => Err("this release of Python loses tasks that are made while a thread ends (gh-159041)"),
+            (true, true) => Ok(HandedOn::Last),
+            (true, false) => Ok(HandedOn::Early),
             (false, _) => Err("what it says is not used so"),
         }
     }

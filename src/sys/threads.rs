@@ -9,6 +9,11 @@ use super::{Raised, Res, enter};
 pub(crate) struct Thread(std::ffi::c_ulong);
 
 impl Thread {
+    /// By Python's number of it.
+    pub(crate) fn numbered(identity: std::ffi::c_ulong) -> Thread {
+        Thread(identity)
+    }
+
     pub(crate) fn current() -> Thread {
         unsafe extern "C" {
             // Exported by every CPython; pyo3-ffi does not declare it.

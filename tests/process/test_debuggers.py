@@ -195,14 +195,19 @@ RUN(main())
 
 @pytest.mark.parametrize("name", ["python -m rasyncio", "install late"])
 def test_threads(name: str, tmp_path: Path) -> None:
-    """As many as of CPython's own: 3.14's debugger looks at the main thread only."""
+    """Those that are seen of CPython's own: 3.14's debugger looks at the main thread only.
+
+    And at the interpreter's list, where releases have the other threads' tasks that hand it on too early (gh-159041).
+    """
     seen = []
     for number, way in enumerate((CPYTHON, WAYS[name])):
         folder = tmp_path / str(number)
         folder.mkdir()
         with running(folder, way, THREADS) as process:
             seen.append(table(debugger("ps", process)))
-    assert seen[0] == seen[1] and seen[1][0][0] == "main"
+    early = sys.version_info < (3, 14, 9) or (3, 15) <= sys.version_info < (3, 15, 1)
+    assert seen[0] == [row for row in seen[1] if row[0] == "main" or not early]
+    assert len(seen[1]) == (4 if early or sys.version_info >= (3, 15) else 1)
 
 
 WORK = """\

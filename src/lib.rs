@@ -22,6 +22,8 @@ mod io;
 mod job;
 mod module;
 mod names;
+#[cfg(target_os = "linux")]
+mod net;
 mod replaced;
 mod sched;
 mod state;

@@ -16,12 +16,20 @@ struct Questions {
     about_class: Field,
     /// Is all that all loops depend on as asyncio was made?
     about_all: Field,
-    /// The last answer to it.
+    /// Is all that transports depend on as asyncio was made?
+    about_transports: Field,
+    /// The last answers to these two.
     all_as_made: Cell<bool>,
+    transports_as_made: Cell<bool>,
 }
 
-static QUESTIONS: Attached<Questions> =
-    Attached::new(Questions { about_class: Field::unset(), about_all: Field::unset(), all_as_made: Cell::new(false) });
+static QUESTIONS: Attached<Questions> = Attached::new(Questions {
+    about_class: Field::unset(),
+    about_all: Field::unset(),
+    about_transports: Field::unset(),
+    all_as_made: Cell::new(false),
+    transports_as_made: Cell::new(false),
+});
 
 /// `_ask_about_replacements(about_class, about_all, *watched)`, with the classes and dicts on which the answer to the
 /// second question depends.
@@ -34,10 +42,28 @@ pub(crate) fn ask_about_replacements(_module: &Object, arguments: &[&Object]) ->
     watched.iter().try_for_each(|object| watch::watch(object))
 }
 
+/// `_ask_about_transports(about_transports, *watched)`
+pub(crate) fn ask_about_transports(_module: &Object, arguments: &[&Object]) -> Res<()> {
+    let [about_transports, watched @ ..] = arguments else {
+        return Err(raise(Builtin::TypeError.class(), c"a function was expected"));
+    };
+    QUESTIONS.about_transports.set((*about_transports).own());
+    watched.iter().try_for_each(|object| watch::watch(object))
+}
+
 /// Is all that all loops depend on as asyncio was made?
 #[inline]
 pub(crate) fn all_as_made() -> bool {
     !watch::attention() || look_at_all()
+}
+
+/// Is all that transports depend on as asyncio was made?
+#[inline]
+pub(crate) fn transports_as_made() -> bool {
+    if watch::attention() {
+        look_at_all();
+    }
+    QUESTIONS.transports_as_made.get()
 }
 
 #[cold]
@@ -48,9 +74,12 @@ fn look_at_all() -> bool {
     // What changes from now on makes the answer void; whoever comes here meanwhile gets the careful one.
     watch::begin();
     QUESTIONS.all_as_made.set(false);
+    QUESTIONS.transports_as_made.set(false);
     // Without our loop's Python half, native handles are made for unchanged loops of asyncio's only.
     let as_made = !QUESTIONS.about_all.is_set() || answer(&QUESTIONS.about_all, &[]);
     QUESTIONS.all_as_made.set(as_made);
+    let transports = QUESTIONS.about_transports.is_set() && answer(&QUESTIONS.about_transports, &[]);
+    QUESTIONS.transports_as_made.set(transports);
     if !as_made {
         watch::unsettle();
     }

@@ -68,5 +68,11 @@ pub(crate) const NAN_TIMER_FAILS: bool = cfg!(Py_3_13);
 /// A timer is due if its time comes before the next number after the present time, should the clock's resolution be
 /// too small for it.
 pub(crate) const DUE_WITHIN_ULP: bool = cfg!(Py_3_15);
+/// A transport keeps what is to be sent in a bytearray, a copy of what was written; later, in a deque, as it was written.
+pub(crate) const SENDS_FROM_BYTEARRAY: bool = !cfg!(Py_3_12);
+/// A transport that is closed forgets what its reader is.
+pub(crate) const CLOSING_FORGETS_READER: bool = cfg!(Py_3_12);
+/// A transport's callbacks run in the context that it was made with.
+pub(crate) const TRANSPORTS_HAVE_CONTEXT: bool = cfg!(Py_3_15);
 /// `loop.create_task()` hands all keywords to the task factory, and to `Task`.
 pub(crate) const CREATE_TASK_KEYWORDS: bool = cfg!(Py_3_14);

@@ -13,13 +13,19 @@ import asyncio
 import math
 import selectors
 import sys
-from asyncio import base_events
+from asyncio import base_events, constants, selector_events, sslproto
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 from ._replaced import SELECTOR, ask_here
 from ._selector import NativeSelector
+from ._transports import SocketTransport, takes
+
+#: Whether making a transport fails where the descriptor has one already; this came with a patch release.
+_CHECKS_DESCRIPTORS = "_ensure_fd_no_transport" in (
+    selector_events.BaseSelectorEventLoop._make_socket_transport.__code__.co_names  # type: ignore[attr-defined]
+)
 
 #: The namespace in which asyncio looks things up.
 _names: Any = base_events
@@ -67,6 +73,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         def _asyncgen_firstiter_hook(self, agen: Any) -> None: ...
         def _asyncgen_finalizer_hook(self, agen: Any) -> None: ...
         def _process_events(self, event_list: Any) -> None: ...
+        def _ensure_fd_no_transport(self, fd: Any) -> None: ...
 
         if sys.version_info >= (3, 13):
 
@@ -115,6 +122,50 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         if not self._signal_handlers:
             self._own_wake_up()
         return removed
+
+    # Transports
+
+    def _make_socket_transport(
+        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None, **more: Any
+    ) -> Any:
+        if not self._makes_transports(sock):
+            stock = super()._make_socket_transport  # type: ignore[misc]
+            return stock(sock, protocol, waiter, extra=extra, server=server, **more)
+        if _CHECKS_DESCRIPTORS:
+            self._ensure_fd_no_transport(sock)
+        return SocketTransport(self, sock, protocol, waiter, extra, server, **more)
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: Any = None,
+        extra: Any = None,
+        server: Any = None,
+        ssl_handshake_timeout: Any = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: Any = constants.SSL_SHUTDOWN_TIMEOUT,
+        **more: Any,
+    ) -> Any:
+        timeouts = {"ssl_handshake_timeout": ssl_handshake_timeout, "ssl_shutdown_timeout": ssl_shutdown_timeout}
+        if not self._makes_transports(rawsock):
+            sides = {"server_side": server_side, "server_hostname": server_hostname, "extra": extra, "server": server}
+            stock = super()._make_ssl_transport  # type: ignore[misc]
+            return stock(rawsock, protocol, sslcontext, waiter, **sides, **timeouts, **more)
+        if _CHECKS_DESCRIPTORS:
+            self._ensure_fd_no_transport(rawsock)
+        ssl_protocol = sslproto.SSLProtocol(
+            self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
+        )
+        SocketTransport(self, rawsock, ssl_protocol, extra=extra, server=server, **more)
+        return ssl_protocol._app_transport
+
+    def _makes_transports(self, sock: Any) -> bool:
+        """Whether a native transport for this socket does what asyncio's would do."""
+        return self._runs_natively() and not self._debug and type(self._selector) is NativeSelector and takes(sock)
 
     # Running
 

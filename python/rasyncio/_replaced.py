@@ -52,13 +52,34 @@ def _methods_of(cls: type) -> dict[str, Any]:
     }
 
 
+def are_own(cls: type) -> bool:
+    """Are all functions in the class's namespace those that its module defines there?"""
+    module = sys.modules[cls.__module__]
+    return all(
+        _is_own(value, cls.__qualname__, name, module)
+        for name, value in vars(cls).items()
+        if isinstance(value, FunctionType) or (callable(value) and not isinstance(value, type))
+    )
+
+
+class Names:
+    """Names in modules, with what is there unless a program has replaced it."""
+
+    def __init__(self, *names: tuple[ModuleType, str, Any]) -> None:
+        self._names = names
+
+    def are_as_made(self) -> bool:
+        """Is all of it still there?"""
+        return all(vars(module).get(name) == value for module, name, value in self._names)
+
+
 # Handles: native ones stand in for all of what these classes do.
 _HANDLES = [getattr(events, name) for name in ("Handle", "TimerHandle", "_ThreadSafeHandle") if hasattr(events, name)]
 _HANDLES = [next(cls for cls in found.__mro__ if cls.__module__ == "asyncio.events") for found in _HANDLES]
 _METHODS_OF_HANDLES = [(cls, tuple(_methods_of(cls))) for cls in _HANDLES]
 
 # The names in asyncio's modules that the functions look up which native code stands in for.
-_NAMES: list[tuple[ModuleType, str, Any]] = [
+_OF_MODULES: list[tuple[ModuleType, str, Any]] = [
     (base_events, "events", events),
     (base_events, "futures", futures),
     (base_events, "tasks", tasks),
@@ -76,7 +97,8 @@ _NAMES: list[tuple[ModuleType, str, Any]] = [
     *((events, cls.__name__, cls) for cls in _HANDLES),
 ]
 if sys.version_info >= (3, 15):
-    _NAMES.append((base_events, "math", math))
+    _OF_MODULES.append((base_events, "math", math))
+_NAMES = Names(*_OF_MODULES)
 
 _BUILTINS: list[tuple[ModuleType, str]] = [
     (time, "monotonic"),
@@ -97,7 +119,7 @@ def _is_builtin(function: Any, name: str) -> bool:
 def all_as_made() -> bool:
     """Is all that all our loops depend on as asyncio was made?"""
     return (
-        all(vars(module).get(name) == value for module, name, value in _NAMES)
+        _NAMES.are_as_made()
         and all(_is_builtin(vars(module).get(name), name) for module, name in _BUILTINS)
         and all(_is_own(vars(module).get(name), "", name, module) for module, name in _FUNCTIONS)
         and all(_finds_own(cls.__mro__, name) for cls, names in _METHODS_OF_HANDLES for name in names)

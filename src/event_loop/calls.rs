@@ -1,8 +1,5 @@
 //! `call_soon`, `call_later` and their kin.
 
-use std::rc::Rc;
-
-use crate::io::Poller;
 use crate::names::{
     CALL_AT, CALL_LATER, CALL_SOON, CALL_SOON_THREADSAFE, CALLBACK_KEYWORD, CHECK_CALLBACK, CHECK_THREAD, CONTEXT,
     DELAY, FD, GET_DEBUG, Name, TIME, WHEN_KEYWORD,
@@ -19,9 +16,8 @@ use super::plain::plain;
 use super::ready::Ready;
 use super::time::time;
 use super::wake::wake_up;
-use super::watchers::{Direction, as_handle, of_handle};
+use super::watchers::{Direction, of_handle};
 use crate::handle::{self, Kind, Work};
-use crate::job::Entry;
 use crate::versions;
 
 /// The arguments of a function like `call_soon(callback, *args, context=None)`, with `N` parameters before `*args`.
@@ -194,7 +190,7 @@ fn call_at_time(
 
 /// `_add_reader` or `_add_writer`: `(fd, callback, *args)`.
 pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arguments: Arguments<'_>) -> Res<Owned> {
-    let (Some(poller), Some(core)) = (poller_for_handles(core), plain(core.as_object())) else {
+    let (Some(poller), Some(core)) = (core.own_poller(), plain(core.as_object())) else {
         return base(core, name, arguments);
     };
     let function = name.text.to_string_lossy();
@@ -203,19 +199,14 @@ pub(super) fn add_file(core: &LoopObject, direction: Direction, name: &Name, arg
     let work = Work::Call { callback, arguments: rest, context };
     let handle = handle::new(Kind::Plain, core.as_object(), debug_enabled(core)?, work)?;
     if let Some(before) = core.watchers.add(&poller, fd, direction, of_handle(handle.clone()))? {
-        stop(&before)?;
+        before.stop()?;
     }
     Ok(handle.into_object())
 }
 
-/// Lets go of who waited for a file: a handle is cancelled, as asyncio does it.
-fn stop(watcher: &Entry) -> Res<()> {
-    as_handle(watcher).map_or(Ok(()), handle::cancel)
-}
-
 /// `_remove_reader(fd)` or `_remove_writer(fd)`: was there one?
 pub(super) fn remove_file(core: &LoopObject, direction: Direction, name: &Name, fd: &Object) -> Res<Owned> {
-    let (Some(poller), Some(core)) = (poller_for_handles(core), plain(core.as_object())) else {
+    let (Some(poller), Some(core)) = (core.own_poller(), plain(core.as_object())) else {
         return base(core, name, Arguments::of(&[fd]));
     };
     if core.closed.get() {
@@ -223,13 +214,7 @@ pub(super) fn remove_file(core: &LoopObject, direction: Direction, name: &Name, 
     }
     let removed = core.watchers.remove(&poller, fd, direction)?;
     if let Some(removed) = &removed {
-        stop(removed)?;
+        removed.stop()?;
     }
     Ok(boolean(removed.is_some()).own())
-}
-
-/// The poller, unless it watches files for others than handles of ours: then asyncio's own methods, by way of
-/// `loop._selector`, sort it out.
-fn poller_for_handles(core: &LoopObject) -> Option<Rc<Poller>> {
-    core.watchers.poller().filter(|_| !core.watchers.has_foreign())
 }

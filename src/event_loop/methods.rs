@@ -20,6 +20,7 @@ use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
 use super::calls::{add_file, call_at, call_later, call_soon, call_soon_threadsafe, remove_file};
 use super::create::{create_future, create_task};
 use super::exposed;
+use super::finish_step::finish_step;
 use super::forward::base;
 use super::object::LoopObject;
 use super::plain::{instance_dict, note_selector, plain, set_attribute};
@@ -172,7 +173,8 @@ fn get_thread_id(core: &LoopObject) -> Res<Owned> {
 fn set_thread_id(core: &LoopObject, value: Option<&Object>) -> Res<()> {
     let Some(value) = THREAD_ID.given(core, value)? else { return Ok(()) };
     drop(core.thread_id.replace(args::given(Some(value)).map(Layout::own)));
-    Ok(())
+    // A loop that ends leaves nothing undone.
+    if core.is_running() { Ok(()) } else { finish_step(core) }
 }
 
 fn get_clock_resolution(core: &LoopObject) -> Res<Owned> {

@@ -22,9 +22,12 @@
 //! and nothing is remembered across a call. Everything happens with the GIL held, by whatever thread; only the wait
 //! itself does not hold it.
 
+mod after_step;
 mod calls;
 mod create;
 mod exposed;
+mod files;
+mod finish_step;
 mod forward;
 mod idle;
 mod methods;
@@ -33,12 +36,16 @@ mod plain;
 mod poll;
 mod ready;
 mod run;
+mod run_entry;
+mod scratch;
 mod selector;
 mod time;
 mod timers;
 mod wake;
 mod watchers;
 
+pub(crate) use finish_step::finish_step;
 pub(crate) use methods::describe;
-pub(crate) use object::TYPE;
+pub(crate) use object::{LoopObject, TYPE};
 pub(crate) use plain::{passed_over, plain};
+pub(crate) use watchers::Direction;

@@ -5,6 +5,8 @@
 //! * `ready`, `timers`: whoever schedules, in any thread; one iteration, in the thread that runs the loop. `exposed.rs`
 //!   takes both out while Python code has them.
 //! * `watchers`: readers and writers, in any thread; the poller's wait, which has let go of the GIL, only reads.
+//! * `after_step`: what runs in a step, in the thread that runs the loop; whoever finishes the step.
+//! * `scratch`: who reads from a file; never while Python code runs.
 //! * `last_poll`, `last_tidy`, `idle`: `poll.rs`, in the thread that runs the loop; `wake.rs` reads and sets the state of
 //!   `idle` from any.
 //! * `closed`, `debug_is_on`, `debug`, `stopping`, `thread_id`, `clock_resolution`, `current_handle`, `task_factory`,
@@ -21,8 +23,10 @@ use crate::sys::part::Own;
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Object, Res};
 
+use super::after_step::AfterStep;
 use super::idle::Idle;
 use super::ready::ReadyQueue;
+use super::scratch::Scratch;
 use super::timers::TimerHeap;
 use super::watchers::Watchers;
 use crate::asyncio::loop_is_closed;
@@ -36,6 +40,8 @@ object! {
         pub(super) ready: Own<ReadyQueue>,
         pub(super) timers: Own<TimerHeap>,
         pub(super) watchers: Own<Watchers>,
+        pub(super) after_step: Own<AfterStep>,
+        pub(super) scratch: Own<Scratch>,
         /// When the poller was asked last; not set at the beginning of a run.
         pub(super) last_poll: Own<Cell<Option<Moment>>>,
         /// When memory that is of no use was freed last.

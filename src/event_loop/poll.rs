@@ -16,6 +16,7 @@ use crate::sys::os_error::raise_os_error;
 use crate::sys::threads::{check_signals, detached};
 use crate::sys::{Layout, Res, call, containers, panics};
 
+use super::finish_step::finish_step;
 use super::idle::Idle;
 use super::object::LoopObject;
 use super::ready::Ready;
@@ -144,6 +145,9 @@ fn ask_natively(core: &LoopObject, poller: &Poller, wait: Wait) -> Res<()> {
     // The interpreter runs signal handlers only while it runs Python code. They, or whatever ran since, may have found
     // something to do; nothing runs from the look at the queue to the wait.
     check_signals()?;
+    if core.after_step.is_due() {
+        finish_step(core)?;
+    }
     let watches = !core.watchers.is_quiet();
     let mut events = poller.begin_look(watches && wait == Wait::No).ok_or_else(no_memory)?;
     if now_or_later(core, wait).is_long() && core.idle.choose_awake() {

@@ -2,17 +2,18 @@
 
 use crate::names::{CANCELLED_FLAG, FINISH_ITERATION, PRIVATE_RUN, RUN_IN_DEBUG_MODE, RUN_ONCE};
 use crate::sys::args::Arguments;
-use crate::sys::{Layout, Object, Owned, Raised, Res, call, context, panics};
+use crate::sys::{Layout, Object, Owned, Res, call};
 
 use super::exposed;
+use super::finish_step::finish_step_of;
 use super::forward::base;
 use super::object::LoopObject;
 use super::plain::plain;
 use super::poll::{Polled, poll};
 use super::ready::{Ready, as_handle};
+use super::run_entry::run_entry;
 use super::time::end_of_due;
 use crate::handle::{self, HandleObject};
-use crate::job::Entry;
 use crate::replaced::all_as_made;
 
 /// Runs the loop until it is told to stop. An exit (`KeyboardInterrupt`, `SystemExit`) ends it too; what was ready then
@@ -62,7 +63,12 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
     while left > 0 {
         let Some(ready) = core.ready.pop() else { return run_exposed(core, left) };
         left -= 1;
-        run(core, ready)?;
+        let outcome = run(core, ready);
+        if core.after_step.is_due() {
+            finish_step_of(core, outcome)?;
+        } else {
+            outcome?;
+        }
     }
     Ok(())
 }
@@ -78,7 +84,8 @@ fn run_exposed(core: &LoopObject, left: usize) -> Res<()> {
                 None => break,
             },
         };
-        run_slowly(core, ready)?;
+        let outcome = run_slowly(core, ready);
+        finish_step_of(core, outcome)?;
     }
     Ok(())
 }
@@ -118,25 +125,6 @@ fn run(core: &LoopObject, ready: Ready) -> Res<()> {
 #[inline]
 fn runs_natively(core: &LoopObject) -> bool {
     !core.debug_is_on.get() && all_as_made()
-}
-
-#[inline]
-fn run_entry(core: &LoopObject, entry: Entry) -> Res<()> {
-    let Entry { context, argument, target, job } = entry;
-    match context::run(&context, || {
-        panics::here("run of an entry");
-        (job.run)(&target, argument.as_deref())
-    }) {
-        Ok(()) => Ok(()),
-        Err(raised) => report(core, Entry { job, target, argument, context }, raised),
-    }
-}
-
-#[cold]
-fn report(core: &LoopObject, entry: Entry, raised: Raised) -> Res<()> {
-    let exception = crate::sys::error::fetch(raised);
-    let handle = as_handle(core.as_object(), entry)?;
-    handle::report(&handle, crate::sys::error::restore(exception))
 }
 
 #[cold]

@@ -84,7 +84,9 @@ pub(super) fn poller_forget(core: &LoopObject, fd: &Object) -> Res<Owned> {
 
 /// `_poller_get(fd)`: `(fileobj or None, events, data)`, or `None`.
 pub(super) fn poller_get(core: &LoopObject, fd: &Object) -> Res<Owned> {
-    match core.watchers.registered_for(descriptor(fd)?)? {
+    let fd = descriptor(fd)?;
+    core.watchers.make_handles(core.as_object(), fd)?;
+    match core.watchers.registered_for(fd)? {
         None => Ok(none().own()),
         Some((object, interest, data)) => {
             containers::tuple(&[object.as_deref().unwrap_or(none()), &*events_of(interest)?, &*data])

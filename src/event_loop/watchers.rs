@@ -1,7 +1,7 @@
 //! File descriptors and who waits for them: the readers and the writers.
 //!
 //! What waits for a descriptor is an [`Entry`], a job with a target: `add_reader` makes one whose target is a handle
-//! ([`of_handle`]), a transport can be one itself. The table and the poller know the same descriptors. Only the thread
+//! ([`of_handle`]), a transport is one itself. The table and the poller know the same descriptors. Only the thread
 //! that runs the loop changes them, or whoever holds the GIL while it does not run.
 
 use std::cell::{Cell, RefCell};
@@ -23,10 +23,13 @@ use crate::handle::{self, HandleObject};
 use crate::job::{Entry, Job};
 use crate::names::PRIVATE_RUN;
 
+use super::ready;
+
 /// A handle as what waits for a file.
 static HANDLE: Job = Job {
     run: |target, _| handle::downcast(target).map_or(Ok(()), handle::run),
     callback: |target, _| Ok((call::getattr(target, &PRIVATE_RUN)?, None)),
+    stop: Some(|target, _| handle::downcast(target).map_or(Ok(()), handle::cancel)),
     takes_several: false,
     needs_context: false,
 };
@@ -63,7 +66,7 @@ fn doorbell_refused(errno: Errno) -> Raised {
 
 /// Which of the two to wait for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     Read,
     Write,
 }
@@ -195,6 +198,12 @@ impl Watchers {
         self.poller.borrow().clone()
     }
 
+    /// Is there a poller?
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.poller.borrow().is_some()
+    }
+
     /// Makes the poller.
     pub(super) fn open(&self) -> Res<()> {
         let policy = policy()?;
@@ -273,12 +282,24 @@ impl Watchers {
         if !self.poller.borrow().as_ref().is_some_and(|now| std::ptr::eq(&raw const **now, poller)) {
             return Err(loop_is_closed());
         }
+        self.put(poller, fd, Some(object).filter(|object| !containers::is_exact_int(object)), direction, watcher)
+    }
+
+    /// The same for a descriptor, and what it is registered by if that is not its number.
+    pub(super) fn put(
+        &self,
+        poller: &Poller,
+        fd: c_int,
+        object: Option<&Object>,
+        direction: Direction,
+        watcher: Entry,
+    ) -> Res<Option<Entry>> {
         self.disown_if(fd);
         let mut file = self.get(fd);
         let (was_registered, interest) = (file.is_registered(), file.interest());
         let before = file.place(direction).replace(watcher);
         let changed = if !was_registered {
-            file.object = (!containers::is_exact_int(object)).then(|| object.own());
+            file.object = object.map(Layout::own);
             poller.add(fd, file.interest())
         } else if interest == file.interest() {
             Ok(())
@@ -304,9 +325,14 @@ impl Watchers {
 
     /// Removes the file's reader or writer, and returns it.
     pub(super) fn remove(&self, poller: &Poller, object: &Object, direction: Direction) -> Res<Option<Entry>> {
-        let Some(fd) = self.descriptor(object)? else {
-            return Ok(None);
-        };
+        match self.descriptor(object)? {
+            Some(fd) => self.take(poller, fd, direction),
+            None => Ok(None),
+        }
+    }
+
+    /// The same for a descriptor.
+    pub(super) fn take(&self, poller: &Poller, fd: c_int, direction: Direction) -> Res<Option<Entry>> {
         self.disown_if(fd);
         let mut file = self.get(fd);
         let Some(removed) = file.place(direction).take() else {
@@ -323,6 +349,26 @@ impl Watchers {
             self.set(fd, file);
         }
         Ok(Some(removed))
+    }
+
+    /// Makes handles of those who wait for the file without one, for a program that looks.
+    pub(super) fn make_handles(&self, event_loop: &Object, fd: c_int) -> Res<()> {
+        for direction in [Direction::Read, Direction::Write] {
+            let Some(entry) = self.get(fd).place(direction).take() else { continue };
+            if as_handle(&entry).is_some() {
+                continue;
+            }
+            let (job, target) = (entry.job, entry.target.clone());
+            let made = of_handle(ready::as_handle(event_loop, entry)?);
+            // Making a handle may have run the collector, and so anything.
+            let mut file = self.get(fd);
+            let place = file.place(direction);
+            if place.as_ref().is_some_and(|now| std::ptr::eq(now.job, job) && now.target.is(&*target)) {
+                *place = Some(made);
+                self.set(fd, file);
+            }
+        }
+        Ok(())
     }
 
     /// Those who wait for what has come, the reader first.

@@ -19,6 +19,7 @@ use super::waiter::Waiter;
 static CALLBACK: Job = Job {
     run: |callback, future| call::call1(callback, future.unwrap_or(none())).map(drop),
     callback: |callback, future| Ok((callback.own(), future.map(Layout::own))),
+    stop: None,
     takes_several: false,
     needs_context: true,
 };

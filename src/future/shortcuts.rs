@@ -1,8 +1,7 @@
 //! Callbacks that only complete a future: `future.set_result`, and what `asyncio.sleep` gives to its timer.
 
 use crate::asyncio::{self, SET_RESULT_UNLESS_CANCELLED};
-use crate::job::Job;
-use crate::job::shortcuts;
+use crate::job::{Job, shortcuts};
 use crate::sys::typeobj::{bound_object, is_bound_function};
 use crate::sys::{Layout, Object, Owned, Res, containers};
 
@@ -16,6 +15,7 @@ static SET_RESULT: Job = Job {
         _ => Ok(()), // the collector has taken the handle apart
     },
     callback: |method, value| Ok((method.own(), value.map(Layout::own))),
+    stop: None,
     takes_several: false,
     needs_context: false,
 };
@@ -32,6 +32,7 @@ static SET_RESULT_UNLESS: Job = Job {
         }
     },
     callback: |function, arguments| Ok((function.own(), arguments.map(Layout::own))),
+    stop: None,
     takes_several: true,
     needs_context: false,
 };

@@ -45,6 +45,7 @@ static CALL_WITH_ONE: Job = Job {
         None => Ok(()), // the collector has taken the handle apart
     },
     callback: |callback, argument| Ok((callback.own(), argument.map(Layout::own))),
+    stop: None,
     takes_several: false,
     needs_context: true,
 };

@@ -17,11 +17,16 @@ pub(crate) struct Job {
     pub(crate) run: fn(target: &Object, argument: Option<&Object>) -> Res<()>,
     /// The same as a Python callable and its argument, for other loops and for programs that look into the queue.
     pub(crate) callback: fn(target: &Object, argument: Option<&Object>) -> Res<Callback>,
+    /// What waited for a file by it will not be called any more: as a handle is cancelled.
+    pub(crate) stop: Option<Stop>,
     /// The callable's argument, then, is the tuple of several.
     pub(crate) takes_several: bool,
     /// It runs in the entry's context. False if it runs no Python code, so that nobody can tell.
     pub(crate) needs_context: bool,
 }
+
+/// What is done of work that will not be.
+type Stop = fn(target: &Object, argument: Option<&Object>) -> Res<()>;
 
 /// A callable, and its one argument if it has one.
 pub(crate) type Callback = (Owned, Option<Owned>);
@@ -37,6 +42,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// It will not be called any more, where it waited.
+    pub(crate) fn stop(&self) -> Res<()> {
+        self.job.stop.map_or(Ok(()), |stop| stop(&self.target, self.argument.as_deref()))
+    }
+
     /// Shows the collector what the entry refers to.
     pub(crate) fn visit(&self, visitor: Visitor) -> Visited {
         visitor.object(&*self.target)?;

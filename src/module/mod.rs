@@ -47,6 +47,8 @@ fn functions() -> Vec<Method> {
     if versions::AWAITED_BY {
         functions.extend(awaited_by::AWAITED_BY_FUNCTIONS);
     }
+    #[cfg(target_os = "linux")]
+    functions.extend(crate::net::functions());
     #[cfg(feature = "panic-on-purpose")]
     functions.push(one!(Object, c"_panic_at", panic_at, c"_panic_at($module, place, /)\n--\n\nPanic there, once."));
     functions

@@ -125,6 +125,15 @@ pub(crate) fn is_true(object: &Object) -> Res<bool> {
     }
 }
 
+/// `isinstance(object, class)`, with `__instancecheck__`.
+pub(crate) fn is_instance(object: &Object, class: &Object) -> Res<bool> {
+    // SAFETY: live objects.
+    match unsafe { enter::PyObject_IsInstance(object.as_ptr(), class.as_ptr()) } {
+        -1 => Err(Raised),
+        truth => Ok(truth != 0),
+    }
+}
+
 /// `issubclass(class, base)`, with `__subclasscheck__`.
 pub(crate) fn is_subclass(class: &Object, base: &Object) -> Res<bool> {
     // SAFETY: live objects.

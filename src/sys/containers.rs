@@ -39,6 +39,31 @@ pub(crate) fn is_pair(object: &Object) -> bool {
     unsafe { ffi::PyTuple_CheckExact(object.as_ptr()) != 0 && ffi::PyTuple_GET_SIZE(object.as_ptr()) == 2 }
 }
 
+/// `len(object)`. May run Python code.
+pub(crate) fn length(object: &Object) -> Res<usize> {
+    // SAFETY: a live object.
+    usize::try_from(unsafe { enter::PyObject_Length(object.as_ptr()) }).map_err(|_| Raised)
+}
+
+/// The items of an exact list or an exact tuple; `None` of anything else.
+pub(crate) fn items(object: &Object) -> Res<Option<Vec<Owned>>> {
+    // SAFETY: a live object; the items of an exact list or tuple are borrowed, and owned before anything else runs.
+    unsafe {
+        let object = object.as_ptr();
+        let is_list = ffi::PyList_CheckExact(object) != 0;
+        if !is_list && ffi::PyTuple_CheckExact(object) == 0 {
+            return Ok(None);
+        }
+        let count = if is_list { ffi::PyList_GET_SIZE(object) } else { ffi::PyTuple_GET_SIZE(object) };
+        let mut items = super::memory::vec_for(usize::try_from(count).unwrap_or(0))?;
+        for i in 0..count {
+            let item = if is_list { ffi::PyList_GET_ITEM(object, i) } else { ffi::PyTuple_GET_ITEM(object, i) };
+            items.push(Object::from_ptr(item).own());
+        }
+        Ok(Some(items))
+    }
+}
+
 pub(crate) fn new_list() -> Res<Owned> {
     // SAFETY: no precondition but attachment.
     unsafe { Owned::steal_or_raised(enter::PyList_New(0)) }

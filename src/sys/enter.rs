@@ -85,6 +85,8 @@ functions! {
     fn PyObject_GenericSetAttr(object: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> c_int;
     fn PyObject_GenericGetDict(object: *mut PyObject, unused: *mut std::ffi::c_void) -> *mut PyObject;
     fn PyObject_IsTrue(object: *mut PyObject) -> c_int;
+    fn PyObject_IsInstance(object: *mut PyObject, class: *mut PyObject) -> c_int;
+    fn PyObject_Length(object: *mut PyObject) -> Py_ssize_t;
     fn PyObject_IsSubclass(class: *mut PyObject, base: *mut PyObject) -> c_int;
     fn PyObject_RichCompareBool(left: *mut PyObject, right: *mut PyObject, operator: c_int) -> c_int;
     #[cfg(not(Py_3_14))]
@@ -121,6 +123,12 @@ functions! {
     fn PySet_Contains(set: *mut PyObject, item: *mut PyObject) -> c_int;
     fn PySequence_List(iterable: *mut PyObject) -> *mut PyObject;
     fn PyList_SetSlice(list: *mut PyObject, low: Py_ssize_t, high: Py_ssize_t, items: *mut PyObject) -> c_int;
+
+    // Memory that objects lend, and views of it.
+    fn PyObject_GetBuffer(object: *mut PyObject, view: *mut pyo3::ffi::Py_buffer, flags: c_int) -> c_int;
+    fn PyBuffer_Release(view: *mut pyo3::ffi::Py_buffer);
+    fn PyMemoryView_FromObject(object: *mut PyObject) -> *mut PyObject;
+    fn PySequence_GetSlice(object: *mut PyObject, start: Py_ssize_t, end: Py_ssize_t) -> *mut PyObject;
 
     // Allocations of what the collector tracks: up to 3.11 it runs right there.
     fn PyType_GenericAlloc(class: *mut PyTypeObject, items: Py_ssize_t) -> *mut PyObject;

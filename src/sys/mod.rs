@@ -21,6 +21,7 @@ pub(crate) mod aio;
 pub(crate) mod args;
 pub(crate) mod assertions;
 pub(crate) mod attached;
+pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod clock;
 pub(crate) mod compat;
@@ -50,6 +51,8 @@ pub(crate) mod part;
 pub(crate) mod per_thread;
 pub(crate) mod raised;
 pub(crate) mod slots;
+#[cfg(target_os = "linux")]
+pub(crate) mod sockets;
 pub(crate) mod threads;
 pub(crate) mod trash;
 pub(crate) mod type_name;

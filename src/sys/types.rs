@@ -121,6 +121,12 @@ pub(crate) fn peek_identity(dict: &Object, name: &Name) -> Identity {
     class.and_then(Object::as_type).map_or(Identity::NOBODY, Type::identity)
 }
 
+/// The class, which is never let go from now on.
+pub(crate) fn keep(class: &Type) -> &'static Type {
+    // SAFETY: the reference is given up by nobody.
+    unsafe { Type::from_ptr(class.own().into_ptr()) }
+}
+
 /// `type`
 pub(crate) fn type_type() -> &'static Object {
     // SAFETY: the type of types is static.

@@ -11,6 +11,7 @@ use super::{TaskObject, step_wrapper, target};
 static STEP: Job = Job {
     run: |task, exception| step(target(task)?, exception.map(Layout::own)).map(drop),
     callback: |task, exception| Ok((step_wrapper::new(task, exception)?, None)),
+    stop: None,
     takes_several: false,
     needs_context: true,
 };

@@ -17,6 +17,7 @@ pub(super) static WAKE_UP: WaiterJob = WaiterJob {
     job: Job {
         run: |task, future| wake_up(target(task)?, future.unwrap_or(none())).map(drop),
         callback: |task, future| Ok((callable(target(task)?)?, future.map(Layout::own))),
+        stop: None,
         takes_several: false,
         needs_context: true,
     },

@@ -24,7 +24,7 @@ FLOORS = (
     ("event_loop",),
     ("sched",),
     ("future",),
-    ("task",),
+    ("task", "net"),
     ("module",),
     ("lib",),
 )

@@ -1,0 +1,104 @@
+"""Native transports: asyncio's classes on native halves.
+
+Everything that asyncio's own transport does is still there, as Python code that works on the native half's attributes;
+what happens for each piece of data is native, as long as nothing was replaced that it would pass over.
+"""
+
+from __future__ import annotations
+
+import socket
+from asyncio import base_events, constants, futures, protocols, selector_events, transports, trsock
+from typing import TYPE_CHECKING, Any
+
+from . import _asyncio
+from ._replaced import Names, are_own
+
+#: asyncio's transport of a connected socket, and what it derives from, as they were when this module was imported.
+_STOCK: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
+_STOCK_CLASSES = tuple(cls for cls in _STOCK.__mro__ if cls is not object)
+
+_Core: Any = _asyncio._socket_transport_core(transports._FlowControlMixin)
+
+
+class SocketTransport(_Core, _STOCK):  # type: ignore[misc]
+    """The transport of a connected stream socket."""
+
+    if TYPE_CHECKING:  # the native ones
+
+        def write(self, data: Any) -> None: ...
+        def writelines(self, list_of_data: Any) -> None: ...
+        def write_eof(self) -> None: ...
+        def close(self) -> None: ...
+        def pause_reading(self) -> None: ...
+        def resume_reading(self) -> None: ...
+        def is_reading(self) -> bool: ...
+        def is_closing(self) -> bool: ...
+        def get_protocol(self) -> Any: ...
+        def set_protocol(self, protocol: Any) -> None: ...
+        def get_write_buffer_size(self) -> int: ...
+        def get_extra_info(self, name: Any, default: Any = None) -> Any: ...
+
+
+# What its repr begins with, as on asyncio's own; the module tells them apart.
+SocketTransport.__name__ = SocketTransport.__qualname__ = _STOCK.__name__
+
+_asyncio._adopt_transport_class(SocketTransport)
+
+# The names in asyncio's modules that the functions look up which native code stands in for.
+_NAMES = Names(
+    (selector_events, "_SelectorSocketTransport", _STOCK),
+    (selector_events, "protocols", protocols),
+    (selector_events, "socket", socket),
+    (selector_events, "constants", constants),
+    (selector_events, "futures", futures),
+    (selector_events, "trsock", trsock),
+    (selector_events, "base_events", base_events),
+    (protocols, "BufferedProtocol", protocols.BufferedProtocol),
+    (socket, "socket", socket.socket),
+)
+#: The methods of Python's socket that native code passes over; they are its C base's.
+_OF_SOCKETS = ("fileno", "recv", "recv_into", "send", "sendmsg")
+_MAX_SIZE = 256 * 1024
+_OURS = dict(vars(SocketTransport))
+
+
+def _as_made() -> bool:
+    """Would asyncio's own transport do for a socket what native code does?"""
+    ours = vars(SocketTransport)
+    return (
+        _NAMES.are_as_made()
+        and all(ours.get(name) is value for name, value in _OURS.items())
+        and len(ours) == len(_OURS)
+        and all(are_own(cls) for cls in _STOCK_CLASSES)
+        and _STOCK.max_size == _MAX_SIZE
+        and not any(name in vars(socket.socket) for name in _OF_SOCKETS)
+    )
+
+
+def _know_sockets() -> bool:
+    with socket.socket() as probe:
+        return _asyncio._know_sockets(probe, probe.fileno())
+
+
+#: Whether native code can look into sockets; None if that was not tried yet.
+_sockets_are_known: bool | None = None
+
+
+def takes(sock: Any) -> bool:
+    """Whether a native transport can be made for the socket: Python's own, which does not block."""
+    global _sockets_are_known
+    if type(sock) is not socket.socket:
+        return False
+    if _sockets_are_known is None:
+        _sockets_are_known = _know_sockets()
+    return _sockets_are_known and _asyncio._is_known_socket(sock) and sock.gettimeout() == 0
+
+
+_asyncio._ask_about_transports(
+    _as_made,
+    SocketTransport,
+    *_STOCK_CLASSES,
+    protocols.BufferedProtocol,
+    socket.socket,
+    *(vars(module) for module in (selector_events, protocols, socket)),
+)

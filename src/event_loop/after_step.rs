@@ -1,0 +1,53 @@
+//! What a piece of work leaves to be done right after it, before the next one runs.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use crate::sys::Res;
+use crate::sys::gc::{Visited, Visitor};
+use crate::sys::memory::make_room;
+use crate::sys::part::Native;
+
+use crate::job::Entry;
+
+/// No Python code runs while the cell is borrowed.
+#[derive(Default)]
+pub(super) struct AfterStep {
+    left: RefCell<VecDeque<Entry>>,
+    is_due: Cell<bool>,
+}
+
+impl AfterStep {
+    /// Is there anything?
+    #[inline]
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due.get()
+    }
+
+    pub(super) fn add(&self, entry: Entry) -> Res<()> {
+        let mut left = self.left.borrow_mut();
+        make_room(&mut *left)?;
+        left.push_back(entry);
+        self.is_due.set(true);
+        Ok(())
+    }
+
+    pub(super) fn next(&self) -> Option<Entry> {
+        let next = self.left.borrow_mut().pop_front();
+        self.is_due.set(next.is_some());
+        next
+    }
+}
+
+impl Native for AfterStep {
+    fn visit(&self, visitor: Visitor) -> Visited {
+        // Never borrowed otherwise while the collector runs.
+        let Ok(left) = self.left.try_borrow() else { return Visited::Continue(()) };
+        left.iter().try_for_each(|entry| entry.visit(visitor))
+    }
+
+    fn clear(&self) {
+        self.is_due.set(false);
+        drop(self.left.take());
+    }
+}

@@ -1,0 +1,28 @@
+//! Running an entry, as its handle would run.
+
+use crate::sys::error::{fetch, restore};
+use crate::sys::{Layout, Raised, Res, context, panics};
+
+use super::object::LoopObject;
+use super::ready::as_handle;
+use crate::handle;
+use crate::job::Entry;
+
+#[inline]
+pub(super) fn run_entry(core: &LoopObject, entry: Entry) -> Res<()> {
+    let Entry { context, argument, target, job } = entry;
+    match context::run(&context, || {
+        panics::here("run of an entry");
+        (job.run)(&target, argument.as_deref())
+    }) {
+        Ok(()) => Ok(()),
+        Err(raised) => report(core, Entry { job, target, argument, context }, raised),
+    }
+}
+
+#[cold]
+fn report(core: &LoopObject, entry: Entry, raised: Raised) -> Res<()> {
+    let exception = fetch(raised);
+    let handle = as_handle(core.as_object(), entry)?;
+    handle::report(&handle, restore(exception))
+}

@@ -1,0 +1,25 @@
+//! What becomes of errors.
+
+use std::ffi::{CStr, c_int};
+
+use crate::names::FATAL_ERROR;
+use crate::sys::error::{fetch, handling, is_exit, restore};
+use crate::sys::{Layout, Raised, Res, call, containers};
+
+use super::object::TransportObject;
+
+/// `EBADF`: what a socket without a descriptor answers.
+pub(super) const BAD_DESCRIPTOR: c_int = 9;
+
+/// `_fatal_error(exception, message)`, of what was just raised; an exit goes through.
+#[cold]
+pub(super) fn fail(transport: &TransportObject, raised: Raised, message: &CStr) -> Res<()> {
+    let exception = fetch(raised);
+    if is_exit(&exception) {
+        return Err(restore(exception));
+    }
+    handling(&exception, || {
+        let message = containers::string(message)?;
+        call::call_method(&FATAL_ERROR, &[transport.as_object(), &exception, &message], None).map(drop)
+    })
+}

@@ -1,0 +1,178 @@
+//! Receiving: one bounded read for each event, and its data to the protocol.
+
+use crate::event_loop::{Direction, LoopObject};
+use crate::job::Job;
+use crate::names::{BUFFER_UPDATED, DATA_RECEIVED, EOF_RECEIVED, GET_BUFFER, READ_READY, RECV_INTO};
+use crate::sys::bytes::Buffer;
+use crate::sys::error::{Builtin, raise};
+use crate::sys::os_error::raise_os_error;
+use crate::sys::sockets::{self, Outcome, Received};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers};
+
+use super::closing::close;
+use super::fatal::{BAD_DESCRIPTOR, fail};
+use super::object::{TYPE, TransportObject};
+use super::watching::{start, stop, stopped};
+
+/// From so many bytes on they are received into their own object, in bytes.
+const LARGE: usize = 4096;
+
+/// `transport._read_ready`, as the reader with that argument.
+static READ: Job = Job {
+    run: |transport, argument| read_ready(TYPE.expect(transport), argument),
+    callback: |transport, _| Ok((call::getattr(transport, &READ_READY)?, None)),
+    stop: Some(|transport, argument| {
+        stopped(transport, Direction::Read, argument);
+        Ok(())
+    }),
+    takes_several: false,
+    needs_context: true,
+};
+
+fn read_ready(transport: &TransportObject, argument: Option<&Object>) -> Res<()> {
+    if !transport.is_present(Direction::Read, argument) {
+        return Ok(());
+    }
+    let Some(core) = transport.native().filter(|_| !transport.read_ready_cb.is_set()) else {
+        return call::call_method(&READ_READY, &[transport.as_object()], None).map(drop);
+    };
+    if transport.conn_lost.get() != 0 {
+        return Ok(());
+    }
+    if transport.is_buffered.get() { read_into_buffer(transport, &core) } else { read_data(transport, &core) }
+}
+
+/// `protocol.data_received(data)`
+fn read_data(transport: &TransportObject, core: &LoopObject) -> Res<()> {
+    match receive(transport, core) {
+        Ok(Received::NotNow) => Ok(()),
+        Ok(Received::Bytes(_, 0)) => end_of_file(transport, core),
+        Ok(Received::Bytes(data, count)) => {
+            transport.expected.set(i32::try_from(count).unwrap_or(0));
+            let protocol = transport.protocol.get_or_none();
+            match call::call_method(&DATA_RECEIVED, &[&*protocol, &*data], None) {
+                Ok(_) => Ok(()),
+                Err(raised) => fail(transport, raised, c"Fatal error: protocol.data_received() call failed."),
+            }
+        }
+        Ok(Received::Failed(errno)) => read_failed(transport, raise_os_error(errno)),
+        Err(raised) => read_failed(transport, raised),
+    }
+}
+
+#[inline]
+fn receive(transport: &TransportObject, core: &LoopObject) -> Res<Received> {
+    let Some(fd) = transport.descriptor() else { return Ok(Received::Failed(BAD_DESCRIPTOR)) };
+    let expected = usize::try_from(transport.expected.get()).unwrap_or(0);
+    core.read_with(|scratch| {
+        let received = if expected < LARGE {
+            sockets::receive(fd, scratch)
+        } else {
+            sockets::receive_expected(fd, expected.min(scratch.len()), scratch)
+        };
+        let count = match &received {
+            Ok(Received::Bytes(_, count)) => *count,
+            _ => 0,
+        };
+        (received, count)
+    })?
+}
+
+/// `protocol.get_buffer(-1)`, and `protocol.buffer_updated(count)`
+fn read_into_buffer(transport: &TransportObject, core: &LoopObject) -> Res<()> {
+    let protocol = transport.protocol.get_or_none();
+    let buffer = match get_buffer(&protocol) {
+        Ok(buffer) => buffer,
+        Err(raised) => return fail(transport, raised, c"Fatal error: protocol.get_buffer() call failed."),
+    };
+    let count = match receive_into(transport, &buffer) {
+        Ok(Some(count)) => count,
+        Ok(None) => return Ok(()),
+        Err(raised) => return read_failed(transport, raised),
+    };
+    drop(buffer);
+    if count == 0 {
+        return end_of_file(transport, core);
+    }
+    let updated = || {
+        let protocol = transport.protocol.get_or_none();
+        let count = containers::int(i64::try_from(count).unwrap_or(i64::MAX))?;
+        call::call_method(&BUFFER_UPDATED, &[&protocol, &count], None).map(drop)
+    };
+    updated().or_else(|raised| fail(transport, raised, c"Fatal error: protocol.buffer_updated() call failed."))
+}
+
+fn get_buffer(protocol: &Object) -> Res<Owned> {
+    let size_hint = containers::int(-1)?;
+    let buffer = call::call_method(&GET_BUFFER, &[protocol, &size_hint], None)?;
+    if containers::length(&buffer)? == 0 {
+        return Err(raise(Builtin::RuntimeError.class(), c"get_buffer() returned an empty buffer"));
+    }
+    Ok(buffer)
+}
+
+/// `None` if there is nothing now. The buffer's owner has it back when this returns.
+fn receive_into(transport: &TransportObject, buffer: &Object) -> Res<Option<usize>> {
+    let Ok(memory) = Buffer::writable(buffer) else {
+        crate::sys::raised::clear();
+        // The socket's own method knows what to say of it.
+        let count = call::call_method(&RECV_INTO, &[&*transport.sock.get_or_none(), buffer], None)?;
+        return Ok(Some(usize::try_from(containers::int_value(&count)?).unwrap_or(0)));
+    };
+    let Some(fd) = transport.descriptor() else { return Err(raise_os_error(BAD_DESCRIPTOR)) };
+    match sockets::receive_into(fd, &memory) {
+        Outcome::Done(count) => Ok(Some(count)),
+        Outcome::NotNow => Ok(None),
+        Outcome::Failed(errno) => Err(raise_os_error(errno)),
+    }
+}
+
+#[cold]
+fn read_failed(transport: &TransportObject, raised: Raised) -> Res<()> {
+    fail(transport, raised, c"Fatal read error on socket transport")
+}
+
+/// `protocol.eof_received()`; the transport is closed unless that says otherwise.
+fn end_of_file(transport: &TransportObject, core: &LoopObject) -> Res<()> {
+    let protocol = transport.protocol.get_or_none();
+    let asked = call::call_method(&EOF_RECEIVED, &[&*protocol], None);
+    match asked.and_then(|answer| call::is_true(&answer)) {
+        Err(raised) => fail(transport, raised, c"Fatal error: protocol.eof_received() call failed."),
+        // The protocol may write for as long as it likes, but there is nothing more to read.
+        Ok(true) => stop(transport, core, Direction::Read),
+        Ok(false) => close(transport),
+    }
+}
+
+/// `pause_reading()`
+pub(super) fn pause(transport: &TransportObject) -> Res<bool> {
+    let Some(core) = transport.native() else { return Ok(false) };
+    if transport.is_reading() {
+        transport.paused.set(true);
+        stop(transport, &core, Direction::Read)?;
+    }
+    Ok(true)
+}
+
+/// `resume_reading()`
+pub(super) fn resume(transport: &TransportObject) -> Res<bool> {
+    let Some(core) = transport.native() else { return Ok(false) };
+    if !transport.closing.get() && transport.paused.get() {
+        transport.paused.set(false);
+        start(transport, &core, Direction::Read, &READ)?;
+    }
+    Ok(true)
+}
+
+/// `_add_reader(fd, callback, *args)`: a native reader, if it is the transport's own.
+pub(super) fn add_reader(transport: &TransportObject, arguments: &[&Object]) -> Res<bool> {
+    let (Some(core), [fd, callback]) = (transport.native(), arguments) else { return Ok(false) };
+    if !transport.is_reading() {
+        return Ok(true);
+    }
+    let own = call::getattr(transport.as_object(), &READ_READY)?;
+    if containers::int_clamped(fd)? != i64::from(transport.fd.get()) || !call::equal(callback, &own)? {
+        return Ok(false);
+    }
+    start(transport, &core, Direction::Read, &READ).map(|()| true)
+}

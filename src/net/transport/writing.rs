@@ -1,0 +1,312 @@
+//! Sending: what a step has written goes out after it, as one message; what the system does not take waits.
+//!
+//! What was written and not tried to be sent is *left* to the end of the step, but:
+//!
+//! * Nobody sees it so. Whatever else is asked of the transport sends it first ([`finish`]).
+//! * It is never more than the high water mark, so that a protocol is paused by the very write that asyncio would pause
+//!   it by; nor more than 64 KiB.
+//! * Only a `bytes` is left: of what its owner may change, that is sent which is there now.
+//! * Only in the thread that runs the loop, while it does: elsewhere, whatever is written is sent at once.
+//!
+//! The writer is an entry in the loop's table of files, as the reader is.
+
+use crate::event_loop::{Direction, LoopObject};
+use crate::job::{Entry, Job};
+use crate::names::{
+    CALL_CONNECTION_LOST, MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL, SET_EXCEPTION, SET_RESULT, SHUTDOWN, WRITE_READY,
+};
+use crate::sys::bytes::{self, Buffer, Held};
+use crate::sys::object::{boolean, none};
+use crate::sys::os_error::raise_os_error;
+use crate::sys::sockets::Outcome;
+use crate::sys::{Layout, Object, Raised, Res, call, containers, error};
+use crate::versions;
+
+use super::fatal::{BAD_DESCRIPTOR, fail};
+use super::object::{TYPE, TransportObject};
+use super::watching::{self, start, stop, stopped};
+
+/// As much is sent at once, in bytes.
+const MUCH: usize = 64 * 1024;
+/// `SHUT_WR`
+const WRITING: i64 = 1;
+
+/// What a step has left to be sent.
+static SEND: Job = Job {
+    run: |transport, _| finish(TYPE.expect(transport)),
+    callback: |transport, _| Ok((call::getattr(transport, &WRITE_READY)?, None)),
+    stop: None,
+    takes_several: false,
+    needs_context: true,
+};
+
+/// `transport._write_ready`, as the writer with that argument.
+static WRITE: Job = Job {
+    run: |transport, argument| write_ready(TYPE.expect(transport), argument),
+    callback: |transport, _| Ok((call::getattr(transport, &WRITE_READY)?, None)),
+    stop: Some(|transport, argument| {
+        stopped(transport, Direction::Write, argument);
+        Ok(())
+    }),
+    takes_several: false,
+    needs_context: true,
+};
+
+/// What has become of a call.
+#[derive(Clone, Copy)]
+pub(super) enum Written {
+    /// It is done.
+    Done,
+    /// asyncio's own function does it, or says what is wrong with it.
+    NotHere,
+}
+
+/// `write(data)`
+#[inline]
+pub(super) fn write(transport: &TransportObject, data: &Object) -> Res<Written> {
+    let Some(core) = ready_to_write(transport) else { return Ok(Written::NotHere) };
+    match bytes::of_exact(data) {
+        Some([]) => Ok(Written::Done),
+        Some(_) => add(transport, &core, Held::Bytes(data.own())).map(|()| Written::Done),
+        None if bytes::is_plain_view(data) => write_lent(transport, &core, data),
+        None => Ok(Written::NotHere),
+    }
+}
+
+/// `writelines(data)`, of a list or a tuple with nothing but `bytes`.
+pub(super) fn write_lines(transport: &TransportObject, lines: &Object) -> Res<Written> {
+    let Some(core) = ready_to_write(transport) else { return Ok(Written::NotHere) };
+    let Some(pieces) = containers::items(lines)? else { return Ok(Written::NotHere) };
+    if !pieces.iter().all(|piece| bytes::of_exact(piece).is_some()) {
+        return Ok(Written::NotHere);
+    }
+    for piece in pieces {
+        if bytes::of_exact(&piece).is_some_and(|bytes| !bytes.is_empty()) {
+            // A piece that was sent at once may have changed all.
+            match ready_to_write(transport) {
+                Some(core) => add(transport, &core, Held::Bytes(piece))?,
+                None => write_in_python(transport, &piece)?,
+            }
+        }
+    }
+    let _ = core;
+    Ok(Written::Done)
+}
+
+#[cold]
+fn write_in_python(transport: &TransportObject, piece: &Object) -> Res<()> {
+    call::call_method(&crate::names::WRITE, &[transport.as_object(), piece], None).map(drop)
+}
+
+/// The loop, if all is as usual: else asyncio's own function has something to say.
+#[inline]
+fn ready_to_write(transport: &TransportObject) -> Option<crate::sys::Owned<LoopObject>> {
+    let is_usual = !transport.eof.get() && !transport.empty_waiter.is_set() && transport.conn_lost.get() == 0;
+    transport.native().filter(|_| is_usual && !transport.write_ready.is_set())
+}
+
+/// Adds a piece to what is to be sent; and sends it at once, or leaves it.
+#[inline]
+fn add(transport: &TransportObject, core: &LoopObject, piece: Held) -> Res<()> {
+    let waits = !transport.queue.is_empty() && !transport.is_left.get();
+    transport.queue.push(piece)?;
+    if waits {
+        return pause_if_much(transport);
+    }
+    let size = transport.queue.size();
+    if size >= MUCH || size > high_water(transport) || !core.runs_steps() {
+        transport.is_left.set(false);
+        return send(transport, core);
+    }
+    if transport.is_left.get() {
+        return Ok(());
+    }
+    let target = transport.as_object().own();
+    core.leave(Entry { job: &SEND, target, argument: None, context: watching::context(transport)? })?;
+    transport.is_left.set(true);
+    Ok(())
+}
+
+/// The high water mark, or nothing if it is no number that we know.
+#[inline]
+fn high_water(transport: &TransportObject) -> usize {
+    let mark = transport.high_water.get().filter(|mark| containers::is_exact_int(mark));
+    let mark = mark.and_then(|mark| containers::int_clamped(&mark).ok());
+    mark.and_then(|mark| usize::try_from(mark).ok()).unwrap_or(0)
+}
+
+/// `memoryview` and `bytearray`: what is there now is sent now; the rest is kept as asyncio keeps it.
+fn write_lent(transport: &TransportObject, core: &LoopObject, data: &Object) -> Res<Written> {
+    finish(transport)?;
+    if ready_to_write(transport).is_none() {
+        return Ok(Written::NotHere); // that was not to be sent any more
+    }
+    let memory = Buffer::of(data)?;
+    if memory.len() == 0 {
+        return Ok(Written::Done);
+    }
+    if versions::SENDS_FROM_BYTEARRAY {
+        let copy = bytes::copied_from(&memory)?;
+        drop(memory);
+        transport.queue.push(Held::Bytes(copy))?;
+    } else {
+        transport.queue.push(Held::Lent(data.own(), memory))?;
+    }
+    if transport.writer.is_set() {
+        pause_if_much(transport)?;
+    } else {
+        send(transport, core)?;
+    }
+    Ok(Written::Done)
+}
+
+/// Sends what a step has left, if it has.
+#[inline]
+pub(super) fn finish(transport: &TransportObject) -> Res<()> {
+    if transport.is_left.get() { finish_now(transport) } else { Ok(()) }
+}
+
+#[cold]
+fn finish_now(transport: &TransportObject) -> Res<()> {
+    transport.is_left.set(false);
+    let Some(event_loop) = transport.event_loop.get() else { return Ok(()) };
+    match crate::event_loop::TYPE.downcast(&event_loop) {
+        Some(core) => send(transport, core),
+        None => Ok(()),
+    }
+}
+
+/// Sends what there is, until the system takes no more; the rest waits for the descriptor to be writable.
+fn send(transport: &TransportObject, core: &LoopObject) -> Res<()> {
+    loop {
+        let Some(fd) = transport.descriptor() else { return send_failed(transport, raise_os_error(BAD_DESCRIPTOR)) };
+        let sent = transport.queue.send(fd);
+        match sent.outcome {
+            Outcome::Done(_) if transport.queue.is_empty() => return sent_all(transport, core),
+            // There are more pieces than go out at once.
+            Outcome::Done(count) if count == sent.wanted => {}
+            Outcome::Done(_) | Outcome::NotNow => return wait(transport, core),
+            Outcome::Failed(errno) => return send_failed(transport, raise_os_error(errno)),
+        }
+    }
+}
+
+#[inline]
+fn sent_all(transport: &TransportObject, core: &LoopObject) -> Res<()> {
+    if transport.writer.is_set() { stop(transport, core, Direction::Write) } else { Ok(()) }
+}
+
+/// The descriptor is waited for.
+fn wait(transport: &TransportObject, core: &LoopObject) -> Res<()> {
+    if !transport.writer.is_set() {
+        start(transport, core, Direction::Write, &WRITE)?;
+    }
+    pause_if_much(transport)
+}
+
+/// `_maybe_pause_protocol()`
+fn pause_if_much(transport: &TransportObject) -> Res<()> {
+    if transport.queue.size() <= high_water(transport) {
+        return Ok(());
+    }
+    call::call_method(&MAYBE_PAUSE_PROTOCOL, &[transport.as_object()], None).map(drop)
+}
+
+/// An error of sending, as of each of the writes whose bytes did not go out.
+#[cold]
+fn send_failed(transport: &TransportObject, raised: Raised) -> Res<()> {
+    transport.queue.clear();
+    fail(transport, raised, c"Fatal write error on socket transport")
+}
+
+/// The descriptor is writable.
+fn write_ready(transport: &TransportObject, argument: Option<&Object>) -> Res<()> {
+    if !transport.is_present(Direction::Write, argument) {
+        return Ok(());
+    }
+    finish(transport)?;
+    let core = transport.native().filter(|_| !transport.write_ready.is_set());
+    let Some(core) = core else {
+        return call::call0(&*call::getattr(transport.as_object(), &WRITE_READY)?).map(drop);
+    };
+    if transport.conn_lost.get() != 0 {
+        return Ok(());
+    }
+    if transport.queue.is_empty() {
+        return drained(transport, &core);
+    }
+    let outcome = match transport.descriptor() {
+        Some(fd) => transport.queue.send(fd).outcome,
+        None => Outcome::Failed(BAD_DESCRIPTOR),
+    };
+    match outcome {
+        Outcome::NotNow => Ok(()),
+        Outcome::Failed(errno) => drain_failed(transport, &core, raise_os_error(errno)),
+        Outcome::Done(_) => {
+            if transport.protocol_paused.holds(boolean(true)) {
+                call::call_method(&MAYBE_RESUME_PROTOCOL, &[transport.as_object()], None)?;
+                finish(transport)?;
+            }
+            if transport.queue.is_empty() { drained(transport, &core) } else { Ok(()) }
+        }
+    }
+}
+
+/// All is sent that had to wait.
+fn drained(transport: &TransportObject, core: &LoopObject) -> Res<()> {
+    if transport.is_exposed() {
+        return Ok(()); // resuming the protocol has handed it out
+    }
+    sent_all(transport, core)?;
+    if let Some(waiter) = transport.empty_waiter.get() {
+        call::call_method(&SET_RESULT, &[&*waiter, none()], None)?;
+    }
+    // Another may have closed it meanwhile (gh-156512).
+    if transport.closing.get() && transport.conn_lost.get() == 0 {
+        transport.conn_lost.set(1);
+        call::call_method(&CALL_CONNECTION_LOST, &[transport.as_object(), none()], None).map(drop)
+    } else if transport.eof.get() {
+        shut_down(transport)
+    } else {
+        Ok(())
+    }
+}
+
+#[cold]
+fn drain_failed(transport: &TransportObject, core: &LoopObject, raised: Raised) -> Res<()> {
+    stop(transport, core, Direction::Write)?;
+    let exception = error::fetch(raised);
+    send_failed(transport, error::restore(exception.clone()))?;
+    match transport.empty_waiter.get() {
+        Some(waiter) => call::call_method(&SET_EXCEPTION, &[&*waiter, &*exception], None).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// `write_eof()`
+pub(super) fn write_eof(transport: &TransportObject) -> Res<Written> {
+    if transport.native().is_none() || transport.write_ready.is_set() {
+        return Ok(Written::NotHere);
+    }
+    finish(transport)?;
+    if transport.closing.get() || transport.eof.get() {
+        return Ok(Written::Done);
+    }
+    transport.eof.set(true);
+    if transport.queue.is_empty() && !transport.is_exposed() {
+        shut_down(transport)?;
+    }
+    Ok(Written::Done)
+}
+
+/// `sock.shutdown(socket.SHUT_WR)`
+fn shut_down(transport: &TransportObject) -> Res<()> {
+    let how = containers::int(WRITING)?;
+    call::call_method(&SHUTDOWN, &[&*transport.sock.get_or_none(), &*how], None).map(drop)
+}
+
+/// `get_write_buffer_size()`
+pub(super) fn buffer_size(transport: &TransportObject) -> Res<Option<usize>> {
+    finish(transport)?;
+    Ok(transport.native().map(|_| transport.queue.size()))
+}

@@ -1,0 +1,167 @@
+//! `bytes`, and the memory of whatever else has bytes (the buffer protocol).
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use pyo3::ffi;
+
+use super::{Layout, Object, Owned, Raised, Res, enter};
+
+/// What an object of exactly the type `bytes` holds, which nobody changes.
+#[inline]
+pub(crate) fn of_exact(object: &Object) -> Option<&[u8]> {
+    // SAFETY: a live object, of that type as was asked; its memory lives, unchanged, as long as it does.
+    unsafe {
+        (ffi::PyBytes_CheckExact(object.as_ptr()) != 0).then(|| {
+            let length = usize::try_from(ffi::PyBytes_Size(object.as_ptr())).unwrap_or(0);
+            std::slice::from_raw_parts(ffi::PyBytes_AsString(object.as_ptr()).cast_const().cast::<u8>(), length)
+        })
+    }
+}
+
+/// A `bytes` of these.
+#[inline]
+pub(crate) fn copied(content: &[u8]) -> Res<Owned> {
+    let length = ffi::Py_ssize_t::try_from(content.len()).unwrap_or(ffi::PY_SSIZE_T_MAX);
+    // SAFETY: a slice's memory of that length, which is copied.
+    unsafe { Owned::steal_or_raised(ffi::PyBytes_FromStringAndSize(content.as_ptr().cast(), length)) }
+}
+
+/// A `bytes` of what an object has lent, as it is now.
+pub(crate) fn copied_from(memory: &Buffer) -> Res<Owned> {
+    let length = ffi::Py_ssize_t::try_from(memory.len()).unwrap_or(ffi::PY_SSIZE_T_MAX);
+    // SAFETY: memory of that length, which is copied.
+    unsafe { Owned::steal_or_raised(ffi::PyBytes_FromStringAndSize(memory.start().cast_const().cast(), length)) }
+}
+
+/// A `bytes` that is being made: nobody else knows it yet.
+pub(super) struct NewBytes(Owned);
+
+impl NewBytes {
+    #[inline]
+    pub(super) fn of_length(length: usize) -> Res<NewBytes> {
+        let length = ffi::Py_ssize_t::try_from(length).unwrap_or(ffi::PY_SSIZE_T_MAX);
+        // SAFETY: NULL says that the memory is to be filled later.
+        unsafe { Owned::steal_or_raised(ffi::PyBytes_FromStringAndSize(ptr::null(), length)).map(NewBytes) }
+    }
+
+    /// The memory to fill.
+    #[inline]
+    pub(super) fn memory(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: a `bytes` of this length that only we know, of which nothing is read.
+        unsafe {
+            let length = usize::try_from(ffi::PyBytes_Size(self.0.as_ptr())).unwrap_or(0);
+            std::slice::from_raw_parts_mut(ffi::PyBytes_AsString(self.0.as_ptr()).cast(), length)
+        }
+    }
+
+    /// The object.
+    ///
+    /// # Safety
+    /// All of its memory has been written.
+    #[inline]
+    pub(super) unsafe fn into_bytes(self) -> Owned {
+        self.0
+    }
+}
+
+/// Memory that an object has lent: it stays where it is, and as long as it is, until this is dropped.
+pub(crate) struct Buffer(Box<ffi::Py_buffer>);
+
+impl Buffer {
+    /// For reading; bytes in a row.
+    pub(crate) fn of(object: &Object) -> Res<Buffer> {
+        Buffer::get(object, ffi::PyBUF_SIMPLE)
+    }
+
+    /// For writing into; bytes in a row.
+    pub(crate) fn writable(object: &Object) -> Res<Buffer> {
+        Buffer::get(object, ffi::PyBUF_WRITABLE)
+    }
+
+    fn get(object: &Object, flags: c_int) -> Res<Buffer> {
+        let mut view = Box::new(ffi::Py_buffer::new());
+        // SAFETY: a live object, and a place for the view, which stays where it is.
+        match unsafe { enter::PyObject_GetBuffer(object.as_ptr(), &raw mut *view, flags) } {
+            0 => Ok(Buffer(view)),
+            _ => Err(Raised),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        usize::try_from(self.0.len).unwrap_or(0)
+    }
+
+    /// The first byte. What is there is the object's, and others may change it at any time.
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.0.buf.cast()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: a view that was got, and is released once.
+        unsafe { enter::PyBuffer_Release(&raw mut *self.0) };
+    }
+}
+
+/// `memoryview(object)[start:]`
+pub(crate) fn view_from(object: &Object, start: usize) -> Res<Owned> {
+    // SAFETY: live objects; each call returns a new reference, or NULL with the exception set. A memoryview's slice is
+    // another one.
+    unsafe {
+        let view: Owned = Owned::steal_or_raised(enter::PyMemoryView_FromObject(object.as_ptr()))?;
+        let start = ffi::Py_ssize_t::try_from(start).unwrap_or(ffi::PY_SSIZE_T_MAX);
+        Owned::steal_or_raised(enter::PySequence_GetSlice(view.as_ptr(), start, ffi::PY_SSIZE_T_MAX))
+    }
+}
+
+/// Is it exactly a `bytearray`, or exactly a `memoryview` of single bytes in a row? Of these, length and number of bytes
+/// are the same.
+pub(crate) fn is_plain_view(object: &Object) -> bool {
+    if ptr::eq(object.type_ptr(), &raw mut ffi::PyByteArray_Type) {
+        return true;
+    }
+    if !ptr::eq(object.type_ptr(), &raw mut ffi::PyMemoryView_Type) {
+        return false;
+    }
+    let view = Buffer::get(object, ffi::PyBUF_ND);
+    if view.is_err() {
+        super::raised::clear(); // not in a row, or released
+    }
+    view.is_ok_and(|view| view.0.ndim == 1 && view.0.itemsize == 1)
+}
+
+/// Bytes that somebody else has, and that are kept until they are used up.
+pub(crate) enum Held {
+    /// A `bytes`.
+    Bytes(Owned),
+    /// An object, and its memory.
+    Lent(Owned, Buffer),
+}
+
+impl Held {
+    pub(crate) fn object(&self) -> &Object {
+        match self {
+            Held::Bytes(object) | Held::Lent(object, _) => object,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Held::Bytes(object) => of_exact(object).map_or(0, <[u8]>::len),
+            Held::Lent(_, buffer) => buffer.len(),
+        }
+    }
+
+    /// Where the bytes are. Those of a `bytes` never change; others change what they have lent.
+    #[inline]
+    pub(super) fn start(&self) -> *const u8 {
+        match self {
+            Held::Bytes(object) => of_exact(object).map_or(ptr::null(), <[u8]>::as_ptr),
+            Held::Lent(_, buffer) => buffer.start().cast_const(),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What is asked of a socket, and of Python's object for it: the system calls on which transports live.
+//!
+//! The descriptor is Python's `socket.socket`'s, which closes it. So it is looked up there at each use: one that was
+//! closed or detached meanwhile has none, and no byte goes to whoever got the number since.
+//!
+//! All of these are for sockets that do not block. A call that a signal has interrupted did nothing, as one did for which
+//! there was nothing to do: [`Outcome::NotNow`].
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::ptr;
+
+use pyo3::ffi;
+
+use super::attached::Attached;
+use super::bytes::{self, Buffer, Held, NewBytes};
+use super::{Layout, Object, Owned, Res, Type, types};
+
+/// `PySocketSockObject`'s beginning.
+#[repr(C)]
+struct SocketHead {
+    head: ffi::PyObject,
+    fd: c_int,
+}
+
+/// `socket.socket`, once its objects were found to begin with a [`SocketHead`]. It is kept for good.
+static KNOWN: Attached<Cell<Option<&'static Type>>> = Attached::new(Cell::new(None));
+
+/// From now on sockets of the class of this one are known, if its descriptor, this number, is where it is looked for.
+pub(crate) fn know(socket: &Object, number: c_int) -> bool {
+    let class = socket.class();
+    // SAFETY: the object is long enough, and all of it was initialised.
+    let fits = class.basic_size() >= size_of::<SocketHead>()
+        && unsafe { (*socket.as_ptr().cast::<SocketHead>()).fd } == number;
+    if fits {
+        KNOWN.set(Some(types::keep(class)));
+    }
+    fits
+}
+
+/// Is it of exactly the class that is known?
+#[inline]
+pub(crate) fn is_known(socket: &Object) -> bool {
+    KNOWN.get().is_some_and(|known| ptr::eq(known, socket.class()))
+}
+
+/// The descriptor of a known socket; negative if it was closed or detached. `None` if it is something else.
+#[inline]
+pub(crate) fn descriptor(socket: &Object) -> Option<c_int> {
+    // SAFETY: an instance of a class whose objects begin so.
+    is_known(socket).then(|| unsafe { (*socket.as_ptr().cast::<SocketHead>()).fd })
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// So many bytes.
+    Done(usize),
+    NotNow,
+    /// An `errno`.
+    Failed(c_int),
+}
+
+#[inline]
+fn outcome(result: isize) -> Outcome {
+    match usize::try_from(result) {
+        Ok(count) => Outcome::Done(count),
+        Err(_) => failed(),
+    }
+}
+
+#[cold]
+fn failed() -> Outcome {
+    match std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) {
+        libc::EAGAIN | libc::EINTR => Outcome::NotNow,
+        errno => Outcome::Failed(errno),
+    }
+}
+
+/// What was received.
+pub(crate) enum Received {
+    /// Of this length; nothing at the end.
+    Bytes(Owned, usize),
+    NotNow,
+    /// An `errno`.
+    Failed(c_int),
+}
+
+/// `recv(2)`: what has come, up to the length of `scratch`, as a `bytes`.
+#[inline]
+pub(crate) fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {
+    // SAFETY: memory of that length, which nobody else looks at.
+    match outcome(unsafe { libc::recv(fd, scratch.as_mut_ptr().cast(), scratch.len(), 0) }) {
+        Outcome::Done(count) => Ok(Received::Bytes(bytes::copied(&scratch[..count])?, count)),
+        Outcome::NotNow => Ok(Received::NotNow),
+        Outcome::Failed(errno) => Ok(Received::Failed(errno)),
+    }
+}
+
+/// The same, where about `expected` bytes are likely: they are received into their own object, and the rest into
+/// `scratch`; as many as that has room for at most.
+pub(crate) fn receive_expected(fd: c_int, expected: usize, scratch: &mut [u8]) -> Res<Received> {
+    let mut made = NewBytes::of_length(expected)?;
+    let rest = scratch.len().saturating_sub(expected);
+    let memory = made.memory();
+    let start = memory.as_ptr().cast::<u8>();
+    let parts = [part(start, memory.len()), part(scratch.as_ptr(), rest)];
+    // SAFETY: two pieces of memory of those lengths, which nobody else looks at.
+    match outcome(unsafe { libc::readv(fd, parts.as_ptr(), 2) }) {
+        Outcome::Done(count) if count == expected => {
+            // SAFETY: the system has written all of it.
+            Ok(Received::Bytes(unsafe { made.into_bytes() }, count))
+        }
+        Outcome::Done(count) if count < expected => {
+            // SAFETY: the system has written that much of it.
+            let beginning = unsafe { std::slice::from_raw_parts(start, count) };
+            Ok(Received::Bytes(bytes::copied(beginning)?, count))
+        }
+        Outcome::Done(count) => {
+            let mut all = NewBytes::of_length(count)?;
+            let (first, second) = all.memory().split_at_mut(expected);
+            first.copy_from_slice(made.memory());
+            for (place, byte) in second.iter_mut().zip(&*scratch) {
+                place.write(*byte);
+            }
+            // SAFETY: the system has written the first part, and the second was just written.
+            Ok(Received::Bytes(unsafe { all.into_bytes() }, count))
+        }
+        Outcome::NotNow => Ok(Received::NotNow),
+        Outcome::Failed(errno) => Ok(Received::Failed(errno)),
+    }
+}
+
+/// `recv(2)` into memory that an object has lent for it.
+#[inline]
+pub(crate) fn receive_into(fd: c_int, memory: &Buffer) -> Outcome {
+    // SAFETY: memory of that length that may be written to.
+    outcome(unsafe { libc::recv(fd, memory.start().cast(), memory.len(), 0) })
+}
+
+fn part(start: *const u8, length: usize) -> libc::iovec {
+    libc::iovec { iov_base: start.cast_mut().cast(), iov_len: length }
+}
+
+/// As many pieces go out at once.
+const MOST_PIECES: usize = 64;
+
+/// What came of sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) outcome: Outcome,
+    /// How many bytes were to be sent.
+    pub(crate) wanted: usize,
+}
+
+/// `send(2)` of the piece, without its first `skipped` bytes, and without the signal for a connection that is gone.
+#[inline]
+pub(crate) fn send(fd: c_int, piece: &Held, skipped: usize) -> Sent {
+    let wanted = piece.len() - skipped;
+    // SAFETY: a piece that is held, and so memory of that length; the system only reads it.
+    let sent = unsafe { libc::send(fd, piece.start().add(skipped).cast(), wanted, libc::MSG_NOSIGNAL) };
+    Sent { outcome: outcome(sent), wanted }
+}
+
+/// `sendmsg(2)` of the pieces, without the first `skipped` bytes: of [`MOST_PIECES`] at most.
+pub(crate) fn send_several<'a>(fd: c_int, pieces: impl Iterator<Item = &'a Held>, skipped: usize) -> Sent {
+    let mut parts = [part(ptr::null(), 0); MOST_PIECES];
+    let (mut count, mut wanted, mut skip) = (0, 0, skipped);
+    for (place, piece) in parts.iter_mut().zip(pieces) {
+        let length = piece.len() - skip;
+        *place = part(piece.start().wrapping_add(skip), length);
+        skip = 0;
+        count += 1;
+        wanted += length;
+    }
+    // SAFETY: pieces that are held, and so memory of those lengths; the system only reads it. A message of zeroes is an
+    // empty one.
+    let sent = unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = parts.as_mut_ptr();
+        message.msg_iovlen = count;
+        libc::sendmsg(fd, &raw const message, libc::MSG_NOSIGNAL)
+    };
+    Sent { outcome: outcome(sent), wanted }
+}

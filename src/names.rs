@@ -10,7 +10,7 @@ names! {
     CALL_CONNECTION_LOST = c"_call_connection_lost";
     CLOSE = c"close";
     DATA_RECEIVED = c"data_received";
-    DEFAULT = c"default";
+    GET_EXTRA_INFO = c"get_extra_info";
     EOF_RECEIVED = c"eof_received";
     EXTEND = c"extend";
     EXTRA = c"_extra";

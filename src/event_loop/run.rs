@@ -14,6 +14,7 @@ use super::ready::{Ready, as_handle};
 use super::run_entry::run_entry;
 use super::time::end_of_due;
 use crate::handle::{self, HandleObject};
+use crate::job::Entry;
 use crate::replaced::all_as_made;
 
 /// Runs the loop until it is told to stop. An exit (`KeyboardInterrupt`, `SystemExit`) ends it too; what was ready then

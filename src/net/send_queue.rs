@@ -34,6 +34,15 @@ impl SendQueue {
         self.size.get() == 0
     }
 
+    /// Adds a piece, of which so many bytes are sent already, but not all. Of one that is not the first, none are.
+    pub(super) fn push_rest(&self, piece: Held, sent: usize) -> Res<()> {
+        debug_assert!(self.is_empty());
+        self.push(piece)?;
+        self.sent.set(sent);
+        self.size.set(self.size.get() - sent);
+        Ok(())
+    }
+
     /// Adds a piece, which is not empty.
     #[inline]
     pub(super) fn push(&self, piece: Held) -> Res<()> {
@@ -95,6 +104,10 @@ impl SendQueue {
         let mut objects: Vec<Owned> = vec_for(pieces.len())?;
         objects.extend(pieces.iter().map(|piece| piece.object().own()));
         drop(pieces);
+        for object in objects.iter_mut().filter(|object| bytes::is_view(object)) {
+            let view = bytes::view_from(object, 0)?;
+            *object = view;
+        }
         let sent = self.sent.get();
         if let Some(first) = objects.first_mut().filter(|_| sent > 0) {
             let view = bytes::view_from(first, sent)?;

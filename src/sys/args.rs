@@ -7,7 +7,7 @@ use pyo3::ffi;
 
 use super::error::{Builtin, raise_text};
 use super::intern::{EMPTY, Name};
-use super::{Layout, Object, Raised, Res, containers};
+use super::{Layout, Object, Owned, Raised, Res, containers};
 
 /// The parameters of a function.
 pub(crate) struct Signature<const N: usize> {
@@ -161,6 +161,7 @@ impl<const N: usize> Signature<N> {
 #[derive(Clone, Copy)]
 pub(crate) struct Arguments<'a> {
     pub(crate) positional: &'a [&'a Object],
+    /// They lie right behind the positional ones.
     keyword_values: &'a [&'a Object],
     /// The keywords, a tuple of strings as long as `keyword_values`.
     keywords: Option<&'a Object>,
@@ -193,6 +194,20 @@ impl<'a> Arguments<'a> {
             };
             let (positional, keyword_values) = values.split_at(positional);
             Arguments { positional, keyword_values, keywords }
+        }
+    }
+
+    /// Calls it with all of these.
+    pub(crate) fn call(&self, callable: &Object) -> Res<Owned> {
+        let keywords = self.keywords.map_or(ptr::null_mut(), Layout::as_ptr);
+        // SAFETY: live objects; those of the keywords lie behind the positional ones, as many as the tuple names.
+        unsafe {
+            Owned::steal_or_raised(super::enter::PyObject_Vectorcall(
+                callable.as_ptr(),
+                self.positional.as_ptr().cast(),
+                self.positional.len(),
+                keywords,
+            ))
         }
     }
 

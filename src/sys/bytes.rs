@@ -6,7 +6,8 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use super::{Layout, Object, Owned, Raised, Res, enter};
+use super::intern::CAST;
+use super::{Layout, Object, Owned, Raised, Res, call, enter};
 
 /// What an object of exactly the type `bytes` holds, which nobody changes.
 #[inline]
@@ -106,31 +107,28 @@ impl Drop for Buffer {
     }
 }
 
-/// `memoryview(object)[start:]`
+/// `memoryview(object)[start:]`, of bytes whatever the object's items are.
 pub(crate) fn view_from(object: &Object, start: usize) -> Res<Owned> {
     // SAFETY: live objects; each call returns a new reference, or NULL with the exception set. A memoryview's slice is
     // another one.
+    let view: Owned = unsafe { Owned::steal_or_raised(enter::PyMemoryView_FromObject(object.as_ptr()))? };
+    let format = super::containers::string(c"B")?;
+    let view = call::call_method(&CAST, &[&*view, &*format], None)?;
+    // SAFETY: as before.
     unsafe {
-        let view: Owned = Owned::steal_or_raised(enter::PyMemoryView_FromObject(object.as_ptr()))?;
         let start = ffi::Py_ssize_t::try_from(start).unwrap_or(ffi::PY_SSIZE_T_MAX);
         Owned::steal_or_raised(enter::PySequence_GetSlice(view.as_ptr(), start, ffi::PY_SSIZE_T_MAX))
     }
 }
 
-/// Is it exactly a `bytearray`, or exactly a `memoryview` of single bytes in a row? Of these, length and number of bytes
-/// are the same.
-pub(crate) fn is_plain_view(object: &Object) -> bool {
-    if ptr::eq(object.type_ptr(), &raw mut ffi::PyByteArray_Type) {
-        return true;
-    }
-    if !ptr::eq(object.type_ptr(), &raw mut ffi::PyMemoryView_Type) {
-        return false;
-    }
-    let view = Buffer::get(object, ffi::PyBUF_ND);
-    if view.is_err() {
-        super::raised::clear(); // not in a row, or released
-    }
-    view.is_ok_and(|view| view.0.ndim == 1 && view.0.itemsize == 1)
+/// Is it exactly a `bytearray`?
+pub(crate) fn is_bytearray(object: &Object) -> bool {
+    ptr::eq(object.type_ptr(), &raw mut ffi::PyByteArray_Type)
+}
+
+/// Is it a `memoryview`? (There are no subclasses.)
+pub(crate) fn is_view(object: &Object) -> bool {
+    ptr::eq(object.type_ptr(), &raw mut ffi::PyMemoryView_Type)
 }
 
 /// Bytes that somebody else has, and that are kept until they are used up.
@@ -142,6 +140,11 @@ pub(crate) enum Held {
 }
 
 impl Held {
+    /// Memory that an object lends, as it is now and later.
+    pub(crate) fn lent(object: &Object) -> Res<Held> {
+        Ok(Held::Lent(object.own(), Buffer::of(object)?))
+    }
+
     pub(crate) fn object(&self) -> &Object {
         match self {
             Held::Bytes(object) | Held::Lent(object, _) => object,

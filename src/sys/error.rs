@@ -192,6 +192,15 @@ pub(crate) fn warn_deprecated(text: &CStr) -> Res<()> {
 
 /// Makes `exception` the one being handled (`sys.exception()`) while `work` runs, as in an `except` block.
 pub(crate) fn handling<T>(exception: &Object, work: impl FnOnce() -> T) -> T {
+    handling_or_not(Some(exception), work)
+}
+
+/// Lets none be handled while `work` runs: it belongs to what came before.
+pub(crate) fn handling_nothing<T>(work: impl FnOnce() -> T) -> T {
+    handling_or_not(None, work)
+}
+
+fn handling_or_not<T>(exception: Option<&Object>, work: impl FnOnce() -> T) -> T {
     struct Handled(Option<Owned>);
     impl Drop for Handled {
         fn drop(&mut self) {
@@ -202,8 +211,8 @@ pub(crate) fn handling<T>(exception: &Object, work: impl FnOnce() -> T) -> T {
     }
     // SAFETY: a new reference, or NULL for nothing.
     let _outer = Handled(unsafe { Owned::steal_nullable(ffi::PyErr_GetHandledException()) });
-    // SAFETY: an exception; the function takes its own reference.
-    unsafe { ffi::PyErr_SetHandledException(exception.as_ptr()) };
+    // SAFETY: an exception, or NULL for nothing; the function takes its own reference.
+    unsafe { ffi::PyErr_SetHandledException(exception.map_or(ptr::null_mut(), Layout::as_ptr)) };
     work()
 }
 

@@ -68,6 +68,7 @@ names! {
     EMPTY = c"";
     ADD = c"add";
     APPEND = c"append";
+    CAST = c"cast";
     ATTRIBUTE_CLASS = c"__class__";
     ATTRIBUTE_CODE = c"__code__";
     ATTRIBUTE_DEFAULTS = c"__defaults__";

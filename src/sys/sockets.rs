@@ -142,8 +142,10 @@ fn part(start: *const u8, length: usize) -> libc::iovec {
     libc::iovec { iov_base: start.cast_mut().cast(), iov_len: length }
 }
 
-/// As many pieces go out at once.
-const MOST_PIECES: usize = 64;
+/// As many pieces go out at once: `IOV_MAX`.
+const MOST_PIECES: usize = 1024;
+/// For as many there is room without asking for memory.
+const FEW_PIECES: usize = 16;
 
 /// What came of sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,8 +165,15 @@ pub(crate) fn send(fd: c_int, piece: &Held, skipped: usize) -> Sent {
 }
 
 /// `sendmsg(2)` of the pieces, without the first `skipped` bytes: of [`MOST_PIECES`] at most.
-pub(crate) fn send_several<'a>(fd: c_int, pieces: impl Iterator<Item = &'a Held>, skipped: usize) -> Sent {
-    let mut parts = [part(ptr::null(), 0); MOST_PIECES];
+pub(crate) fn send_several<'a>(fd: c_int, pieces: impl ExactSizeIterator<Item = &'a Held>, skipped: usize) -> Sent {
+    let mut few = [part(ptr::null(), 0); FEW_PIECES];
+    let mut many = Vec::new();
+    let parts = if pieces.len() > FEW_PIECES && many.try_reserve_exact(MOST_PIECES).is_ok() {
+        many.resize(pieces.len().min(MOST_PIECES), part(ptr::null(), 0));
+        &mut many[..]
+    } else {
+        &mut few[..]
+    };
     let (mut count, mut wanted, mut skip) = (0, 0, skipped);
     for (place, piece) in parts.iter_mut().zip(pieces) {
         let length = piece.len() - skip;

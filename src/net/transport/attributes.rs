@@ -75,7 +75,6 @@ fn set_number(transport: &TransportObject, name: &Text, number: &Cell<i32>, valu
 }
 
 object_attribute!(get_sock, set_sock, c"_sock", sock);
-object_attribute!(get_protocol, set_protocol, c"_protocol", protocol);
 object_attribute!(get_server, set_server, c"_server", server);
 object_attribute!(get_context, set_context, c"_context", context);
 object_attribute!(get_empty_waiter, set_empty_waiter, c"_empty_waiter", empty_waiter);
@@ -85,6 +84,19 @@ flag_attribute!(get_paused, set_paused, c"_paused", paused);
 flag_attribute!(get_eof, set_eof, c"_eof", eof);
 number_attribute!(get_fd, set_fd, c"_sock_fd", fd);
 number_attribute!(get_conn_lost, set_conn_lost, c"_conn_lost", conn_lost);
+
+fn get_protocol(transport: &TransportObject) -> Res<Owned> {
+    writing::finish(transport)?;
+    Ok(transport.protocol.get_or_none())
+}
+
+fn set_protocol(transport: &TransportObject, value: Option<&Object>) -> Res<()> {
+    set_object(transport, c"_protocol", &transport.protocol, value)?;
+    if !transport.protocol.is_set() {
+        transport.itself.clear();
+    }
+    Ok(())
+}
 
 fn get_buffer(transport: &TransportObject) -> Res<Owned> {
     writing::finish(transport)?;

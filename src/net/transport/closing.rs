@@ -4,6 +4,7 @@ use crate::event_loop::Direction;
 use crate::job::{Entry, Job};
 use crate::names::{CALL_CONNECTION_LOST, CLOSE};
 use crate::sched;
+use crate::sys::args::Arguments;
 use crate::sys::object::none;
 use crate::sys::{Layout, Res, call};
 
@@ -25,7 +26,7 @@ static CONNECTION_LOST: Job = Job {
 /// `close()`
 pub(super) fn close(transport: &TransportObject) -> Res<()> {
     writing::finish(transport)?;
-    let Some(core) = transport.native() else { return forward::base(transport, &CLOSE, &[]).map(drop) };
+    let Some(core) = transport.native() else { return forward::base(transport, &CLOSE, Arguments::of(&[])).map(drop) };
     if transport.closing.get() {
         return Ok(());
     }

@@ -5,15 +5,15 @@ use std::ffi::CStr;
 use pyo3::ffi;
 
 use crate::names::{
-    ADD_READER, CLOSE, DEFAULT, GET, GET_WRITE_BUFFER_SIZE, IS_CLOSING, IS_READING, MAX_SIZE, MAYBE_PAUSE_PROTOCOL,
-    MAYBE_RESUME_PROTOCOL, NAME, Name, PAUSE_READING, READ_READY, READ_READY_BUFFERED, READ_READY_DATA, READ_READY_EOF,
-    RESUME_READING, WRITE, WRITE_EOF, WRITE_SENDMSG, WRITELINES,
+    ADD_READER, CLOSE, GET, GET_EXTRA_INFO, GET_WRITE_BUFFER_SIZE, IS_CLOSING, IS_READING, MAX_SIZE,
+    MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL, Name, PAUSE_READING, READ_READY, READ_READY_BUFFERED, READ_READY_DATA,
+    READ_READY_EOF, RESUME_READING, WRITE, WRITE_EOF, WRITE_SENDMSG, WRITELINES,
 };
-use crate::sys::args::{self, Arguments};
+use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::lazy::Lazy;
 use crate::sys::object::none;
-use crate::sys::slots::{Method, keywords, noargs, one, setattro, variadic};
+use crate::sys::slots::{Method, noargs, one, setattro, variadic};
 use crate::sys::typeobj::{self, TypeBuilder};
 use crate::sys::{Layout, Object, Owned, Res, adopt, call, containers, types};
 
@@ -49,7 +49,7 @@ static PASSED_OVER: [&Name; 16] = [
 fn unless_done(transport: &TransportObject, written: Written, name: &Name, arguments: &[&Object]) -> Res<()> {
     match written {
         Written::Done => Ok(()),
-        Written::NotHere => base(transport, name, arguments).map(drop),
+        Written::NotHere => base(transport, name, Arguments::of(arguments)).map(drop),
     }
 }
 
@@ -68,18 +68,18 @@ fn write_eof(transport: &TransportObject) -> Res<()> {
 fn get_write_buffer_size(transport: &TransportObject) -> Res<Owned> {
     match writing::buffer_size(transport)? {
         Some(size) => containers::int(i64::try_from(size).unwrap_or(i64::MAX)),
-        None => base(transport, &GET_WRITE_BUFFER_SIZE, &[]),
+        None => base(transport, &GET_WRITE_BUFFER_SIZE, Arguments::of(&[])),
     }
 }
 
 fn pause_reading(transport: &TransportObject) -> Res<()> {
     finish(transport)?;
-    if reading::pause(transport)? { Ok(()) } else { base(transport, &PAUSE_READING, &[]).map(drop) }
+    if reading::pause(transport)? { Ok(()) } else { base(transport, &PAUSE_READING, Arguments::of(&[])).map(drop) }
 }
 
 fn resume_reading(transport: &TransportObject) -> Res<()> {
     finish(transport)?;
-    if reading::resume(transport)? { Ok(()) } else { base(transport, &RESUME_READING, &[]).map(drop) }
+    if reading::resume(transport)? { Ok(()) } else { base(transport, &RESUME_READING, Arguments::of(&[])).map(drop) }
 }
 
 fn is_reading(transport: &TransportObject) -> Res<bool> {
@@ -103,6 +103,9 @@ fn set_protocol(transport: &TransportObject, protocol: &Object) -> Res<()> {
     transport.is_buffered.set(is_buffered);
     transport.protocol_connected.set(true);
     transport.protocol.set(protocol.own());
+    if !transport.itself.is_set() {
+        transport.itself.set(transport.as_object().own());
+    }
     Ok(())
 }
 
@@ -113,16 +116,17 @@ fn add_reader(transport: &TransportObject, arguments: Arguments<'_>) -> Res<Owne
     if !arguments.has_keywords() && reading::add_reader(transport, arguments.positional)? {
         return Ok(none().own());
     }
-    base(transport, &ADD_READER, arguments.positional)
+    base(transport, &ADD_READER, arguments)
 }
 
-static EXTRA_INFO: args::Signature<2> =
-    args::Signature { format: c"O|O:get_extra_info", names: [&NAME, &DEFAULT], positional: 2, required: 1 };
-
 /// `get_extra_info(name, default=None)`
-fn get_extra_info(transport: &TransportObject, [name, default]: [Option<&Object>; 2]) -> Res<Owned> {
+fn get_extra_info(transport: &TransportObject, arguments: Arguments<'_>) -> Res<Owned> {
     finish(transport)?;
-    let (name, default) = (name.unwrap_or(none()), default.unwrap_or(none()));
+    let (name, default) = match arguments.positional {
+        [name] if !arguments.has_keywords() => (name, none()),
+        [name, default] if !arguments.has_keywords() => (name, *default),
+        _ => return base(transport, &GET_EXTRA_INFO, arguments),
+    };
     call::call_method(&GET, &[&*transport.extra.get_or_none(), name, default], None)
 }
 
@@ -172,7 +176,7 @@ fn table() -> [Method; 14] {
         noargs!(TransportObject, c"get_protocol", get_protocol, GET_PROTOCOL_DOC),
         one!(TransportObject, c"set_protocol", set_protocol, SET_PROTOCOL_DOC),
         noargs!(TransportObject, c"get_write_buffer_size", get_write_buffer_size, BUFFER_SIZE_DOC),
-        keywords!(TransportObject, c"get_extra_info", EXTRA_INFO, get_extra_info, EXTRA_INFO_DOC),
+        variadic!(TransportObject, c"get_extra_info", get_extra_info, EXTRA_INFO_DOC),
         noargs!(TransportObject, c"_finish", finish, c"_finish($self, /)\n--\n\nSend what a step has left."),
         variadic!(TransportObject, c"_add_reader", add_reader, c"_add_reader($self, fd, callback, *args)\n--\n\n"),
     ]

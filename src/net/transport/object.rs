@@ -43,6 +43,9 @@ object! {
         pub(super) exposed: Field,
         /// `_buffer_size`, while Python code has the buffer.
         pub(super) exposed_size: Field,
+        /// The transport itself, while it has a protocol: as asyncio's, which has methods of its own as attributes, it
+        /// does not die before the collector comes, whoever forgets it.
+        pub(super) itself: Field,
         /// Tells the present reader, and the present writer, of the loop's from those before.
         pub(super) reader: Field,
         pub(super) writer: Field,

@@ -16,9 +16,10 @@ use crate::names::{
     CALL_CONNECTION_LOST, MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL, SET_EXCEPTION, SET_RESULT, SHUTDOWN, WRITE_READY,
 };
 use crate::sys::bytes::{self, Buffer, Held};
+use crate::sys::memory::vec_for;
 use crate::sys::object::{boolean, none};
 use crate::sys::os_error::raise_os_error;
-use crate::sys::sockets::Outcome;
+use crate::sys::sockets::{self, Outcome};
 use crate::sys::{Layout, Object, Raised, Res, call, containers, error};
 use crate::versions;
 
@@ -68,34 +69,57 @@ pub(super) fn write(transport: &TransportObject, data: &Object) -> Res<Written> 
     match bytes::of_exact(data) {
         Some([]) => Ok(Written::Done),
         Some(_) => add(transport, &core, Held::Bytes(data.own())).map(|()| Written::Done),
-        None if bytes::is_plain_view(data) => write_lent(transport, &core, data),
+        None if bytes::is_view(data) || bytes::is_bytearray(data) => write_lent(transport, &core, data),
         None => Ok(Written::NotHere),
     }
 }
 
-/// `writelines(data)`, of a list or a tuple with nothing but `bytes`.
+/// `writelines(data)`, of a list or a tuple of what can be written.
 pub(super) fn write_lines(transport: &TransportObject, lines: &Object) -> Res<Written> {
     let Some(core) = ready_to_write(transport) else { return Ok(Written::NotHere) };
-    let Some(pieces) = containers::items(lines)? else { return Ok(Written::NotHere) };
-    if !pieces.iter().all(|piece| bytes::of_exact(piece).is_some()) {
-        return Ok(Written::NotHere);
-    }
-    for piece in pieces {
-        if bytes::of_exact(&piece).is_some_and(|bytes| !bytes.is_empty()) {
-            // A piece that was sent at once may have changed all.
-            match ready_to_write(transport) {
-                Some(core) => add(transport, &core, Held::Bytes(piece))?,
-                None => write_in_python(transport, &piece)?,
+    let Some(lines) = containers::items(lines)? else { return Ok(Written::NotHere) };
+    let mut pieces = vec_for(lines.len())?;
+    for line in lines {
+        let piece = if bytes::of_exact(&line).is_some() {
+            Held::Bytes(line)
+        } else if bytes::is_view(&line) || bytes::is_bytearray(&line) {
+            match lend(&line) {
+                Ok(piece) => piece,
+                Err(raised) => return Ok(not_here(raised)),
             }
+        } else {
+            return Ok(Written::NotHere);
+        };
+        if piece.len() > 0 {
+            pieces.push(piece);
         }
     }
-    let _ = core;
+    // What can be changed is sent as it is now.
+    let is_fixed = pieces.iter().all(|piece| matches!(piece, Held::Bytes(_)));
+    let waits = !transport.queue.is_empty() && !transport.is_left.get();
+    pieces.into_iter().try_for_each(|piece| transport.queue.push(piece))?;
+    if waits {
+        pause_if_much(transport)?;
+    } else if !transport.queue.is_empty() {
+        if is_fixed { send_or_leave(transport, &core)? } else { send_now(transport, &core)? }
+    }
     Ok(Written::Done)
 }
 
+/// What an object lends; up to 3.11, a copy.
+fn lend(data: &Object) -> Res<Held> {
+    containers::length(data)?; // there are views without one
+    if versions::SENDS_FROM_BYTEARRAY {
+        return bytes::copied_from(&Buffer::of(data)?).map(Held::Bytes);
+    }
+    Held::lent(data)
+}
+
+/// asyncio's own function says what is wrong.
 #[cold]
-fn write_in_python(transport: &TransportObject, piece: &Object) -> Res<()> {
-    call::call_method(&crate::names::WRITE, &[transport.as_object(), piece], None).map(drop)
+fn not_here(raised: Raised) -> Written {
+    drop(error::fetch(raised));
+    Written::NotHere
 }
 
 /// The loop, if all is as usual: else asyncio's own function has something to say.
@@ -113,10 +137,15 @@ fn add(transport: &TransportObject, core: &LoopObject, piece: Held) -> Res<()> {
     if waits {
         return pause_if_much(transport);
     }
+    send_or_leave(transport, core)
+}
+
+/// Leaves it to the end of the step, if it may be.
+#[inline]
+fn send_or_leave(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     let size = transport.queue.size();
     if size >= MUCH || size > high_water(transport) || !core.runs_steps() {
-        transport.is_left.set(false);
-        return send(transport, core);
+        return send_now(transport, core);
     }
     if transport.is_left.get() {
         return Ok(());
@@ -125,6 +154,11 @@ fn add(transport: &TransportObject, core: &LoopObject, piece: Held) -> Res<()> {
     core.leave(Entry { job: &SEND, target, argument: None, context: watching::context(transport)? })?;
     transport.is_left.set(true);
     Ok(())
+}
+
+fn send_now(transport: &TransportObject, core: &LoopObject) -> Res<()> {
+    transport.is_left.set(false);
+    send(transport, core)
 }
 
 /// The high water mark, or nothing if it is no number that we know.
@@ -141,21 +175,34 @@ fn write_lent(transport: &TransportObject, core: &LoopObject, data: &Object) -> 
     if ready_to_write(transport).is_none() {
         return Ok(Written::NotHere); // that was not to be sent any more
     }
-    let memory = Buffer::of(data)?;
-    if memory.len() == 0 {
-        return Ok(Written::Done);
+    // A bytearray that has to wait is sent as it will be then, however long.
+    let may_grow = bytes::is_bytearray(data) && !versions::SENDS_FROM_BYTEARRAY;
+    if may_grow && !transport.queue.is_empty() {
+        return Ok(Written::NotHere);
     }
-    if versions::SENDS_FROM_BYTEARRAY {
-        let copy = bytes::copied_from(&memory)?;
-        drop(memory);
-        transport.queue.push(Held::Bytes(copy))?;
-    } else {
-        transport.queue.push(Held::Lent(data.own(), memory))?;
+    let piece = match lend(data) {
+        Ok(piece) if piece.len() == 0 => return Ok(Written::Done),
+        Ok(piece) => piece,
+        Err(raised) => return Ok(not_here(raised)),
+    };
+    if !transport.queue.is_empty() {
+        transport.queue.push(piece)?;
+        return pause_if_much(transport).map(|()| Written::Done);
     }
-    if transport.writer.is_set() {
-        pause_if_much(transport)?;
-    } else {
-        send(transport, core)?;
+    let Some(fd) = transport.descriptor() else { return Ok(Written::NotHere) };
+    let sent = sockets::send(fd, &piece, 0);
+    match sent.outcome {
+        Outcome::Done(count) if count == sent.wanted => sent_all(transport, core)?,
+        Outcome::Done(count) => {
+            transport.queue.push_rest(piece, count)?;
+            wait(transport, core)?;
+        }
+        Outcome::NotNow if may_grow => return Ok(Written::NotHere),
+        Outcome::NotNow => {
+            transport.queue.push(piece)?;
+            wait(transport, core)?;
+        }
+        Outcome::Failed(errno) => send_failed(transport, raise_os_error(errno))?,
     }
     Ok(Written::Done)
 }
@@ -171,7 +218,8 @@ fn finish_now(transport: &TransportObject) -> Res<()> {
     transport.is_left.set(false);
     let Some(event_loop) = transport.event_loop.get() else { return Ok(()) };
     match crate::event_loop::TYPE.downcast(&event_loop) {
-        Some(core) => send(transport, core),
+        // What is handled now was raised after the writes.
+        Some(core) => error::handling_nothing(|| send(transport, core)),
         None => Ok(()),
     }
 }

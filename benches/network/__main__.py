@@ -32,7 +32,7 @@ from benches.network.tables import reports, summary
 from benches.report import tables
 from benches.report.machine import interpreter, load_average, machine, named, versions
 
-FULL = Plan(starts=3, rounds=7, seconds=0.1)
+FULL = Plan(starts=3, rounds=5, seconds=0.1)
 QUICK = Plan(starts=1, rounds=5, seconds=0.06)
 DEFAULT = [name for name in IMPLEMENTATIONS if name not in ("swap", "python")]
 
@@ -115,7 +115,8 @@ def main() -> None:
         ]
         found += reports(f"CPython {version}", arguments.columns, results, notes)
         short += summary(f"CPython {version}", arguments.columns, results, notes)
-        reached += targets.tabulate(f"Targets under load, CPython {version}", arguments.columns, results)
+        if not arguments.quick:
+            reached += targets.tabulate(f"Targets under load, CPython {version}", arguments.columns, results)
         raw[version] = {"notes": notes, "cases": saved(results)}
         failed += [
             f"{name} on {column} {cell.failure}"

@@ -37,12 +37,12 @@ Served = tuple[Any, int]  # what is to be kept, and the port
 Serve = Callable[[], Awaitable[Served]]  # returns when the server listens
 
 
-def listener() -> socket.socket:
-    """For who wants a socket that listens."""
+def listener() -> tuple[socket.socket, int]:
+    """A socket that listens, for who wants one, and its port: some loops take the socket away."""
     made = socket.create_server((HOST, 0), backlog=BACKLOG)
     # Accepted sockets inherit it. Loops set it on those of their own listeners, and the published benchmarks do.
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
+    return made, port_of(made)
 
 
 def port_of(listens: Any) -> int:
@@ -136,7 +136,7 @@ async def echo_sock() -> Served:
     import asyncio
 
     loop = asyncio.get_running_loop()
-    listens = listener()
+    listens, port = listener()
     listens.setblocking(False)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -153,7 +153,7 @@ async def echo_sock() -> Served:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    return loop.create_task(accept()), port_of(listens)
+    return loop.create_task(accept()), port
 
 
 async def echo_websockets() -> Served:
@@ -164,8 +164,8 @@ async def echo_websockets() -> Served:
         async for message in connection:
             await connection.send(message)
 
-    listens = listener()
-    return await serve(echo, sock=listens, compression=None, ping_interval=None), port_of(listens)
+    listens, port = listener()
+    return await serve(echo, sock=listens, compression=None, ping_interval=None), port
 
 
 async def http_aiohttp() -> Served:
@@ -179,9 +179,9 @@ async def http_aiohttp() -> Served:
     application.router.add_get("/", greet)
     runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=FOREVER)
     await runner.setup()
-    listens = listener()
+    listens, port = listener()
     await web.SockSite(runner, listens, backlog=BACKLOG).start()
-    return runner, port_of(listens)
+    return runner, port
 
 
 def http_uvicorn(http: str) -> Serve:
@@ -207,14 +207,14 @@ def http_uvicorn(http: str) -> Serve:
             backlog=BACKLOG,
             timeout_keep_alive=int(FOREVER),
         )
-        server, listens = uvicorn.Server(config), listener()
+        server, (listens, port) = uvicorn.Server(config), listener()
         task = asyncio.create_task(server.serve(sockets=[listens]))
         while not server.started:
             if task.done():
                 await task  # raises what went wrong
                 raise RuntimeError("uvicorn ended before it had started")
             await asyncio.sleep(0.01)
-        return task, port_of(listens)
+        return task, port
 
     return serve
 

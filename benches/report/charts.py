@@ -108,6 +108,10 @@ STYLES = {
     "rloop": Style("#2f8f83", "#55c2b0", "^"),
     "zuvloop": Style("#8f5a99", "#c79bd0", "D", size=5.5),
     "blazio": Style("#8a7a1f", "#cbbb5c", "v"),
+    "rsloop": Style("#b8457a", "#ee8fb5", "<"),
+    "veloxloop": Style("#6b7a2f", "#a9b665", "X"),
+    "aiofastnet": Style("#4477aa", "#77aadd", "d", hollow=True),
+    "aiofastnet-uvloop": Style("#4477aa", "#77aadd", "s", hollow=True),
     str(BASELINE): Style("#1f2328", "#f0f6fc", ".", width=1.8),
     CONTROL: Style("#59636e", "#9198a1", "|", size=10),
     "python": Style("#818b98", "#818b98", "x"),
@@ -366,10 +370,10 @@ def network(file: Path) -> Iterator[Picture]:
             baseline = cells.pop(str(BASELINE), None)
             if baseline:
                 rows[name] = {column: ratio(baseline, cell) for column, cell in cells.items()}
-                wanted |= dict.fromkeys(column for column in by_column if column not in (str(BASELINE), AGAIN))
+                wanted |= dict.fromkeys(column for column in by_column if column not in (*NOT_COMPARED, AGAIN))
         yield Dots(
             f"network-{version}" if len(results) > 1 else "network",
-            "Network: how many requests for the CPU time that one takes on CPython's C _asyncio",
+            "Network: requests for the CPU time of one on CPython's C _asyncio",
             rows,
             list(wanted),
             [f"CPython {version}."],

@@ -156,7 +156,7 @@ soak: $(INSTALLED) ## everything at random on our loop for MINUTES: nothing may 
 
 EVENTS ?= 1000000
 soak-doorbell: $(INSTALLED) $(TOOLS) ## EVENTS (a million) from each kind of sender: none may be seen late
-	RASYNCIO_DOORBELL_EVENTS=$(EVENTS) $(BIN)/python -m pytest -n 0 tests/loop/test_loop_doorbell.py $(ARGS)
+	RASYNCIO_DOORBELL_EVENTS=$(EVENTS) $(BIN)/python -m pytest -n 0 -rP tests/loop/test_loop_doorbell.py $(ARGS)
 
 memcheck: $(INSTALLED) $(TOOLS) ## our own tests under valgrind (ARGS chooses others than a quarter of an hour of them)
 	$(BIN)/python tests/tools/memcheck.py $(ARGS)

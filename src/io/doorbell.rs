@@ -1,10 +1,13 @@
 //! A bell that rings when a file becomes ready: whether to ask the poller is a look at memory then, no system call.
 //!
 //! It is a request for the moment at which the epoll descriptor itself becomes readable ([`crate::sys::aio`]). It rings
-//! before the system call returns that makes the file ready. What may ring late, by some microseconds, is a file that
-//! becomes ready while the request is being made; so the bell counts from the first look on that follows, if that finds
-//! nothing.
+//! before the system call returns that makes the file ready.
 //!
+//! * Not so for a file that becomes ready while the request is being made: the system may leave the ringing to a thread
+//!   of its own, and until that has run, which can be milliseconds, no other file rings in time either. So the bell
+//!   counts from the first look on that follows, if that finds nothing. If it finds something, the bell does not count
+//!   before it has rung and hangs anew. (What would deceive us is a file that is ready at that very moment and is not any
+//!   more at the look; and for no longer than the loop believes a bell, which is 40 µs.)
 //! * It rings once, on the edge: what was ready and is left so does not ring again. So after a look that has found
 //!   something the loop looks again.
 //! * Whoever looks empties the bell before, never after.
@@ -30,10 +33,14 @@ const MOST_PATIENCE: u32 = 1024;
 enum State {
     /// The loop looks each time. It may hang up the bell after `quiet` more looks that find nothing.
     Down { quiet: u32 },
-    /// The bell hangs, but there may be something that it has not rung for.
+    /// The bell hangs, and nobody has looked since.
     Hung,
+    /// It hangs, but may ring late.
+    Doubtful,
     /// What comes will ring it.
     Trusted,
+    /// So it is, but there may be something left that it has rung for before.
+    Left,
     /// There is none to be had.
     Without,
 }
@@ -82,7 +89,7 @@ impl Doorbell {
         match self.state.get() {
             State::Down { quiet: 0 } if is_busy => self.hang(epoll),
             State::Down { .. } | State::Without => {}
-            State::Hung | State::Trusted => self.take_down_if_rung(),
+            _ => self.take_down_if_rung(),
         }
     }
 
@@ -92,8 +99,9 @@ impl Doorbell {
         self.state.set(match self.state.get() {
             State::Down { quiet } if has_found_nothing => State::Down { quiet: quiet.saturating_sub(1) },
             State::Down { .. } => State::Down { quiet: self.patience.get() },
-            State::Hung | State::Trusted if has_found_nothing => State::Trusted,
-            State::Hung | State::Trusted => State::Hung,
+            State::Hung | State::Trusted | State::Left if has_found_nothing => State::Trusted,
+            State::Trusted | State::Left => State::Left,
+            State::Hung | State::Doubtful => State::Doubtful,
             State::Without => State::Without,
         });
     }
@@ -116,15 +124,13 @@ impl Doorbell {
                 self.patience.set(if has_paid { PATIENCE } else { (self.patience.get() * 2).min(MOST_PATIENCE) });
             }
             self.state.set(State::Down { quiet: self.patience.get() });
-        } else {
-            self.state.set(State::Hung);
         }
     }
 
     /// Before the epoll descriptor is closed, which a bell that hangs would keep open: `ring` makes it readable.
     pub(super) fn close(&mut self, ring: impl FnOnce()) {
         const TRIES: u32 = 10_000;
-        let hangs = matches!(self.state.get(), State::Hung | State::Trusted);
+        let hangs = !matches!(self.state.get(), State::Down { .. } | State::Without);
         let Some(queue) = self.queue.take().filter(Queue::is_mine) else { return };
         if hangs {
             ring();

@@ -99,6 +99,7 @@ def run_fresh(
     status: int = 0,
     stderr: str | None = None,
     flags: tuple[str, ...] = ("-Werror",),
+    path: Sequence[Path] = (),
     timeout: float = 60,
 ) -> str:
     """Run code in a fresh interpreter on implementation `name`; check the exit status, return what it printed.
@@ -110,7 +111,7 @@ def run_fresh(
         source = textwrap.dedent(inspect.getsource(body))
         source = source[source.index("def ") :]  # without decorators
         body = f"{source}\n{body.__name__}(*{args!r})\n"
-    child = run_on(name, body, flags=("-Xfaulthandler", *flags), timeout=timeout)
+    child = run_on(name, body, path=path, flags=("-Xfaulthandler", *flags), timeout=timeout)
     report = f"exit status {child.returncode} on {name}\n--- stdout\n{child.stdout}\n--- stderr\n{child.stderr[-4000:]}"
     assert child.returncode == status, report
     if stderr is not None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 from ._replaced import SELECTOR, ask_here
 from ._selector import NativeSelector
-from ._transports import SocketTransport, takes
+from ._transports import make_transport, takes
 
 #: Whether making a transport fails where the descriptor has one already; this came with a patch release.
 _CHECKS_DESCRIPTORS = "_ensure_fd_no_transport" in (
@@ -133,7 +133,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             return stock(sock, protocol, waiter, extra=extra, server=server, **more)
         if _CHECKS_DESCRIPTORS:
             self._ensure_fd_no_transport(sock)
-        return SocketTransport(self, sock, protocol, waiter, extra, server, **more)
+        return make_transport(self, sock, protocol, waiter, extra, server, **more)
 
     def _make_ssl_transport(
         self,
@@ -160,7 +160,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         ssl_protocol = sslproto.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
         )
-        SocketTransport(self, rawsock, ssl_protocol, extra=extra, server=server, **more)
+        make_transport(self, rawsock, ssl_protocol, extra=extra, server=server, **more)
         return ssl_protocol._app_transport
 
     def _makes_transports(self, sock: Any) -> bool:

@@ -75,6 +75,20 @@ def _as_made() -> bool:
     )
 
 
+#: The family as the number that it is; that of Python's socket makes an enumeration's member of it.
+_family: Any = vars(socket.SocketType)["family"]
+
+
+def make_transport(loop: Any, sock: Any, *arguments: Any, **options: Any) -> Any:
+    """A native transport. What it writes leaves at once also where the socket was made with proto=0.
+
+    asyncio looks for IPPROTO_TCP, and a connection has what its listener was made with.
+    """
+    if not sock.proto and _family.__get__(sock) in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return SocketTransport(loop, sock, *arguments, **options)
+
+
 def _know_sockets() -> bool:
     with socket.socket() as probe:
         return _asyncio._know_sockets(probe, probe.fileno())

@@ -23,6 +23,9 @@ TURNS = 8
 NOT_NOW = "nobody knows how much the socket would take"
 
 
+COUNTS_ITEMS = "asyncio counts the items of what it keeps of a view, and loses some"
+
+
 class OwnBytes(bytes):
     pass
 
@@ -162,6 +165,8 @@ def do_write(world: Network, connection: Connection, what: list[Any]) -> Any:
     # What is changed afterwards would show how much the socket has taken.
     if not connection.may_write(size) or (kind == "bytearray changed" and size == HUGE):
         return NOT_NOW
+    if kind == "of ints" and connection.transport.get_write_buffer_size():
+        return COUNTS_ITEMS
     data = payload(connection, kind, size)
     connection.written += size
     try:
@@ -172,6 +177,8 @@ def do_write(world: Network, connection: Connection, what: list[Any]) -> Any:
 
 @of_connection
 def do_writelines(world: Network, connection: Connection, shape: str, parts: list[list[Any]]) -> Any:
+    if any(kind == "of ints" for kind, _ in parts):
+        return COUNTS_ITEMS
     total = sum(size for _, size in parts)
     if not connection.may_write(total):
         return NOT_NOW

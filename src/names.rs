@@ -67,7 +67,11 @@ names! {
     CREATE_TASK = c"create_task";
     DELAY = c"delay";
     FD = c"fd";
+    FUTURE_ADD_TO_AWAITED_BY = c"future_add_to_awaited_by";
     FUTURE_CLASS = c"Future";
+    NEW = c"__new__";
+    PRIVATE_GET_RUNNING_LOOP = c"_get_running_loop";
+    PRIVATE_SET_RUNNING_LOOP = c"_set_running_loop";
     PRIVATE_RUN = c"_run";
     RUN_IN_DEBUG_MODE = c"_run_in_debug_mode";
     RUN_ONCE = c"_run_once";

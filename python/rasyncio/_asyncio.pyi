@@ -6,7 +6,7 @@ from asyncio import AbstractEventLoop, Handle, TimerHandle
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextvars import Context
 from traceback import StackSummary
-from types import FrameType, GenericAlias
+from types import FrameType, GenericAlias, ModuleType
 from typing import Any, Literal, Self, TextIO, TypeVar, TypeVarTuple
 from weakref import WeakSet
 
@@ -19,7 +19,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 __rasyncio_version__: str
 __rasyncio_own_state__: str | None
 
-def __rasyncio_link__(get: Callable[[], object], set: Callable[[AbstractEventLoop | None], object], /) -> None: ...
+def __rasyncio_link__(theirs: ModuleType, /) -> None: ...
 
 @disjoint_base
 class Future(Awaitable[_T], Iterable[_T]):

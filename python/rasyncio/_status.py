@@ -27,8 +27,8 @@ class Status:
     running: str | None
     #: Whose transports, TLS and streams the loop has.
     transports: str
-    #: Whose places running loop, current task and tasks are in: "CPython's", where its module and debuggers find them, or
-    #: "rasyncio's own".
+    #: Whose places running loop, current task and tasks are in: "CPython's", where its module and debuggers find them,
+    #: or "rasyncio's own".
     state: str
     #: What RASYNCIO says to the Python processes that this one starts; None if it is not set.
     children: str | None

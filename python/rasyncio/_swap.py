@@ -242,8 +242,9 @@ def _exchange(old: ModuleType, new: ModuleType, own: Set[int] = frozenset()) -> 
             put(where, name, before)
         raise
     theirs = old if new is ours else new
-    # Extensions keep get_running_loop() in C variables: from now on either module's tells the loop that runs.
-    ours.__rasyncio_link__(theirs._get_running_loop, theirs._set_running_loop)
+    # Extensions keep get_running_loop() in C variables: from now on either module's tells the loop that runs. Where
+    # the state is common, ours learns which futures are CPython's: debuggers see who awaits which.
+    ours.__rasyncio_link__(theirs)
     return frozenset(kept)
 
 

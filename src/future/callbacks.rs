@@ -12,6 +12,7 @@ use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
 
 use super::FutureObject;
+use super::awaited_by;
 use super::object::not_initialized;
 use super::waiter::Waiter;
 
@@ -78,7 +79,9 @@ impl Waiter {
     }
 }
 
+#[inline]
 fn call_callback_soon(event_loop: &Object, callback: Owned, future: &FutureObject, context: Owned) -> Res<()> {
+    awaited_by::forget_callback(future, &callback)?;
     let argument = Some(future.as_object().own());
     sched::call_soon(event_loop, Entry { job: &CALLBACK, target: callback, argument, context })
 }

@@ -76,7 +76,9 @@ fn set_exception_parsed(future: &FutureObject, [exception]: [Option<&Object>; 1]
 }
 
 fn add_done_callback(future: &FutureObject, [callback, context]: [Option<&Object>; 2]) -> Res<()> {
-    callbacks::add(future, callback.expect("a required argument"), context)
+    let callback = callback.expect("a required argument");
+    callbacks::add(future, callback, context)?;
+    awaited_by::note_callback(future, callback)
 }
 
 fn remove_done_callback(future: &FutureObject, callback: &Object) -> Res<Owned> {

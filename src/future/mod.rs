@@ -22,7 +22,7 @@ mod waiter;
 
 use crate::sys::{Object, Res};
 
-pub(crate) use awaited_by::{add_to_awaited_by, discard_from_awaited_by};
+pub(crate) use awaited_by::{AwaitedBy, add_to_awaited_by, discard_from_awaited_by, link};
 pub(crate) use callbacks::add_waiter;
 pub(crate) use finalize::{finalize, report_to_loop};
 pub(crate) use methods::{inherited_getsets, iterator_slot, shared_methods};

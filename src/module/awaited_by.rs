@@ -2,17 +2,24 @@
 
 use std::ffi::CStr;
 
-use crate::future;
+use crate::future::{self, AwaitedBy, FutureObject};
 use crate::sys::error::{Builtin, raise_text};
 use crate::sys::slots::{Method, positional};
 use crate::sys::{Object, Res};
 use crate::task::as_native_future;
 
-/// Calls `change` if both arguments are futures of ours.
-fn change_awaited_by(
+/// Of a future of ours or of CPython's own.
+#[cold]
+fn edges_of(object: &Object) -> Option<AwaitedBy<'_>> {
+    as_native_future(object).map(AwaitedBy::of).or_else(|| AwaitedBy::of_theirs(object))
+}
+
+/// Calls `change`, or `change_any` if one is CPython's, if both arguments are futures of ours or of CPython's own.
+fn change_awaited_by<'a>(
     name: &str,
-    arguments: &[&Object],
-    change: fn(&future::FutureObject, &Object) -> Res<()>,
+    arguments: &[&'a Object],
+    change: fn(&FutureObject, &Object) -> Res<()>,
+    change_any: fn(AwaitedBy<'a>, &Object) -> Res<()>,
 ) -> Res<()> {
     let &[awaited, waiter] = arguments else {
         let text = format!("{name} expected 2 arguments, got {}", arguments.len());
@@ -20,16 +27,19 @@ fn change_awaited_by(
     };
     match (as_native_future(awaited), as_native_future(waiter)) {
         (Some(awaited), Some(_)) => change(awaited, waiter),
-        _ => Ok(()),
+        _ => match (edges_of(awaited), edges_of(waiter)) {
+            (Some(awaited), Some(_)) => change_any(awaited, waiter),
+            _ => Ok(()),
+        },
     }
 }
 
 fn future_add_to_awaited_by(_module: &Object, arguments: &[&Object]) -> Res<()> {
-    change_awaited_by("future_add_to_awaited_by", arguments, future::add_to_awaited_by)
+    change_awaited_by("future_add_to_awaited_by", arguments, future::add_to_awaited_by, AwaitedBy::add)
 }
 
 fn future_discard_from_awaited_by(_module: &Object, arguments: &[&Object]) -> Res<()> {
-    change_awaited_by("future_discard_from_awaited_by", arguments, future::discard_from_awaited_by)
+    change_awaited_by("future_discard_from_awaited_by", arguments, future::discard_from_awaited_by, AwaitedBy::discard)
 }
 
 const FUTURE_ADD_TO_AWAITED_BY_DOC: &CStr = c"future_add_to_awaited_by($module, fut, waiter, /)\n--\n\n\

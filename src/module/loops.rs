@@ -2,13 +2,15 @@
 
 use std::ffi::CStr;
 
-use crate::names::STACKLEVEL;
-use crate::state::thread;
-use crate::sys::error::{Builtin, raise_text};
+use crate::future;
+use crate::names::{
+    FUTURE_ADD_TO_AWAITED_BY, FUTURE_CLASS, PRIVATE_GET_RUNNING_LOOP, PRIVATE_SET_RUNNING_LOOP, STACKLEVEL,
+};
+use crate::state::{self, thread};
 use crate::sys::object::none;
-use crate::sys::slots::{Method, keywords, noargs, one, positional};
+use crate::sys::slots::{Method, keywords, noargs, one};
 use crate::sys::typeobj::{StaticMethod, add_to_module};
-use crate::sys::{Layout, Object, Owned, Res, args, containers};
+use crate::sys::{Layout, Object, Owned, Res, args, call, containers};
 
 fn get_event_loop(_module: &Object) -> Res<Owned> {
     thread::event_loop()
@@ -61,18 +63,18 @@ pub(super) const GET_EVENT_LOOP_AT: Method = keywords!(
     c"_get_event_loop($module, /, stacklevel=3)\n--\n\nThe same as get_event_loop()."
 );
 
-fn link_running_loop(_module: &Object, arguments: &[&Object]) -> Res<()> {
-    let &[get, set] = arguments else {
-        return Err(raise_text(Builtin::TypeError.class(), "expected _get_running_loop and _set_running_loop"));
-    };
-    thread::link(get, set);
+fn link(_module: &Object, theirs: &Object) -> Res<()> {
+    let get = |name| call::getattr(theirs, name);
+    if state::is_shared() {
+        return future::link(&*get(&FUTURE_CLASS)?, &*get(&FUTURE_ADD_TO_AWAITED_BY)?);
+    }
+    thread::link(&*get(&PRIVATE_GET_RUNNING_LOOP)?, &*get(&PRIVATE_SET_RUNNING_LOOP)?);
     Ok(())
 }
 
-static LINK_RUNNING_LOOP: StaticMethod =
-    StaticMethod::new(positional!(Object, c"__rasyncio_link__", link_running_loop, c""));
+static LINK: StaticMethod = StaticMethod::new(one!(Object, c"__rasyncio_link__", link, c""));
 
-/// Adds what is not in CPython's module: the swap's way to make that module's functions known to ours.
+/// Adds what is not in CPython's module: the swap's way to make that module known to ours.
 pub(crate) fn init_link(module: &Object) -> Res<()> {
-    add_to_module(module, c"__rasyncio_link__", &*LINK_RUNNING_LOOP.bind(module)?)
+    add_to_module(module, c"__rasyncio_link__", &*LINK.bind(module)?)
 }

@@ -85,9 +85,6 @@ static THEIRS: Attached<Theirs> = Attached::new(Theirs { get: Field::unset(), se
 
 /// Makes CPython's own functions known.
 pub(crate) fn link(get: &Object, set: &Object) {
-    if super::is_shared() {
-        return;
-    }
     THEIRS.get.set(get.own());
     THEIRS.set.set(set.own());
 }

@@ -32,6 +32,7 @@ pub(crate) mod deque;
 mod enter;
 pub(crate) mod error;
 pub(crate) mod field;
+pub(crate) mod foreign_fields;
 pub(crate) mod freelist;
 pub(crate) mod gc;
 pub(crate) mod instance;

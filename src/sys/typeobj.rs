@@ -245,6 +245,16 @@ pub(crate) fn is_bound_function(method: &Object, function: ffi::PyMethodDefPoint
     }
 }
 
+/// Is it a builtin method of that name?
+pub(crate) fn is_bound_function_named(method: &Object, name: &CStr) -> bool {
+    // SAFETY: an object whose exact type is the builtin function's has that layout, and its definition, with a
+    // NUL-terminated name, lives as long.
+    unsafe {
+        ptr::eq(method.type_ptr(), &raw mut ffi::PyCFunction_Type)
+            && CStr::from_ptr((*(*method.as_ptr().cast::<ffi::PyCFunctionObject>()).m_ml).ml_name) == name
+    }
+}
+
 /// The object that a builtin method is bound to.
 #[inline]
 pub(crate) fn bound_object(method: &Object) -> Option<&Object> {

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use crate::future::{self, FutureObject, Waiter};
+use crate::future::{self, AwaitedBy, FutureObject, Waiter};
 use crate::names::{ADD_DONE_CALLBACK, ASYNCIO_FUTURE_BLOCKING, CANCEL, CONTEXT, GET_LOOP, PRIVATE_LOOP};
 use crate::sys::error::{Builtin, fetch, raise_format};
 use crate::sys::iter::is_generator;
@@ -64,6 +64,8 @@ fn wait_for_foreign(task: &TaskObject, event_loop: &Object, awaited: &Object, bl
     }
     if let Some(future) = as_native_future(awaited) {
         future::add_to_awaited_by(future, task.as_object())?;
+    } else if let Some(theirs) = AwaitedBy::of_theirs(awaited) {
+        theirs.add(task.as_object())?;
     }
     call::setattr(awaited, &ASYNCIO_FUTURE_BLOCKING, boolean(false))?;
     let keywords = CONTEXT_KEYWORD.get_or_init(|| containers::tuple(&[CONTEXT.object()]))?;

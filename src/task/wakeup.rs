@@ -1,6 +1,6 @@
 //! Waking a task up when what it awaits is done.
 
-use crate::future::{self, Outcome, WaiterJob};
+use crate::future::{self, AwaitedBy, Outcome, WaiterJob};
 use crate::job::Job;
 use crate::names::RESULT;
 use crate::sys::error::{caught, fetch};
@@ -30,6 +30,8 @@ pub(super) static WAKE_UP: WaiterJob = WaiterJob {
 fn wake_up(task: &TaskObject, awaited: &Object) -> Res<StepResult> {
     if let Some(future) = as_native_future(awaited) {
         future::discard_from_awaited_by(future, task.as_object())?;
+    } else if let Some(theirs) = AwaitedBy::of_theirs(awaited) {
+        theirs.discard(task.as_object())?;
     }
     let outcome = caught("wake-up", || match as_exact_future(awaited) {
         Some(future) => future::outcome(future),

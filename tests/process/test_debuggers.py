@@ -49,6 +49,25 @@ WAYS = {
         first="import asyncio, rasyncio",
         run="(lambda main: asyncio.Runner(loop_factory=rasyncio.new_event_loop).run(main))",
     ),
+    "uvloop, then install": Way(
+        first="import asyncio, uvloop, rasyncio; rasyncio.install()",
+        run="(lambda main: asyncio.Runner(loop_factory=uvloop.new_event_loop).run(main))",
+    ),
+    "tasks of both": Way(
+        first="""\
+import asyncio, itertools
+kinds = [asyncio.Task]
+import rasyncio
+rasyncio.install()
+kinds.append(asyncio.Task)
+turns = itertools.cycle(kinds)
+def mixed(main):
+    with asyncio.Runner(loop_factory=rasyncio.new_event_loop) as runner:
+        runner.get_loop().set_task_factory(lambda loop, coro, **keywords: next(turns)(coro, loop=loop, **keywords))
+        runner.run(main)
+""",
+        run="mixed",
+    ),
     "install, then uvloop": Way(
         first="import rasyncio; rasyncio.install(); import asyncio, uvloop",
         run="(lambda main: asyncio.Runner(loop_factory=uvloop.new_event_loop).run(main))",
@@ -169,7 +188,7 @@ def test_ps_and_pstree(name: str, tmp_path: Path, expected: tuple[list[tuple[str
         rows, paths = shown(process)
     assert {"main", "slow", "of a subclass", "shielding", "member 3"} <= {row[0] for row in rows}
     assert rows == expected[0]
-    strip = re.compile(r"/\S*/(?=program\.py)")
+    strip = re.compile(r"/\S*/program\.py:\d+")
     assert [strip.sub("", path) for path in paths] == [strip.sub("", path) for path in expected[1]]
 
 
@@ -316,7 +335,11 @@ RUN(main())
 """
 
 
-@pytest.mark.parametrize("name", WAYS)
+#: asyncio.graph asks whether it `isinstance(task, asyncio.Future)`, which CPython's own are no more after install().
+WITHOUT_THEIRS = [name for name in WAYS if name not in ("uvloop, then install", "tasks of both")]
+
+
+@pytest.mark.parametrize("name", WITHOUT_THEIRS)
 def test_capture_call_graph(name: str, tmp_path: Path) -> None:
     seen = []
     for number, way in enumerate((CPYTHON, WAYS[name])):

@@ -127,6 +127,83 @@ def test_each_awaits_cancels_and_times_out_the_other() -> None:
         """)
 
 
+def test_who_awaits_whom() -> None:
+    """Edges of the call graph lead from either kind to the other, and are gone when the wait is over."""
+    check("""
+        async def waiting(other):
+            return await other
+
+        def awaiting(future): return future._asyncio_awaited_by or frozenset()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            for kind in TheirFuture, asyncio.Future, *CLASSES:
+                is_task = issubclass(kind, (TheirTask, asyncio.Task))
+                for outer in CLASSES:
+                    gate = loop.create_future()
+                    inner = kind(waiting(gate), loop=loop) if is_task else kind(loop=loop)
+                    inner.add_done_callback([].append)
+                    waiters = []
+                    for number in range(3):
+                        waiters.append(outer(waiting(inner), loop=loop))
+                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)
+                        assert awaiting(inner) == set(waiters), (kind, outer, awaiting(inner))
+                    gate.set_result(5)
+                    if not is_task: inner.set_result(5)
+                    assert await asyncio.gather(*waiters) == [5, 5, 5]
+                    assert awaiting(inner) == set(), (kind, outer, awaiting(inner))
+                    late = outer(waiting(inner), loop=loop)
+                    assert await late == 5 and awaiting(inner) == set()
+                    if not is_task:
+                        inner = kind(loop=loop)
+                        waiter = outer(waiting(inner), loop=loop)
+                        await asyncio.sleep(0)
+                        assert awaiting(inner) == {waiter}
+                        waiter.cancel()
+                        await asyncio.wait([waiter])
+                        assert waiter.cancelled() and awaiting(inner) == set()
+        asyncio.run(main())
+        """)
+
+
+def test_a_callback_that_is_no_wait() -> None:
+    """A method of a task that is a callback by chance."""
+    check("""
+        async def main():
+            future = asyncio.Future()
+            task = TheirTask(asyncio.sleep(1000), loop=future.get_loop())
+            future.add_done_callback(task.cancel)
+            assert future._asyncio_awaited_by is None
+            future.set_result(None)
+            await asyncio.wait([task])
+            assert task.cancelled()
+        asyncio.run(main())
+        """)
+
+
+def test_classes_that_only_look_like_cpython_s() -> None:
+    """What is not laid out so is no future to us; nothing is written into it."""
+    check("""
+        class Short: pass
+        class Long:
+            __slots__ = tuple(f"_{i}" for i in range(20))
+        import types
+        for Future in Short, Long, int, type, 5, None:
+            for add in (lambda *both: None), list, None:
+                module = types.ModuleType("theirs")
+                module.Future, module.future_add_to_awaited_by = Future, add
+                try:
+                    sys.modules["_asyncio"].__rasyncio_link__(module)
+                except TypeError:
+                    pass
+        waiter = asyncio.Future(loop=(loop := asyncio.new_event_loop()))
+        asyncio.future_add_to_awaited_by(Long(), waiter)
+        assert not any(hasattr(Long(), name) for name in Long.__slots__)
+        loop.close()
+        """)
+
+
 def test_a_step_inside_of_the_others_step_is_refused() -> None:
     check("""
         async def leaf(): pass

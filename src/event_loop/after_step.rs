@@ -3,17 +3,23 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use crate::sys::Res;
 use crate::sys::gc::{Visited, Visitor};
 use crate::sys::memory::make_room;
 use crate::sys::part::Native;
+use crate::sys::{Owned, Res};
 
-use crate::job::Entry;
+use crate::job::Job;
+
+/// Work that runs in the context of the step that has left it.
+pub(super) struct Left {
+    pub(super) job: &'static Job,
+    pub(super) target: Owned,
+}
 
 /// No Python code runs while the cell is borrowed.
 #[derive(Default)]
 pub(super) struct AfterStep {
-    left: RefCell<VecDeque<Entry>>,
+    left: RefCell<VecDeque<Left>>,
     is_due: Cell<bool>,
 }
 
@@ -24,15 +30,15 @@ impl AfterStep {
         self.is_due.get()
     }
 
-    pub(super) fn add(&self, entry: Entry) -> Res<()> {
+    pub(super) fn add(&self, work: Left) -> Res<()> {
         let mut left = self.left.borrow_mut();
         make_room(&mut *left)?;
-        left.push_back(entry);
+        left.push_back(work);
         self.is_due.set(true);
         Ok(())
     }
 
-    pub(super) fn next(&self) -> Option<Entry> {
+    pub(super) fn next(&self) -> Option<Left> {
         let next = self.left.borrow_mut().pop_front();
         self.is_due.set(next.is_some());
         next
@@ -43,7 +49,7 @@ impl Native for AfterStep {
     fn visit(&self, visitor: Visitor) -> Visited {
         // Never borrowed otherwise while the collector runs.
         let Ok(left) = self.left.try_borrow() else { return Visited::Continue(()) };
-        left.iter().try_for_each(|entry| entry.visit(visitor))
+        left.iter().try_for_each(|work| visitor.object(&*work.target))
     }
 
     fn clear(&self) {

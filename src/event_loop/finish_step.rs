@@ -5,12 +5,14 @@
 //! or end, or to fork, does it before.
 
 use crate::state::thread;
-use crate::sys::error::{chain, fetch};
-use crate::sys::{Layout, Res};
+use crate::sys::error::{chain, fetch, restore};
+use crate::sys::{Layout, Owned, Raised, Res, context};
 
+use super::after_step::Left;
 use super::object::LoopObject;
-use super::run_entry::run_entry;
-use crate::job::Entry;
+use super::ready::as_handle;
+use crate::handle;
+use crate::job::{Entry, Job};
 
 impl LoopObject {
     /// Does the calling thread run this loop, so that what a step leaves is done after it?
@@ -28,27 +30,42 @@ impl LoopObject {
         }
     }
 
-    /// Leaves it to be done after the present step.
-    pub(crate) fn leave(&self, entry: Entry) -> Res<()> {
-        self.after_step.add(entry)
+    /// Leaves it to be done after the present step, in its context; the job gets no argument.
+    #[inline]
+    pub(crate) fn leave(&self, job: &'static Job, target: Owned) -> Res<()> {
+        self.after_step.add(Left { job, target })
+    }
+}
+
+/// A step is over, in its context: what it has left is done.
+#[inline]
+pub(super) fn over(core: &LoopObject, outcome: Res<()>) -> Res<()> {
+    if core.after_step.is_due() { finish_step_of(core, outcome) } else { outcome }
+}
+
+fn finish_step_of(core: &LoopObject, outcome: Res<()>) -> Res<()> {
+    match outcome {
+        Ok(()) => finish_step(core),
+        Err(raised) => Err(chain(raised, || finish_step(core))),
     }
 }
 
 /// Does what was left, and what that leaves. Errors go to the loop's exception handler; an exit goes through when all is
 /// done.
-#[cold]
 pub(crate) fn finish_step(core: &LoopObject) -> Res<()> {
-    while let Some(entry) = core.after_step.next() {
-        run_entry(core, entry).map_err(|raised| chain(raised, || finish_step(core)))?;
+    while let Some(Left { job, target }) = core.after_step.next() {
+        if let Err(raised) = (job.run)(&target, None) {
+            failed(core, job, target, raised)?;
+        }
     }
     Ok(())
 }
 
-/// The same after work that may have raised an exit, which goes through then.
 #[cold]
-pub(super) fn finish_step_of(core: &LoopObject, outcome: Res<()>) -> Res<()> {
-    match outcome {
-        Ok(()) => finish_step(core),
-        Err(raised) => Err(chain(raised, || finish_step(core))),
-    }
+fn failed(core: &LoopObject, job: &'static Job, target: Owned, raised: Raised) -> Res<()> {
+    let exception = fetch(raised);
+    let entry = Entry { job, target, argument: None, context: context::copy_current()? };
+    let handle = as_handle(core.as_object(), entry)?;
+    let reported = handle::report(&handle, restore(exception));
+    reported.map_err(|raised| chain(raised, || finish_step(core)))
 }

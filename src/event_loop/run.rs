@@ -5,7 +5,7 @@ use crate::sys::args::Arguments;
 use crate::sys::{Layout, Object, Owned, Res, call};
 
 use super::exposed;
-use super::finish_step::finish_step_of;
+use super::finish_step::over;
 use super::forward::base;
 use super::object::LoopObject;
 use super::plain::plain;
@@ -64,12 +64,7 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
     while left > 0 {
         let Some(ready) = core.ready.pop() else { return run_exposed(core, left) };
         left -= 1;
-        let outcome = run(core, ready);
-        if core.after_step.is_due() {
-            finish_step_of(core, outcome)?;
-        } else {
-            outcome?;
-        }
+        run(core, ready)?;
     }
     Ok(())
 }
@@ -85,8 +80,7 @@ fn run_exposed(core: &LoopObject, left: usize) -> Res<()> {
                 None => break,
             },
         };
-        let outcome = run_slowly(core, ready);
-        finish_step_of(core, outcome)?;
+        run_slowly(core, ready)?;
     }
     Ok(())
 }
@@ -111,7 +105,7 @@ fn run(core: &LoopObject, ready: Ready) -> Res<()> {
             if handle.is_cancelled() {
                 Ok(())
             } else {
-                handle::run(&handle)
+                handle::run(&handle, |outcome| over(core, outcome))
             }
         }
         Ready::Entry(Entry { job, target, argument, context }) => {
@@ -130,6 +124,11 @@ fn runs_natively(core: &LoopObject) -> bool {
 
 #[cold]
 fn run_slowly(core: &LoopObject, ready: Ready) -> Res<()> {
+    let outcome = run_in_python(core, ready);
+    over(core, outcome)
+}
+
+fn run_in_python(core: &LoopObject, ready: Ready) -> Res<()> {
     let handle: Owned = match ready {
         Ready::Entry(entry) => as_handle(core.as_object(), entry)?.into_object(),
         Ready::Handle(handle) => handle.into_object(),

@@ -3,6 +3,7 @@
 use crate::sys::error::{fetch, restore};
 use crate::sys::{Layout, Raised, Res, context, panics};
 
+use super::finish_step::over;
 use super::object::LoopObject;
 use super::ready::as_handle;
 use crate::handle;
@@ -13,7 +14,7 @@ pub(super) fn run_entry(core: &LoopObject, entry: Entry) -> Res<()> {
     let Entry { context, argument, target, job } = entry;
     match context::run(&context, || {
         panics::here("run of an entry");
-        (job.run)(&target, argument.as_deref())
+        over(core, (job.run)(&target, argument.as_deref()))
     }) {
         Ok(()) => Ok(()),
         Err(raised) => report(core, Entry { job, target, argument, context }, raised),

@@ -27,7 +27,7 @@ use super::ready;
 
 /// A handle as what waits for a file.
 static HANDLE: Job = Job {
-    run: |target, _| handle::downcast(target).map_or(Ok(()), handle::run),
+    run: |target, _| handle::downcast(target).map_or(Ok(()), |handle| handle::run(handle, |outcome| outcome)),
     callback: |target, _| Ok((call::getattr(target, &PRIVATE_RUN)?, None)),
     stop: Some(|target, _| handle::downcast(target).map_or(Ok(()), handle::cancel)),
     takes_several: false,

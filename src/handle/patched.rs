@@ -33,7 +33,7 @@ fn base(handle: &HandleObject, name: &Name) -> Res<Owned> {
 }
 
 pub(super) fn run(handle: &HandleObject) -> Res<Owned> {
-    unless_replaced(handle, &PRIVATE_RUN, |handle| native_run::run(handle).map(|()| none().own()))
+    unless_replaced(handle, &PRIVATE_RUN, |handle| native_run::run(handle, |outcome| outcome).map(|()| none().own()))
 }
 
 pub(super) fn cancel(handle: &HandleObject) -> Res<Owned> {

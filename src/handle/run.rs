@@ -13,30 +13,37 @@ use super::object::HandleObject;
 use super::show::{CONTEXT_LOOKS, get_arguments, get_callback};
 use super::thread_safe;
 
-/// `handle._run()`: errors go to the loop's exception handler, exits through.
+/// `handle._run()`: errors go to the loop's exception handler, exits through. `after` gets the outcome, and says what it
+/// is, in the context of the call.
 #[inline]
-pub(crate) fn run(handle: &HandleObject) -> Res<()> {
-    if handle.is_thread_safe() { thread_safe::run(handle, run_now) } else { run_now(handle) }
+pub(crate) fn run(handle: &HandleObject, after: impl Fn(Res<()>) -> Res<()>) -> Res<()> {
+    if handle.is_thread_safe() {
+        thread_safe::run(handle, |handle| run_now(handle, after))
+    } else {
+        run_now(handle, after)
+    }
 }
 
 #[inline]
-fn run_now(handle: &HandleObject) -> Res<()> {
-    match call_in_context(handle) {
+fn run_now(handle: &HandleObject, after: impl Fn(Res<()>) -> Res<()>) -> Res<()> {
+    match call_in_context(handle, after) {
         Ok(()) => Ok(()),
         Err(raised) => report(handle, raised),
     }
 }
 
 #[inline]
-fn call_in_context(handle: &HandleObject) -> Res<()> {
+fn call_in_context(handle: &HandleObject, after: impl Fn(Res<()>) -> Res<()>) -> Res<()> {
     let (Some(callback), arguments) = (handle.callback.get(), handle.arguments.get()) else {
         return Ok(()); // the collector has taken it apart
     };
     panics::here("run of a handle");
-    let work = || match (handle.job().get(), &arguments) {
-        (Some(job), _) => (job.run)(&callback, arguments.as_deref()),
-        (None, Some(arguments)) => call::call_tuple(&callback, arguments).map(drop),
-        (None, None) => call::call0(&callback).map(drop),
+    let work = || {
+        after(match (handle.job().get(), &arguments) {
+            (Some(job), _) => (job.run)(&callback, arguments.as_deref()),
+            (None, Some(arguments)) => call::call_tuple(&callback, arguments).map(drop),
+            (None, None) => call::call0(&callback).map(drop),
+        })
     };
     match handle.context.get() {
         Some(its_context) if context::is_context(&its_context) => context::run(&its_context, work),

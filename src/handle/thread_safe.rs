@@ -37,7 +37,7 @@ impl Drop for Running {
 }
 
 /// Calls `run_now` with the handle, unless it was cancelled meanwhile; others can wait for its end.
-pub(super) fn run(handle: &HandleObject, run_now: fn(&HandleObject) -> Res<()>) -> Res<()> {
+pub(super) fn run(handle: &HandleObject, run_now: impl FnOnce(&HandleObject) -> Res<()>) -> Res<()> {
     if handle.is_cancelled() {
         return Ok(());
     }

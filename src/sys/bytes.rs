@@ -15,8 +15,8 @@ pub(crate) fn of_exact(object: &Object) -> Option<&[u8]> {
     // SAFETY: a live object, of that type as was asked; its memory lives, unchanged, as long as it does.
     unsafe {
         (ffi::PyBytes_CheckExact(object.as_ptr()) != 0).then(|| {
-            let length = usize::try_from(ffi::PyBytes_Size(object.as_ptr())).unwrap_or(0);
-            std::slice::from_raw_parts(ffi::PyBytes_AsString(object.as_ptr()).cast_const().cast::<u8>(), length)
+            let length = usize::try_from(ffi::Py_SIZE(object.as_ptr())).unwrap_or(0);
+            std::slice::from_raw_parts(ffi::PyBytes_AS_STRING(object.as_ptr()).cast::<u8>(), length)
         })
     }
 }

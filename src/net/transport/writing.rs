@@ -11,7 +11,7 @@
 //! The writer is an entry in the loop's table of files, as the reader is.
 
 use crate::event_loop::{Direction, LoopObject};
-use crate::job::{Entry, Job};
+use crate::job::Job;
 use crate::names::{
     CALL_CONNECTION_LOST, MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL, SET_EXCEPTION, SET_RESULT, SHUTDOWN, WRITE_READY,
 };
@@ -25,7 +25,7 @@ use crate::versions;
 
 use super::fatal::{BAD_DESCRIPTOR, fail};
 use super::object::{TYPE, TransportObject};
-use super::watching::{self, start, stop, stopped};
+use super::watching::{start, stop, stopped};
 
 /// As much is sent at once, in bytes.
 const MUCH: usize = 64 * 1024;
@@ -150,8 +150,7 @@ fn send_or_leave(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     if transport.is_left.get() {
         return Ok(());
     }
-    let target = transport.as_object().own();
-    core.leave(Entry { job: &SEND, target, argument: None, context: watching::context(transport)? })?;
+    core.leave(&SEND, transport.as_object().own())?;
     transport.is_left.set(true);
     Ok(())
 }
@@ -218,8 +217,7 @@ fn finish_now(transport: &TransportObject) -> Res<()> {
     transport.is_left.set(false);
     let Some(event_loop) = transport.event_loop.get() else { return Ok(()) };
     match crate::event_loop::TYPE.downcast(&event_loop) {
-        // What is handled now was raised after the writes.
-        Some(core) => error::handling_nothing(|| send(transport, core)),
+        Some(core) => send(transport, core),
         None => Ok(()),
     }
 }
@@ -234,7 +232,10 @@ fn send(transport: &TransportObject, core: &LoopObject) -> Res<()> {
             // There are more pieces than go out at once.
             Outcome::Done(count) if count == sent.wanted => {}
             Outcome::Done(_) | Outcome::NotNow => return wait(transport, core),
-            Outcome::Failed(errno) => return send_failed(transport, raise_os_error(errno)),
+            // What is handled now may have been raised after the writes.
+            Outcome::Failed(errno) => {
+                return send_failed(transport, error::handling_nothing(|| raise_os_error(errno)));
+            }
         }
     }
 }

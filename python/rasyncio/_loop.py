@@ -2,7 +2,8 @@
 
 The native base class has what schedules, waits and runs: `call_soon`, `call_later`, `call_at`,
 `call_soon_threadsafe`, `create_future`, `create_task`, readers and writers, one iteration, and the attributes that
-belong to these. All the rest (transports, `sock_*`, TLS, subprocesses, signals, executors) is asyncio's own.
+belong to these; the transports of connected sockets (`_transports.py`), and `sock_recv` and its kin, on Linux. All the
+rest (datagrams, pipes, TLS, subprocesses, signals, executors) is asyncio's own.
 
 Importing this module imports asyncio.
 """
@@ -15,12 +16,16 @@ import selectors
 import sys
 from asyncio import base_events, constants, selector_events, sslproto
 from collections.abc import Callable
+from socket import AF_INET, AF_INET6, socket
 from typing import TYPE_CHECKING, Any
 
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 from ._replaced import SELECTOR, ask_here
 from ._selector import NativeSelector
 from ._transports import make_transport, takes
+
+if sys.platform == "linux":
+    from ._asyncio import SocketOperation
 
 #: Whether making a transport fails where the descriptor has one already; this came with a patch release.
 _CHECKS_DESCRIPTORS = "_ensure_fd_no_transport" in (
@@ -74,6 +79,9 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         def _asyncgen_finalizer_hook(self, agen: Any) -> None: ...
         def _process_events(self, event_list: Any) -> None: ...
         def _ensure_fd_no_transport(self, fd: Any) -> None: ...
+        async def _ensure_resolved(
+            self, address: Any, *, family: int = 0, type: int = ..., proto: int = 0, flags: int = 0, loop: Any
+        ) -> list[Any]: ...
 
         if sys.version_info >= (3, 13):
 
@@ -167,6 +175,72 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         """Whether a native transport for this socket does what asyncio's would do."""
         return self._runs_natively() and not self._debug and type(self._selector) is NativeSelector and takes(sock)
 
+    # Sockets: coroutine functions, which try natively, then await what waits natively. For what is not for native code
+    # (`src/net/sock/mod.rs` says what that is) the answer is False, and asyncio's own method does it.
+
+    if sys.platform == "linux":
+
+        async def sock_recv(self, sock: socket, n: int) -> bytes:
+            got = self._try_recv(sock, n)
+            if type(got) is SocketOperation:
+                await got
+                return got.result
+            return await super().sock_recv(sock, n) if got is False else got
+
+        async def sock_recv_into(self, sock: socket, buf: Any) -> int:
+            got = self._try_recv_into(sock, buf)
+            if type(got) is SocketOperation:
+                await got
+                return got.result
+            return await super().sock_recv_into(sock, buf) if got is False else got
+
+        async def sock_recvfrom(self, sock: socket, bufsize: int) -> tuple[bytes, Any]:
+            got = self._try_recvfrom(sock, bufsize)
+            if type(got) is SocketOperation:
+                await got
+                return got.result
+            return await super().sock_recvfrom(sock, bufsize) if got is False else got
+
+        async def sock_recvfrom_into(self, sock: socket, buf: Any, nbytes: int = 0) -> tuple[int, Any]:
+            got = self._try_recvfrom_into(sock, buf, nbytes)
+            if type(got) is SocketOperation:
+                await got
+                return got.result
+            return await super().sock_recvfrom_into(sock, buf, nbytes) if got is False else got
+
+        async def sock_sendall(self, sock: socket, data: Any) -> None:
+            got = self._try_sendall(sock, data)
+            if got is not None:
+                await (super().sock_sendall(sock, data) if got is False else got)
+
+        async def sock_sendto(self, sock: socket, data: Any, address: Any) -> int:
+            got = self._try_sendto(sock, data, address)
+            if type(got) is SocketOperation:
+                await got
+                return got.result
+            return await super().sock_sendto(sock, data, address) if got is False else got
+
+        async def sock_accept(self, sock: socket) -> tuple[socket, Any]:
+            got = self._try_accept(sock)
+            if type(got) is SocketOperation:
+                await got
+                return got.result
+            return await super().sock_accept(sock) if got is False else got
+
+        async def sock_connect(self, sock: socket, address: Any) -> None:
+            if not self._is_native_socket(sock):
+                await super().sock_connect(sock, address)
+                return
+            family = sock.family
+            if family == AF_INET or (_names._HAS_IPv6 and family == AF_INET6):
+                resolved = await self._ensure_resolved(
+                    address, family=family, type=sock.type, proto=sock.proto, loop=self
+                )
+                address = resolved[0][4]
+            got = self._try_connect(sock, address)
+            if got is not None:
+                await (super().sock_connect(sock, address) if got is False else got)
+
     # Running
 
     def run_forever(self) -> None:
@@ -253,6 +327,13 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         def __dict__(self) -> dict[str, Any]:
             return self._instance_dict()
 
+
+# What their coroutines show, in warnings and reprs, is asyncio's.
+for _name, _function in list(vars(EventLoop).items()):
+    if _name.startswith("sock_"):
+        _original = getattr(asyncio.SelectorEventLoop, _name)
+        _function.__qualname__ = _original.__qualname__
+        _function.__doc__ = _original.__doc__
 
 _adopt_event_loop_class(EventLoop)
 ask_here(EventLoopCore, EventLoop, NativeSelector)

@@ -11,14 +11,17 @@ was imported: a test may have replaced it before, and put it back later.
 
 from __future__ import annotations
 
+import _socket
 import contextvars
+import functools
 import heapq
 import math
 import selectors
+import socket
 import sys
 import time
 from asyncio import base_events, coroutines, events, format_helpers, futures, selector_events, tasks
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType
 from typing import Any
 
 from . import _asyncio
@@ -93,6 +96,9 @@ _OF_MODULES: list[tuple[ModuleType, str, Any]] = [
     (events, "format_helpers", format_helpers),
     (selector_events, "events", events),
     (selector_events, "selectors", selectors),
+    (selector_events, "socket", socket),
+    (selector_events, "functools", functools),
+    (base_events, "ssl", sys.modules.get("ssl")),
     (selector_events, "base_events", base_events),
     *((events, cls.__name__, cls) for cls in _HANDLES),
 ]
@@ -109,6 +115,7 @@ _FUNCTIONS: list[tuple[ModuleType, str]] = [
     (format_helpers, "extract_stack"),
     (format_helpers, "_format_callback_source"),
     (base_events, "_format_handle"),
+    (base_events, "_check_ssl_socket"),
 ]
 
 
@@ -160,6 +167,25 @@ class Selector:
             and vars(selectors).get("DefaultSelector") is self.usual
             and vars(selectors).get("EpollSelector") is self.usual
         )
+
+
+# What native code does not ask a socket for, or asks for knowing what it will do.
+_OF_SOCKETS = (
+    *("recv", "recv_into", "recvfrom", "recvfrom_into", "send", "sendto", "connect"),
+    *("_accept", "fileno", "gettimeout", "getsockopt", "setblocking"),
+)
+
+
+def socket_class_as_made(cls: type) -> bool:
+    """Is it Python's own `socket.socket`, and does it do what it was made to do?"""
+    return (
+        cls.__mro__ == (cls, _socket.socket, object)
+        and cls.__module__ == "socket"
+        and cls.__qualname__ == "socket"
+        and vars(cls).keys().isdisjoint({*_OF_SOCKETS, "__getattribute__", "__getattr__"})
+        and all(type(vars(_socket.socket).get(name)) is MethodDescriptorType for name in _OF_SOCKETS)
+        and _is_own(vars(cls).get("accept"), "socket", "accept", socket)
+    )
 
 
 SELECTOR = Selector()

@@ -32,6 +32,7 @@ mod forward;
 mod idle;
 mod methods;
 mod object;
+mod once;
 mod plain;
 mod poll;
 mod ready;

@@ -86,6 +86,7 @@ pub(super) fn poller_forget(core: &LoopObject, fd: &Object) -> Res<Owned> {
 pub(super) fn poller_get(core: &LoopObject, fd: &Object) -> Res<Owned> {
     let fd = descriptor(fd)?;
     core.watchers.make_handles(core.as_object(), fd)?;
+    core.watchers.arm_for_all(fd)?;
     match core.watchers.registered_for(fd)? {
         None => Ok(none().own()),
         Some((object, interest, data)) => {

@@ -71,13 +71,26 @@ pub(crate) enum Direction {
     Write,
 }
 
+/// For how many events the poller watches a file.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Armed {
+    /// For all that come, as long as it is registered.
+    #[default]
+    Always,
+    /// For one, which has not come ([`super::once`]).
+    Once,
+    /// For one, which has come: the poller knows the file, but reports nothing. It need not be registered.
+    Spent,
+}
+
 /// What is known of a descriptor; it is registered with the poller if there is a reader or a writer.
 #[derive(Default, Clone)]
-struct Watched {
+pub(super) struct Watched {
     reader: Option<Entry>,
     writer: Option<Entry>,
+    pub(super) armed: Armed,
     /// What it was registered by, if not by its number.
-    object: Option<Owned>,
+    pub(super) object: Option<Owned>,
     /// What somebody has registered it for by `loop._selector`, if that is not a reader and a writer of ours.
     foreign: Option<Foreign>,
 }
@@ -89,21 +102,21 @@ struct Foreign {
 }
 
 impl Watched {
-    fn place(&mut self, direction: Direction) -> &mut Option<Entry> {
+    pub(super) fn place(&mut self, direction: Direction) -> &mut Option<Entry> {
         match direction {
             Direction::Read => &mut self.reader,
             Direction::Write => &mut self.writer,
         }
     }
 
-    fn interest(&self) -> Interest {
+    pub(super) fn interest(&self) -> Interest {
         if let Some(foreign) = &self.foreign {
             return foreign.interest;
         }
         Interest { readable: self.reader.is_some(), writable: self.writer.is_some() }
     }
 
-    fn is_registered(&self) -> bool {
+    pub(super) fn is_registered(&self) -> bool {
         self.reader.is_some() || self.writer.is_some() || self.foreign.is_some()
     }
 }
@@ -131,19 +144,19 @@ impl Registered<'_> {
             .then(|| handle(0, self.interest.readable).zip(handle(1, self.interest.writable)))
             .flatten();
         if let Some((reader, writer)) = ours {
-            return Watched { reader, writer, object, foreign: None };
+            return Watched { reader, writer, armed: Armed::Always, object, foreign: None };
         }
         let foreign = Foreign { interest: self.interest, data: self.data.own() };
-        Watched { reader: None, writer: None, object, foreign: Some(foreign) }
+        Watched { reader: None, writer: None, armed: Armed::Always, object, foreign: Some(foreign) }
     }
 }
 
 /// The files by their descriptors, and the poller that knows the same ones. No Python code runs while a cell is borrowed.
 pub(super) struct Watchers {
-    table: RefCell<Vec<Watched>>,
+    pub(super) table: RefCell<Vec<Watched>>,
     poller: RefCell<Option<Rc<Poller>>>,
     /// How many of them are the program's: all but the loop's own.
-    watched: Cell<usize>,
+    pub(super) watched: Cell<usize>,
     /// The loop's own file, by which it is woken up, as long as nothing but that comes by it. The native poller has
     /// another, so that nothing comes at all.
     own: Cell<Option<c_int>>,
@@ -228,7 +241,7 @@ impl Watchers {
     }
 
     /// Somebody changes what waits for the file.
-    fn disown_if(&self, fd: c_int) {
+    pub(super) fn disown_if(&self, fd: c_int) {
         if self.own.get() == Some(fd) {
             self.disown();
         }
@@ -254,7 +267,7 @@ impl Watchers {
     }
 
     /// Gives the file a place in the table, if there is memory.
-    fn make_place(&self, fd: c_int) -> bool {
+    pub(super) fn make_place(&self, fd: c_int) -> bool {
         let index = usize::try_from(fd).expect("not negative");
         let mut files = self.table.borrow_mut();
         let missing = (index + 1).saturating_sub(files.len());
@@ -298,8 +311,14 @@ impl Watchers {
         let mut file = self.get(fd);
         let (was_registered, interest) = (file.is_registered(), file.interest());
         let before = file.place(direction).replace(watcher);
-        let changed = if !was_registered {
+        if !was_registered {
             file.object = object.map(Layout::own);
+        }
+        let was_known = was_registered || file.armed != Armed::Always;
+        let changed = if file.armed != Armed::Always {
+            file.armed = Armed::Always;
+            poller.arm(fd, file.interest(), false)
+        } else if !was_registered {
             poller.add(fd, file.interest())
         } else if interest == file.interest() {
             Ok(())
@@ -308,7 +327,7 @@ impl Watchers {
         };
         if let Err(errno) = changed {
             // As with asyncio's selectors, a file that cannot be changed is forgotten.
-            if was_registered {
+            if was_known {
                 poller.remove(fd);
                 self.set(fd, Watched::default());
             }
@@ -373,8 +392,13 @@ impl Watchers {
 
     /// Those who wait for what has come, the reader first.
     pub(super) fn ready(&self, event: Event) -> [Option<(Direction, Entry)>; 2] {
-        let files = self.table.borrow();
-        let file = usize::try_from(event.fd).ok().and_then(|index| files.get(index));
+        let mut files = self.table.borrow_mut();
+        let file = usize::try_from(event.fd).ok().and_then(|index| files.get_mut(index)).map(|file| {
+            if file.armed == Armed::Once {
+                file.armed = Armed::Spent;
+            }
+            &*file
+        });
         let waiting = |wanted: bool, watcher: fn(&Watched) -> &Option<Entry>, direction| {
             file.filter(|_| wanted).and_then(|file| watcher(file).clone()).map(|watcher| (direction, watcher))
         };
@@ -428,7 +452,11 @@ impl Watchers {
     pub(super) fn watch(&self, poller: &Poller, fd: c_int, registered: &Registered<'_>) -> Res<()> {
         self.disown_if(fd);
         let file = registered.as_watched();
-        poller.add(fd, file.interest()).map_err(|errno| raise_os_error(errno.0))?;
+        let added = match self.get(fd).armed {
+            Armed::Always => poller.add(fd, file.interest()),
+            Armed::Once | Armed::Spent => poller.arm(fd, file.interest(), false),
+        };
+        added.map_err(|errno| raise_os_error(errno.0))?;
         // Not before the system has found the descriptor to be one: the table is as long as the largest.
         if !self.make_place(fd) {
             poller.remove(fd);

@@ -50,17 +50,23 @@ fn advance(iterator: &IteratorObject) -> Res<Option<Sent>> {
     let Some(future) = iterator.future.get() else {
         return Ok(None);
     };
-    if future.is_pending() {
-        if future.flags.has(BLOCKING) {
-            return Err(raise(Builtin::RuntimeError.class(), c"await wasn't used with future"));
-        }
-        future.flags.put(BLOCKING, true);
-        return Ok(Some(Sent::Yielded(future.into_object())));
-    }
-    if !versions::ITERATOR_KEEPS_FUTURE {
+    if !versions::ITERATOR_KEEPS_FUTURE && !future.is_pending() {
         iterator.future.clear();
     }
-    result::result(&future).map(|value| Some(Sent::Returned(value)))
+    step(&future).map(Some)
+}
+
+/// One step of whoever iterates the future.
+#[inline]
+pub(crate) fn step(future: &FutureObject) -> Res<Sent> {
+    if !future.is_pending() {
+        return result::result(future).map(Sent::Returned);
+    }
+    if future.flags.has(BLOCKING) {
+        return Err(raise(Builtin::RuntimeError.class(), c"await wasn't used with future"));
+    }
+    future.flags.put(BLOCKING, true);
+    Ok(Sent::Yielded(future.as_object().own()))
 }
 
 /// `am_send`
@@ -107,6 +113,13 @@ fn send(iterator: &IteratorObject, _value: &Object) -> Res<Owned> {
 
 /// `throw(exception)` or, deprecated, `throw(class[, value[, traceback]])`.
 fn throw(iterator: &IteratorObject, arguments: &[&Object]) -> Res<Owned> {
+    let exception = thrown(arguments)?;
+    iterator.future.clear();
+    Err(restore(exception))
+}
+
+/// The exception that the arguments of such a `throw` say.
+pub(crate) fn thrown(arguments: &[&Object]) -> Res<Owned> {
     match arguments.len() {
         0 => return Err(args::arity_error(c"throw expected at least 1 argument, got %S", 0)),
         2 | 3 if versions::THROW_SIGNATURE_DEPRECATED => error::warn_deprecated(
@@ -133,11 +146,10 @@ fn throw(iterator: &IteratorObject, arguments: &[&Object]) -> Res<Owned> {
         let text = c"exceptions must be classes deriving BaseException or instances of such a class";
         return Err(raise(type_error, text));
     };
-    iterator.future.clear();
     if let Some(traceback) = traceback {
         error::set_traceback(&exception, traceback);
     }
-    Err(restore(exception))
+    Ok(exception)
 }
 
 /// The exception of `throw(class, value)`: the value itself if it is one of the class.

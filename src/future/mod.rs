@@ -25,6 +25,7 @@ use crate::sys::{Object, Res};
 pub(crate) use awaited_by::{AwaitedBy, add_to_awaited_by, discard_from_awaited_by, link};
 pub(crate) use callbacks::add_waiter;
 pub(crate) use finalize::{finalize, report_to_loop};
+pub(crate) use iter::{step as advance, thrown};
 pub(crate) use methods::{inherited_getsets, iterator_slot, shared_methods};
 pub(crate) use object::{FutureObject, TYPE, initialize, initialize_new};
 pub(crate) use result::{Outcome, cancel, make_cancelled_error, outcome, set_exception, set_result};

@@ -20,7 +20,7 @@ use crate::sys::instance::Weakrefs;
 use crate::sys::life::{Life, object};
 use crate::sys::object::{boolean, none};
 use crate::sys::part::Kept;
-use crate::sys::typeobj::StaticType;
+use crate::sys::typeobj::{StaticType, bound_object};
 use crate::sys::{Field, Layout, Object, Owned, Res, Type, compat, containers};
 
 use crate::job::Job;
@@ -164,6 +164,11 @@ impl HandleObject {
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         !self.cancelled.holds(boolean(false))
+    }
+
+    /// Is that the target of what it runs, or what the method belongs to that was shown in its place?
+    pub(crate) fn runs(&self, target: &Object) -> bool {
+        self.callback.get().is_some_and(|it| it.is(target) || bound_object(&it).is_some_and(|owner| owner.is(target)))
     }
 
     /// The time of a timer, in the loop's seconds.

@@ -107,6 +107,24 @@ impl Poller {
         Ok(())
     }
 
+    /// Like [`Poller::add`], for one event: from then on it is known, but not reported, until it is armed again.
+    pub(crate) fn add_once(&self, fd: c_int, interest: Interest) -> Result<(), Errno> {
+        epoll::add(&self.epoll, borrowed(fd), data(fd), flags(interest) | EventFlags::ONESHOT)?;
+        self.registered.set(self.registered.get() + 1);
+        Ok(())
+    }
+
+    /// Arms one that was added for one event: for another, or for all that come. The number may have become another
+    /// file's since, which the poller does not know.
+    pub(crate) fn arm(&self, fd: c_int, interest: Interest, once: bool) -> Result<(), Errno> {
+        let mut flags = flags(interest);
+        flags.set(EventFlags::ONESHOT, once);
+        match epoll::modify(&self.epoll, borrowed(fd), data(fd), flags) {
+            Err(rustix::io::Errno::NOENT) => Ok(epoll::add(&self.epoll, borrowed(fd), data(fd), flags)?),
+            armed => Ok(armed?),
+        }
+    }
+
     pub(crate) fn modify(&self, fd: c_int, interest: Interest) -> Result<(), Errno> {
         Ok(epoll::modify(&self.epoll, borrowed(fd), data(fd), flags(interest))?)
     }

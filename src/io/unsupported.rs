@@ -33,6 +33,14 @@ impl Poller {
         match *self {}
     }
 
+    pub(crate) fn add_once(&self, _: c_int, _: Interest) -> Result<(), Errno> {
+        match *self {}
+    }
+
+    pub(crate) fn arm(&self, _: c_int, _: Interest, _: bool) -> Result<(), Errno> {
+        match *self {}
+    }
+
     pub(crate) fn modify(&self, _: c_int, _: Interest) -> Result<(), Errno> {
         match *self {}
     }

@@ -44,7 +44,10 @@ fn adopt(_module: &Object, class: &Object) -> Res<()> {
 pub(super) fn init(module: &Object) -> Res<()> {
     let builder = TypeBuilder::new(&TYPE, c"_asyncio.EventLoopCore", c"The native half of rasyncio.EventLoop.")
         .flags(ffi::Py_TPFLAGS_BASETYPE);
-    event_loop::describe(builder).build(module, None)?;
+    let builder = event_loop::describe(builder);
+    #[cfg(target_os = "linux")]
+    let builder = builder.methods(crate::net::sock::methods());
+    builder.build(module, None)?;
     TYPE.add_to(module, c"EventLoopCore")?;
     add_to_module(module, c"_passed_over", &*PASSED_OVER.bind(module)?)?;
     add_to_module(module, c"_ask_about_replacements", &*ASK.bind(module)?)?;

@@ -25,6 +25,8 @@ const NAME: &CStr = c"_asyncio";
 pub(crate) fn init(module: &Object) -> Res<()> {
     add_to_module(module, c"__name__", &*containers::string(NAME)?)?;
     loop_type::init(module)?;
+    #[cfg(target_os = "linux")]
+    crate::net::sock::init(module)?;
     add_functions(module)?;
     loops::init_link(module)?;
     state::init(module, task::LAYOUT, &*tasks::linked_tasks_function(module)?)?;

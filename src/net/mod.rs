@@ -1,4 +1,4 @@
-//! Moving bytes: the transports of our own loop.
+//! Moving bytes: the transports of our own loop, and its `sock_*` methods ([`sock`]).
 //!
 //! A byte comes in like this: the poller says that a descriptor is readable, the entry that waits for it joins the ready
 //! queue ([`crate::event_loop`]), it runs, and the transport receives what there is and hands it to the protocol
@@ -10,6 +10,7 @@
 //! has replaced something, in debug mode, or on a loop that does not wait natively.
 
 mod send_queue;
+pub(crate) mod sock;
 mod transport;
 
 pub(crate) use transport::functions;

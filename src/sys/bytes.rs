@@ -131,6 +131,19 @@ pub(crate) fn is_view(object: &Object) -> bool {
     ptr::eq(object.type_ptr(), &raw mut ffi::PyMemoryView_Type)
 }
 
+/// Is it exactly a `bytearray`, or a `memoryview` of single bytes in a row? Of these, length and number of bytes are the
+/// same.
+pub(crate) fn is_plain_view(object: &Object) -> bool {
+    if !is_view(object) {
+        return is_bytearray(object);
+    }
+    let Ok(view) = Buffer::get(object, ffi::PyBUF_ND) else {
+        super::raised::clear();
+        return false;
+    };
+    view.0.ndim == 1 && view.0.itemsize == 1
+}
+
 /// Bytes that somebody else has, and that are kept until they are used up.
 pub(crate) enum Held {
     /// A `bytes`.

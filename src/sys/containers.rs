@@ -116,6 +116,17 @@ pub(crate) fn new_dict() -> Res<Owned> {
     unsafe { Owned::steal_or_raised(enter::PyDict_New()) }
 }
 
+/// The exact type `dict`?
+pub(crate) fn is_exact_dict(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyDict_CheckExact(object.as_ptr()) != 0 }
+}
+
+pub(crate) fn dict_len(dict: &Object) -> usize {
+    // SAFETY: a live object; the function checks that it is a dict.
+    usize::try_from(unsafe { ffi::PyDict_Size(dict.as_ptr()) }).unwrap_or(0)
+}
+
 /// `dict.get(key)`; hashing and comparing may run Python code.
 pub(crate) fn dict_get(dict: &Object, key: &Object) -> Res<Option<Owned>> {
     // SAFETY: a live dict; the borrowed result is made owned before anything else runs.

@@ -13,6 +13,8 @@ use super::{Layout, Object, Owned, Raised, Res, enter, panics};
 #[derive(Clone, Copy)]
 pub(crate) enum Builtin {
     AttributeError,
+    BlockingIOError,
+    InterruptedError,
     OSError,
     OverflowError,
     RuntimeError,
@@ -28,6 +30,8 @@ impl Builtin {
         unsafe {
             Object::from_ptr(match self {
                 Builtin::AttributeError => ffi::PyExc_AttributeError,
+                Builtin::BlockingIOError => ffi::PyExc_BlockingIOError,
+                Builtin::InterruptedError => ffi::PyExc_InterruptedError,
                 Builtin::OSError => ffi::PyExc_OSError,
                 Builtin::OverflowError => ffi::PyExc_OverflowError,
                 Builtin::SystemError => ffi::PyExc_SystemError,

@@ -118,6 +118,8 @@ unsafe impl Zeroed for bool {}
 // SAFETY: zero.
 unsafe impl Zeroed for i32 {}
 // SAFETY: zero.
+unsafe impl Zeroed for usize {}
+// SAFETY: zero.
 unsafe impl Zeroed for u16 {}
 // SAFETY: zero.
 unsafe impl Zeroed for f64 {}

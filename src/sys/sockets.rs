@@ -3,7 +3,7 @@
 //! The descriptor is Python's `socket.socket`'s, which closes it. So it is looked up there at each use: one that was
 //! closed or detached meanwhile has none, and no byte goes to whoever got the number since.
 //!
-//! All of these are for sockets that do not block. A call that a signal has interrupted did nothing, as one did for which
+//! None of these waits, whatever the socket's timeout. A call that a signal has interrupted did nothing, as one did for which
 //! there was nothing to do: [`Outcome::NotNow`].
 
 use std::cell::Cell;
@@ -90,7 +90,7 @@ pub(crate) enum Received {
 #[inline]
 pub(crate) fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {
     // SAFETY: memory of that length, which nobody else looks at.
-    match outcome(unsafe { libc::recv(fd, scratch.as_mut_ptr().cast(), scratch.len(), 0) }) {
+    match outcome(unsafe { libc::recv(fd, scratch.as_mut_ptr().cast(), scratch.len(), libc::MSG_DONTWAIT) }) {
         Outcome::Done(count) => Ok(Received::Bytes(bytes::copied(&scratch[..count])?, count)),
         Outcome::NotNow => Ok(Received::NotNow),
         Outcome::Failed(errno) => Ok(Received::Failed(errno)),
@@ -104,9 +104,15 @@ pub(crate) fn receive_expected(fd: c_int, expected: usize, scratch: &mut [u8]) -
     let rest = scratch.len().saturating_sub(expected);
     let memory = made.memory();
     let start = memory.as_ptr().cast::<u8>();
-    let parts = [part(start, memory.len()), part(scratch.as_ptr(), rest)];
-    // SAFETY: two pieces of memory of those lengths, which nobody else looks at.
-    match outcome(unsafe { libc::readv(fd, parts.as_ptr(), 2) }) {
+    let mut parts = [part(start, memory.len()), part(scratch.as_ptr(), rest)];
+    // SAFETY: two pieces of memory of those lengths, which nobody else looks at. A message of zeroes is an empty one.
+    let received = unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = parts.as_mut_ptr();
+        message.msg_iovlen = parts.len();
+        libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT)
+    };
+    match outcome(received) {
         Outcome::Done(count) if count == expected => {
             // SAFETY: the system has written all of it.
             Ok(Received::Bytes(unsafe { made.into_bytes() }, count))
@@ -135,7 +141,7 @@ pub(crate) fn receive_expected(fd: c_int, expected: usize, scratch: &mut [u8]) -
 #[inline]
 pub(crate) fn receive_into(fd: c_int, memory: &Buffer) -> Outcome {
     // SAFETY: memory of that length that may be written to.
-    outcome(unsafe { libc::recv(fd, memory.start().cast(), memory.len(), 0) })
+    outcome(unsafe { libc::recv(fd, memory.start().cast(), memory.len(), libc::MSG_DONTWAIT) })
 }
 
 fn part(start: *const u8, length: usize) -> libc::iovec {
@@ -160,7 +166,8 @@ pub(crate) struct Sent {
 pub(crate) fn send(fd: c_int, piece: &Held, skipped: usize) -> Sent {
     let wanted = piece.len() - skipped;
     // SAFETY: a piece that is held, and so memory of that length; the system only reads it.
-    let sent = unsafe { libc::send(fd, piece.start().add(skipped).cast(), wanted, libc::MSG_NOSIGNAL) };
+    let sent =
+        unsafe { libc::send(fd, piece.start().add(skipped).cast(), wanted, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
     Sent { outcome: outcome(sent), wanted }
 }
 

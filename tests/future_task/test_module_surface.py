@@ -38,6 +38,16 @@ FUNCTIONS: dict[str, tuple[str, tuple[int, int], tuple[int, int]]] = {
     "future_discard_from_awaited_by": ("($module, fut, waiter, /)", (3, 14), LAST),
 }
 
+#: What rasyncio's transports and `sock_*` are made of.
+OF_TRANSPORTS = {
+    "SocketOperation",
+    "_adopt_transport_class",
+    "_ask_about_transports",
+    "_is_known_socket",
+    "_know_sockets",
+    "_socket_transport_core",
+}
+
 CONTAINERS: dict[str, tuple[type, tuple[int, int], tuple[int, int]]] = {
     "_all_tasks": (weakref.WeakSet, FIRST, (3, 11)),
     "_scheduled_tasks": (weakref.WeakSet, (3, 12), (3, 13)),
@@ -107,6 +117,7 @@ def test_names(module: types.ModuleType) -> None:
     if module is not c_module():
         # What rasyncio.EventLoop is made of.
         expected |= {"EventLoopCore", "_adopt_event_loop_class", "_ask_about_replacements", "_passed_over"}
+        expected |= OF_TRANSPORTS if sys.platform == "linux" else set()
     assert {name for name in vars(module) if not name.startswith("__")} == expected
     assert module.__doc__ == "Accelerator module for asyncio"
 

@@ -28,7 +28,9 @@ from .interpreter import CALLS, LAST_TURNS, World, forget_frames
 
 #: So much is surely taken by a socket whose peer has read everything before.
 FITS = 100_000
-#: So much is surely not.
+#: So much is read at once by any transport; of more, ours may leave some for the next turn.
+READ_AT_ONCE = 65_536
+#: So much is surely not taken.
 OVERFLOWS = 2_000_000
 #: How long a kernel may take to show at one end of a TCP connection what was done at the other.
 PATIENCE_MS = 100
@@ -75,7 +77,9 @@ class Connection:
         if self.draining:  # it makes room, nobody knows how much at a time
             return False
         total = self.under_way() + size
-        return total <= FITS or (self.other is None and total >= OVERFLOWS)
+        if self.other is not None:
+            return total <= READ_AT_ONCE
+        return total <= FITS or total >= OVERFLOWS
 
     def descriptor(self) -> int:
         """That of the transport's socket; -1 where there is none any more."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import operations
-from .connections import CONNECTIONS, FITS, Connection, Network, unread
+from .connections import CONNECTIONS, READ_AT_ONCE, Connection, Network, unread
 from .interpreter import NOT_THERE
 from .network import HUGE
 
@@ -335,7 +335,7 @@ def do_send_file(world: Network, connection: Connection, size: int, fallback: bo
 @of_peer
 def do_peer_send(world: Network, connection: Connection, peer: socket.socket, size: int) -> Any:
     before = connection.back.position - connection.received
-    if before + size > FITS:
+    if before + size > READ_AT_ONCE:
         return NOT_NOW
     data = connection.back.take(size)
     try:

@@ -303,8 +303,10 @@ fn write_ready(transport: &TransportObject, argument: Option<&Object>) -> Res<()
 
 /// All is sent that had to wait.
 fn drained(transport: &TransportObject, core: &LoopObject) -> Res<()> {
-    if transport.is_exposed() {
-        return Ok(()); // resuming the protocol has handed it out
+    // Resuming the protocol may have handed it out: abort() does.
+    let exposed = transport.exposed.get();
+    if exposed.map_or(Ok(0), |exposed| containers::length(&exposed))? > 0 {
+        return Ok(());
     }
     sent_all(transport, core)?;
     if let Some(waiter) = transport.empty_waiter.get() {

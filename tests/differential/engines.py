@@ -25,6 +25,10 @@ PRELUDES = {
     "ours on our loop": SELECTORS["loop ours"],
     "C's on our loop": SELECTORS["loop ours-c"],
 }
+MIXED = "from differential.mixed import mix; mix(); import rasyncio; "
+if sys.version_info >= (3, 14):
+    PRELUDES["C's and ours on the stock loop"] = f"{MIXED}import asyncio; new_loop = asyncio.SelectorEventLoop"
+    PRELUDES["C's and ours on our loop"] = f"{MIXED}new_loop = rasyncio.EventLoop"
 #: Those that programs of connections run on: what moves bytes is a matter of the loop.
 WITH_NETWORK = ("c", "ours on our loop", "C's on our loop")
 SECONDS = 20

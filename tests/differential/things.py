@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -80,6 +81,7 @@ class Override:
 
 def loud_class(name: str, base: Any, override: Override) -> Any:
     """A subclass whose overridden methods tell that they are called, and call the base's."""
+    (base,) = types.resolve_bases((base,))
 
     def method(name: str) -> Any:
         inherited = getattr(base, name)

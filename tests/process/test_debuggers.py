@@ -359,3 +359,17 @@ def test_capture_call_graph(name: str, tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         seen.append(done.stdout)
     assert "'leaf'" in seen[0] and seen[0] == seen[1]
+
+
+def test_cpython_s_own_tests_of_its_debugger() -> None:
+    if importlib.util.find_spec("test.test_external_inspection") is None:
+        pytest.skip("this Python came without its tests")
+    done = subprocess.run(
+        [sys.executable, "-m", "test", "test_external_inspection", "test_asyncio.test_tools"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RASYNCIO": "1"},
+        timeout=240 * PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Result: SUCCESS" in done.stdout

@@ -60,13 +60,12 @@ impl Wait {
     }
 }
 
-/// Was there anything to ask for?
+/// What may have happened meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Polled {
-    /// No, and no Python code has run.
-    NotAsked,
-    /// Anything may have happened.
-    Asked,
+    /// No Python code has run, in no thread.
+    Nothing,
+    Anything,
 }
 
 /// Puts the watchers of files that are ready into the queue. Waits for some if there is nothing else to run.
@@ -77,19 +76,18 @@ pub(super) fn poll(core: &LoopObject) -> Res<Polled> {
         let is_soon = |last| !now.is_tens_of_microseconds_after(last);
         if core.last_poll.get().is_some_and(is_soon) {
             if core.watchers.is_silent() {
-                return Ok(Polled::NotAsked);
+                return Ok(Polled::Nothing);
             }
-            look(core)?;
-        } else {
-            core.last_poll.set(Some(now));
-            ask(core, Wait::No)?;
+            return look(core);
         }
-        return Ok(Polled::Asked);
+        core.last_poll.set(Some(now));
+        ask(core, Wait::No)?;
+        return Ok(Polled::Anything);
     }
     tidy(core, now);
     ask(core, time_to_wait(core)?)?;
     core.last_poll.set(Some(Moment::now()));
-    Ok(Polled::Asked)
+    Ok(Polled::Anything)
 }
 
 /// Frees memory that was of no use for a second. Runs no Python code.
@@ -113,12 +111,17 @@ fn time_to_wait(core: &LoopObject) -> Res<Wait> {
     Ok(if seconds >= 0.0 { Wait::Seconds(seconds.min(LONGEST)) } else { Wait::No })
 }
 
-/// Asks in between, with the GIL: to let go of it and take it back costs as much as the look.
-fn look(core: &LoopObject) -> Res<()> {
-    let Some(poller) = core.watchers.poller() else { return ask_selector(core, Wait::No) };
+/// Asks in between, with the GIL: to let go of it and take it back costs as much as the look. Mostly nothing is there.
+#[inline]
+fn look(core: &LoopObject) -> Res<Polled> {
+    let Some(poller) = core.watchers.poller() else { return ask_selector(core, Wait::No).map(|()| Polled::Anything) };
     let mut events = poller.begin_look(true).ok_or_else(no_memory)?;
     let woken = poller.wait(Some(0), &mut events);
-    serve(core, &poller, woken, events)
+    if woken == Ok(Woken::Normally) && events.is_empty() {
+        poller.end_look(woken, events);
+        return Ok(Polled::Nothing);
+    }
+    serve(core, &poller, woken, events).map(|()| Polled::Anything)
 }
 
 #[cold]

@@ -44,7 +44,7 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
             return run_once_in_python(core);
         }
     }
-    if poll(core)? == Polled::Asked && core.is_exposed() {
+    if poll(core)? == Polled::Anything && core.is_exposed() {
         // A signal's handler, or another thread during the wait.
         return finish_in_python(core);
     }

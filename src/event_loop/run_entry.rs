@@ -9,7 +9,8 @@ use super::ready::as_handle;
 use crate::handle;
 use crate::job::Entry;
 
-#[inline]
+#[allow(clippy::inline_always)] // once for each thing that runs, and two places call it
+#[inline(always)]
 pub(super) fn run_entry(core: &LoopObject, entry: Entry) -> Res<()> {
     let Entry { context, argument, target, job } = entry;
     match context::run(&context, || {

@@ -285,7 +285,7 @@ def do_close_socket(world: Network, connection: Connection, how: str) -> Any:
     sock = connection.transport._sock
     if sock is None or sock.fileno() < 0:
         return NOT_THERE
-    if connection.transport.get_write_buffer_size():
+    if connection.transport.get_write_buffer_size() or (connection.sends_files and connection.under_way()):
         return NOT_NOW  # nor when it would take more; and asyncio's selector cannot have its file modified any more
     if how == "detach":
         world.closed_at_end.append(sock.detach())

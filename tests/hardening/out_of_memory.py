@@ -251,6 +251,41 @@ def readers(loop: Any) -> Act:
     return act
 
 
+class Echo(asyncio.Protocol):
+    transport: Any = None
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+        self.transport.write(memoryview(data))
+        self.transport.writelines([b"a", bytearray(b"b")])
+
+
+def connection(loop: Any) -> Act:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    protocol = Echo()
+
+    def act() -> None:
+        with ours, theirs:
+            try:
+                transport = protocol.transport = loop._make_socket_transport(ours, protocol)
+                for size in (1, 5000, 100_000):
+                    theirs.send(bytes(size))
+                    if not transport.is_closing():
+                        transport._read_ready()
+                transport.write(bytes(1_000_000))
+                transport.pause_reading()
+                transport.resume_reading()
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+            finally:
+                if protocol.transport is not None:
+                    protocol.transport.abort()
+                protocol.transport = transport = None
+
+    return act
+
+
 def debug_mode(loop: Any) -> Act:
     coro = seven()
     loop.slow_callback_duration = 1000
@@ -324,6 +359,7 @@ SCENARIOS: list[Callable[[Any], Act]] = [
     timers,
     sleep,
     readers,
+    connection,
     debug_mode,
     foreign_loop,
     groups,

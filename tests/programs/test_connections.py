@@ -1,0 +1,143 @@
+"""Other protocols than HTTP, with unmodified clients: redis-py and a real redis-server, asyncssh on both ends."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.children import PATIENCE
+from support.loops import run_fresh
+
+ENGINES = ("stock", "ours", "ours-c")
+
+
+@pytest.fixture(scope="module")
+def redis_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The Unix socket of a redis-server of our own."""
+    command = shutil.which("redis-server")
+    if command is None:
+        pytest.skip("needs Debian's redis-server")
+    path = tmp_path_factory.mktemp("redis") / "socket"
+    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(path.parent)]
+    with subprocess.Popen([command, *options], stdout=subprocess.DEVNULL) as server:
+        end = time.monotonic() + 20 * PATIENCE
+        while not path.exists():
+            assert time.monotonic() < end and server.poll() is None, "redis-server does not come up"
+            time.sleep(0.01)
+        yield path
+        server.terminate()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_redis(name: str, redis_path: Path) -> None:
+    """Commands, a pipeline, megabytes, a blocking command that is cancelled, published messages."""
+
+    def body(path: str, prefix: str) -> None:
+        import asyncio
+
+        from redis import asyncio as redis
+
+        async def listen(client: redis.Redis, ready: asyncio.Event) -> list[bytes]:
+            heard = []
+            async with client.pubsub() as pubsub:
+                await pubsub.subscribe(f"{prefix} channel")
+                async for message in pubsub.listen():
+                    if message["type"] == "subscribe":
+                        ready.set()
+                    else:
+                        heard.append(message["data"])
+                    if len(heard) == 3:
+                        return heard
+            raise AssertionError
+
+        async def main() -> None:
+            client = redis.Redis(unix_socket_path=path)
+            async with client:
+                key = f"{prefix} key"
+                await client.delete(key)
+                print(await asyncio.gather(*(client.incr(key) for _ in range(50))) and int(await client.get(key)))
+                async with client.pipeline(transaction=True) as pipe:
+                    for number in range(200):
+                        pipe.set(f"{prefix} {number}", number)
+                        pipe.get(f"{prefix} {number}")
+                    answers = await pipe.execute()
+                print([int(answer) for answer in answers[1::2]] == list(range(200)))
+                large = bytes(range(256)) * 20_000
+                await client.set(key, large)
+                print(await client.get(key) == large)
+                try:
+                    await asyncio.wait_for(client.blpop([f"{prefix} nothing"]), 0.05)
+                except TimeoutError:
+                    print("timed out")
+                ready = asyncio.Event()
+                task = asyncio.create_task(listen(client, ready))
+                await ready.wait()
+                for number in range(3):
+                    await client.publish(f"{prefix} channel", number)
+                print(await task)
+
+        run(main())  # type: ignore[name-defined]  # noqa: F821
+
+    expected = "50\nTrue\nTrue\ntimed out\n[b'0', b'1', b'2']\n"
+    assert run_fresh(name, body, str(redis_path), name, flags=()) == expected
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_ssh(name: str) -> None:
+    """A server and a client in one loop: a handshake, commands, megabytes through a channel, forwarded connections."""
+
+    def body() -> None:
+        import asyncio
+
+        import asyncssh
+
+        async def process(channel: asyncssh.SSHServerProcess[str]) -> None:
+            text = await channel.stdin.read()
+            channel.stdout.write(text.upper())
+            channel.exit(3)
+
+        class Server(asyncssh.SSHServer):
+            def begin_auth(self, username: str) -> bool:
+                return False
+
+            def connection_requested(self, *where: object) -> bool:
+                return True
+
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while data := await reader.read(10_000):
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+
+        async def main() -> None:
+            key = asyncssh.generate_private_key("ssh-ed25519")
+            server = await asyncssh.listen(
+                "127.0.0.1", 0, server_host_keys=[key], process_factory=process, server_factory=Server
+            )
+            target = await asyncio.start_server(echo, "127.0.0.1", 0)
+            async with asyncssh.connect("127.0.0.1", server.get_port(), known_hosts=None, client_keys=None) as client:
+                done = await asyncio.gather(*(client.run("x", input=f"text {number}" * 1000) for number in range(5)))
+                print([each.exit_status for each in done], [each.stdout[:7] for each in done])
+                port = target.sockets[0].getsockname()[1]
+                forwarded = await client.forward_local_port("127.0.0.1", 0, "127.0.0.1", port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", forwarded.get_port())
+                data = bytes(range(256)) * 4000
+                writer.write(data)
+                print(await reader.readexactly(len(data)) == data)
+                writer.close()
+                await writer.wait_closed()
+                forwarded.close()
+                await forwarded.wait_closed()
+            target.close()
+            server.close()
+            await server.wait_closed()
+
+        run(main())  # type: ignore[name-defined]  # noqa: F821
+
+    texts = [f"TEXT {number}T" for number in range(5)]
+    assert run_fresh(name, body, flags=()) == f"{[3] * 5} {[text[:7] for text in texts]}\nTrue\n"

@@ -1,4 +1,4 @@
-"""Other protocols than HTTP, with unmodified clients: redis-py and a real redis-server, asyncssh on both ends."""
+"""Other protocols than HTTP, with unmodified programs: redis-py and a real redis-server, asyncssh, aioquic."""
 
 from __future__ import annotations
 
@@ -141,3 +141,57 @@ def test_ssh(name: str) -> None:
 
     texts = [f"TEXT {number}T" for number in range(5)]
     assert run_fresh(name, body, flags=()) == f"{[3] * 5} {[text[:7] for text in texts]}\nTrue\n"
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_quic(name: str) -> None:
+    """aioquic on both ends: a handshake, and ten streams at once over datagrams."""
+
+    def body() -> None:
+        import asyncio
+        import datetime
+
+        from aioquic.asyncio import connect, serve
+        from aioquic.quic.configuration import QuicConfiguration
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+        now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+        certificate = (
+            x509.CertificateBuilder(subject, subject, key.public_key(), 1, now - day, now + day)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+            .sign(key, hashes.SHA256())
+        )
+        echoing = set()
+
+        def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            async def answer() -> None:
+                writer.write(await reader.read())
+                writer.write_eof()
+
+            echoing.add(asyncio.ensure_future(answer()))
+
+        async def main() -> None:
+            options = QuicConfiguration(is_client=False, alpn_protocols=["echo"])
+            options.certificate, options.private_key = certificate, key
+            server = await serve("127.0.0.1", 0, configuration=options, stream_handler=echo)
+            port = server._transport.get_extra_info("sockname")[1]
+            options = QuicConfiguration(alpn_protocols=["echo"], server_name="localhost", verify_mode=0)
+            async with connect("127.0.0.1", port, configuration=options) as client:
+
+                async def one(number: int) -> bool:
+                    reader, writer = await client.create_stream()
+                    data = b"%d," % number * 20_000
+                    writer.write(data)
+                    writer.write_eof()
+                    return await reader.read() == data
+
+                print(await asyncio.gather(*map(one, range(10))) == [True] * 10)
+            server.close()
+
+        run(main())  # type: ignore[name-defined]  # noqa: F821
+
+    assert run_fresh(name, body, flags=()) == "True\n"

@@ -32,6 +32,13 @@ names! {
     SOCK_SENDALL = c"_sock_sendall";
     SOCK_SENDTO = c"_sock_sendto";
     SOCK_WRITE_DONE = c"_sock_write_done";
+    ADDR = c"addr";
+    APPENDLEFT = c"appendleft";
+    DATAGRAM_RECEIVED = c"datagram_received";
+    ERROR_RECEIVED = c"error_received";
+    HEADER_SIZE = c"_header_size";
+    PEERNAME = c"peername";
+    SENDTO_READY = c"_sendto_ready";
     ARGS = c"_args";
     BUFFER_UPDATED = c"buffer_updated";
     CALL_CONNECTION_LOST = c"_call_connection_lost";

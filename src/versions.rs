@@ -70,6 +70,10 @@ pub(crate) const NAN_TIMER_FAILS: bool = cfg!(Py_3_13);
 pub(crate) const DUE_WITHIN_ULP: bool = cfg!(Py_3_15);
 /// A transport keeps what is to be sent in a bytearray, a copy of what was written; later, in a deque, as it was written.
 pub(crate) const SENDS_FROM_BYTEARRAY: bool = !cfg!(Py_3_12);
+/// A datagram without data is sent; before, it is dropped.
+pub(crate) const EMPTY_DATAGRAMS_SENT: bool = cfg!(Py_3_13);
+/// For so many bytes more than it has, a datagram counts while it has to wait (`_header_size`).
+pub(crate) const DATAGRAM_HEADER: usize = if cfg!(Py_3_13) { 8 } else { 0 };
 /// A transport that is closed forgets what its reader is.
 pub(crate) const CLOSING_FORGETS_READER: bool = cfg!(Py_3_12);
 /// A transport's callbacks run in the context that it was made with.

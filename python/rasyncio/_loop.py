@@ -22,15 +22,19 @@ from typing import TYPE_CHECKING, Any
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 from ._replaced import SELECTOR, ask_here
 from ._selector import NativeSelector
-from ._transports import make_transport, takes
+from ._transports import DatagramTransport, make_transport, takes, takes_datagrams
 
 if sys.platform == "linux":
     from ._asyncio import SocketOperation
 
-#: Whether making a transport fails where the descriptor has one already; this came with a patch release.
-_CHECKS_DESCRIPTORS = "_ensure_fd_no_transport" in (
-    selector_events.BaseSelectorEventLoop._make_socket_transport.__code__.co_names  # type: ignore[attr-defined]
-)
+
+def _checks_descriptors(name: str) -> bool:
+    """Whether making a transport fails where the descriptor has one already; this came with a patch release."""
+    return "_ensure_fd_no_transport" in getattr(selector_events.BaseSelectorEventLoop, name).__code__.co_names
+
+
+_CHECKS_DESCRIPTORS = _checks_descriptors("_make_socket_transport")
+_CHECKS_DESCRIPTORS_OF_DATAGRAMS = _checks_descriptors("_make_datagram_transport")
 
 #: The namespace in which asyncio looks things up.
 _names: Any = base_events
@@ -171,7 +175,17 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         make_transport(self, rawsock, ssl_protocol, extra=extra, server=server, **more)
         return ssl_protocol._app_transport
 
-    def _makes_transports(self, sock: Any) -> bool:
+    def _make_datagram_transport(
+        self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None, **more: Any
+    ) -> Any:
+        if not self._makes_transports(sock, takes_datagrams):
+            stock = super()._make_datagram_transport  # type: ignore[misc]
+            return stock(sock, protocol, address, waiter, extra, **more)
+        if _CHECKS_DESCRIPTORS_OF_DATAGRAMS:
+            self._ensure_fd_no_transport(sock)
+        return DatagramTransport(self, sock, protocol, address, waiter, extra, **more)
+
+    def _makes_transports(self, sock: Any, takes: Callable[[Any], bool] = takes) -> bool:
         """Whether a native transport for this socket does what asyncio's would do."""
         return self._runs_natively() and not self._debug and type(self._selector) is NativeSelector and takes(sock)
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from . import _asyncio
 from ._replaced import Names, are_own
 
-#: asyncio's transport of a connected socket, and what it derives from, as they were when this module was imported.
+#: asyncio's transports of sockets, and what they derive from, as they were when this module was imported.
 _STOCK: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
-_STOCK_CLASSES = tuple(cls for cls in _STOCK.__mro__ if cls is not object)
+_STOCK_DATAGRAM: Any = selector_events._SelectorDatagramTransport  # type: ignore[attr-defined]
+_STOCK_CLASSES = tuple({cls: None for stock in (_STOCK, _STOCK_DATAGRAM) for cls in stock.__mro__ if cls is not object})
 
 _Core: Any = _asyncio._socket_transport_core(transports._FlowControlMixin)
+_DatagramCore: Any = _asyncio._datagram_transport_core(transports._FlowControlMixin)
 
 
 class SocketTransport(_Core, _STOCK):  # type: ignore[misc]
@@ -39,14 +41,30 @@ class SocketTransport(_Core, _STOCK):  # type: ignore[misc]
         def get_extra_info(self, name: Any, default: Any = None) -> Any: ...
 
 
-# What its repr begins with, as on asyncio's own; the module tells them apart.
+class DatagramTransport(_DatagramCore, _STOCK_DATAGRAM):  # type: ignore[misc]
+    """The transport of a datagram socket.
+
+    For each event of the socket it receives several datagrams, up to a small number; asyncio's receives one.
+    """
+
+    if TYPE_CHECKING:  # the native ones
+
+        def sendto(self, data: Any, addr: Any = None) -> None: ...
+        def is_closing(self) -> bool: ...
+        def get_extra_info(self, name: Any, default: Any = None) -> Any: ...
+
+
+# What their reprs begin with, as on asyncio's own; the module tells them apart.
 SocketTransport.__name__ = SocketTransport.__qualname__ = _STOCK.__name__
+DatagramTransport.__name__ = DatagramTransport.__qualname__ = _STOCK_DATAGRAM.__name__
 
 _asyncio._adopt_transport_class(SocketTransport)
+_asyncio._adopt_datagram_transport_class(DatagramTransport)
 
 # The names in asyncio's modules that the functions look up which native code stands in for.
 _NAMES = Names(
     (selector_events, "_SelectorSocketTransport", _STOCK),
+    (selector_events, "_SelectorDatagramTransport", _STOCK_DATAGRAM),
     (selector_events, "protocols", protocols),
     (selector_events, "socket", socket),
     (selector_events, "constants", constants),
@@ -57,20 +75,21 @@ _NAMES = Names(
     (socket, "socket", socket.socket),
 )
 #: The methods of Python's socket that native code passes over; they are its C base's.
-_OF_SOCKETS = ("fileno", "recv", "recv_into", "send", "sendmsg")
+_OF_SOCKETS = ("fileno", "recv", "recv_into", "recvfrom", "send", "sendmsg", "sendto")
 _MAX_SIZE = 256 * 1024
-_OURS = dict(vars(SocketTransport))
+_HEADER_SIZE = 8
+_OURS = {cls: dict(vars(cls)) for cls in (SocketTransport, DatagramTransport)}
 
 
 def _as_made() -> bool:
     """Would asyncio's own transport do for a socket what native code does?"""
-    ours = vars(SocketTransport)
     return (
         _NAMES.are_as_made()
-        and all(ours.get(name) is value for name, value in _OURS.items())
-        and len(ours) == len(_OURS)
+        and all(vars(cls).get(name) is value for cls, names in _OURS.items() for name, value in names.items())
+        and all(len(vars(cls)) == len(names) for cls, names in _OURS.items())
         and all(are_own(cls) for cls in _STOCK_CLASSES)
-        and _STOCK.max_size == _MAX_SIZE
+        and _STOCK.max_size == _STOCK_DATAGRAM.max_size == _MAX_SIZE
+        and getattr(_STOCK_DATAGRAM, "_header_size", _HEADER_SIZE) == _HEADER_SIZE
         and not any(name in vars(socket.socket) for name in _OF_SOCKETS)
     )
 
@@ -108,9 +127,23 @@ def takes(sock: Any) -> bool:
     return _sockets_are_known and _asyncio._is_known_socket(sock) and sock.gettimeout() == 0
 
 
+_FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", socket.AF_INET)})
+
+
+def takes_datagrams(sock: Any) -> bool:
+    """The same, of a socket for datagrams whose addresses are known."""
+    return (
+        takes(sock)
+        and sock.type == socket.SOCK_DGRAM
+        and sock.family in _FAMILIES
+        and sock.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) == sock.family
+    )
+
+
 _asyncio._ask_about_transports(
     _as_made,
     SocketTransport,
+    DatagramTransport,
     *_STOCK_CLASSES,
     protocols.BufferedProtocol,
     socket.socket,

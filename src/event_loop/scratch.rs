@@ -10,7 +10,7 @@ use crate::sys::part::Native;
 /// How long it is at first, in bytes.
 const FIRST: usize = 64 * 1024;
 /// The most that is read at once, in bytes; as much as asyncio's transports read.
-const MOST: usize = 256 * 1024;
+pub(crate) const MOST: usize = 256 * 1024;
 
 /// Nothing until it is used first. No Python code runs while the cell is borrowed.
 #[derive(Default)]
@@ -19,11 +19,12 @@ pub(super) struct Scratch(RefCell<Vec<u8>>);
 impl Native for Scratch {}
 
 impl Scratch {
-    /// Lends the memory for a read, which says how many bytes it has got. One that has filled it makes it longer.
-    pub(super) fn read_with<T>(&self, read: impl FnOnce(&mut [u8]) -> (T, usize)) -> Res<T> {
+    /// Lends the memory, of at least that length, for a read, which says how many bytes it has got. One that has filled
+    /// it makes it longer.
+    pub(super) fn read_with<T>(&self, least: usize, read: impl FnOnce(&mut [u8]) -> (T, usize)) -> Res<T> {
         let mut memory = self.0.borrow_mut();
-        if memory.is_empty() {
-            *memory = zeroes(FIRST)?;
+        if memory.len() < least.max(1) {
+            *memory = zeroes(if least > FIRST { MOST } else { FIRST })?;
         }
         let (outcome, count) = read(&mut memory);
         if count >= memory.len() && memory.len() < MOST {

@@ -9,8 +9,15 @@
 //! The types are built on asyncio's own, whose Python code does whatever is not done here, and all of it where a program
 //! has replaced something, in debug mode, or on a loop that does not wait natively.
 
+mod base;
+mod datagram;
 mod send_queue;
 pub(crate) mod sock;
 mod transport;
 
-pub(crate) use transport::functions;
+use crate::sys::slots::Method;
+
+/// What the module has of them, for `_transports.py`.
+pub(crate) fn functions() -> Vec<Method> {
+    [&transport::functions()[..], &datagram::functions()[..]].concat()
+}

@@ -115,6 +115,12 @@ pub(crate) fn setattr(object: &Object, name: &Name, value: &Object) -> Res<()> {
     }
 }
 
+/// `object[key]`
+pub(crate) fn get_item(object: &Object, key: &Object) -> Res<Owned> {
+    // SAFETY: live objects; the result is a new reference or NULL with the exception set.
+    unsafe { Owned::steal_or_raised(enter::PyObject_GetItem(object.as_ptr(), key.as_ptr())) }
+}
+
 /// `bool(object)`
 #[inline]
 pub(crate) fn is_true(object: &Object) -> Res<bool> {

@@ -84,6 +84,7 @@ functions! {
     fn PyObject_GenericGetAttr(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject;
     fn PyObject_GenericSetAttr(object: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> c_int;
     fn PyObject_GenericGetDict(object: *mut PyObject, unused: *mut std::ffi::c_void) -> *mut PyObject;
+    fn PyObject_GetItem(object: *mut PyObject, key: *mut PyObject) -> *mut PyObject;
     fn PyObject_IsTrue(object: *mut PyObject) -> c_int;
     fn PyObject_IsInstance(object: *mut PyObject, class: *mut PyObject) -> c_int;
     fn PyObject_Length(object: *mut PyObject) -> Py_ssize_t;
@@ -174,13 +175,15 @@ functions! {
 
 /// The same of functions with any number of arguments; ours have two at most.
 mod variadic {
-    use super::{PyObject, c_char};
+    use super::{PyObject, c_char, c_int};
 
     unsafe extern "C-unwind" {
         #[link_name = "\u{1}PyErr_Format"]
         pub(super) fn PyErr_Format(class: *mut PyObject, format: *const c_char, ...) -> *mut PyObject;
         #[link_name = "\u{1}PyUnicode_FromFormat"]
         pub(super) fn PyUnicode_FromFormat(format: *const c_char, ...) -> *mut PyObject;
+        #[link_name = "\u{1}PySys_Audit"]
+        pub(super) fn PySys_Audit(event: *const c_char, format: *const c_char, ...) -> c_int;
     }
 }
 
@@ -197,6 +200,14 @@ pub(super) unsafe fn PyErr_Format(class: *mut PyObject, format: *const c_char, o
 pub(super) unsafe fn PyUnicode_FromFormat(format: *const c_char, object: *mut PyObject) -> *mut PyObject {
     // SAFETY: the caller's contract.
     entered(|| unsafe { variadic::PyUnicode_FromFormat(format, object) })
+}
+
+/// # Safety
+/// As for the function of that name in the C API, with two objects.
+#[inline]
+pub(super) unsafe fn PySys_Audit(event: *const c_char, objects: [*mut PyObject; 2]) -> c_int {
+    // SAFETY: the caller's contract; the format has two conversions of objects.
+    entered(|| unsafe { variadic::PySys_Audit(event, c"OO".as_ptr(), objects[0], objects[1]) })
 }
 
 /// Gives up a reference.

@@ -164,15 +164,16 @@ impl<T: Life> TypeBuilder<T> {
 }
 
 /// Declares a struct as the memory of a type's objects: `struct Name: TYPE { … }`, with a [`StaticType`] that knows its
-/// instances. One that is only the beginning of others names their types: `struct Name: any of [TYPE, …] { … }`. The
+/// instances. One that is only the beginning of others names their types: `struct Name: any of [TYPE, …] { … }`, or none
+/// if C never hands one over by itself. The
 /// first field is the head, an [`Object`], or the struct of the type that it derives from.
 macro_rules! object {
     (
         $(#[$attribute:meta])*
-        $visibility:vis struct $name:ident: any of [$($class:path),+ $(,)?] { $($fields:tt)+ }
+        $visibility:vis struct $name:ident: any of [$($class:path),* $(,)?] { $($fields:tt)+ }
     ) => {
         $crate::sys::life::object!(@parts [$(#[$attribute])*] $visibility $name $($fields)+);
-        $crate::sys::life::object!(@layout $name, |object| false $(|| $class.is_instance(object))+);
+        $crate::sys::life::object!(@layout $name, |_object| false $(|| $class.is_instance(_object))*);
     };
     (
         $(#[$attribute:meta])*

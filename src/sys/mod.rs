@@ -15,12 +15,15 @@
 
 #![allow(unsafe_code)] // nowhere else but in the items that expect it, which tests/hardening/test_unsafe.py lists
 
+#[cfg(target_os = "linux")]
+pub(crate) mod addresses;
 pub(crate) mod adopt;
 #[cfg(target_os = "linux")]
 pub(crate) mod aio;
 pub(crate) mod args;
 pub(crate) mod assertions;
 pub(crate) mod attached;
+pub(crate) mod audit;
 pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod clock;

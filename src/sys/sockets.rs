@@ -12,6 +12,7 @@ use std::ptr;
 
 use pyo3::ffi;
 
+use super::addresses::{InternetAddress, Source};
 use super::attached::Attached;
 use super::bytes::{self, Buffer, Held, NewBytes};
 use super::{Layout, Object, Owned, Res, Type, types};
@@ -198,4 +199,40 @@ pub(crate) fn send_several<'a>(fd: c_int, pieces: impl ExactSizeIterator<Item = 
         libc::sendmsg(fd, &raw const message, libc::MSG_NOSIGNAL)
     };
     Sent { outcome: outcome(sent), wanted }
+}
+
+/// `recvfrom(2)`: a datagram, up to the length of `scratch`, and where it has come from.
+#[inline]
+pub(crate) fn receive_from(fd: c_int, scratch: &mut [u8]) -> Res<(Received, Source)> {
+    let mut source = Source::room();
+    let (place, mut length) = source.as_raw();
+    // SAFETY: memory of these lengths, which nobody else looks at.
+    let received = unsafe { libc::recvfrom(fd, scratch.as_mut_ptr().cast(), scratch.len(), 0, place, &raw mut length) };
+    let received = match outcome(received) {
+        Outcome::Done(count) => {
+            source.set_length(length);
+            Received::Bytes(bytes::copied(&scratch[..count])?, count)
+        }
+        Outcome::NotNow => Received::NotNow,
+        Outcome::Failed(errno) => Received::Failed(errno),
+    };
+    Ok((received, source))
+}
+
+/// `sendto(2)`: a datagram.
+#[inline]
+pub(crate) fn send_to(fd: c_int, data: &Held, destination: &InternetAddress) -> Outcome {
+    let (place, length) = destination.as_raw();
+    // SAFETY: a piece that is held and an address, and so memory of those lengths; the system only reads it.
+    outcome(unsafe { libc::sendto(fd, data.start().cast(), data.len(), libc::MSG_NOSIGNAL, place, length) })
+}
+
+/// The family that the system has for a socket.
+pub(crate) fn family(fd: c_int) -> Option<c_int> {
+    let mut family = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<c_int>()).unwrap_or(0);
+    // SAFETY: a number, and its length.
+    let status =
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_DOMAIN, (&raw mut family).cast(), &raw mut length) };
+    (status == 0).then_some(family)
 }

@@ -8,8 +8,9 @@ use crate::sys::args::Arguments;
 use crate::sys::object::none;
 use crate::sys::{Layout, Res, call};
 
+use super::super::base::{self, Transport};
 use super::object::TransportObject;
-use super::{forward, watching, writing};
+use super::writing;
 
 /// `transport._call_connection_lost(None)`
 static CONNECTION_LOST: Job = Job {
@@ -26,17 +27,17 @@ static CONNECTION_LOST: Job = Job {
 /// `close()`
 pub(super) fn close(transport: &TransportObject) -> Res<()> {
     writing::finish(transport)?;
-    let Some(core) = transport.native() else { return forward::base(transport, &CLOSE, Arguments::of(&[])).map(drop) };
+    let Some(core) = transport.native() else { return base::base(transport, &CLOSE, Arguments::of(&[])).map(drop) };
     if transport.closing.get() {
         return Ok(());
     }
     transport.closing.set(true);
     drop(transport.read_ready_cb.take());
-    watching::stop(transport, &core, Direction::Read)?;
+    base::stop(transport, &core, Direction::Read)?;
     if transport.queue.is_empty() {
         transport.conn_lost.set(transport.conn_lost.get() + 1);
-        watching::stop(transport, &core, Direction::Write)?;
-        let context = watching::context(transport)?;
+        base::stop(transport, &core, Direction::Write)?;
+        let context = base::context(transport)?;
         let target = transport.as_object().own();
         let argument = Some(none().own());
         sched::call_soon(core.as_object(), Entry { job: &CONNECTION_LOST, target, argument, context })?;

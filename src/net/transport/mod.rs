@@ -15,13 +15,10 @@
 mod attributes;
 mod closing;
 mod exposed;
-mod fatal;
-mod forward;
 mod methods;
 mod native;
 mod object;
 mod reading;
-mod watching;
 mod writing;
 
 use crate::replaced::ask_about_transports;

@@ -1,29 +1,54 @@
-//! May native code do what asyncio's own would do, for this transport, now?
+//! The kind of transport that this is.
 
 use std::cell::Cell;
 
-use crate::event_loop::{LoopObject, plain};
-use crate::replaced::transports_as_made;
+use crate::job::Job;
+use crate::names::{
+    ADD_READER, CLOSE, GET_WRITE_BUFFER_SIZE, IS_CLOSING, IS_READING, MAX_SIZE, MAYBE_PAUSE_PROTOCOL,
+    MAYBE_RESUME_PROTOCOL, Name, PAUSE_READING, READ_READY, READ_READY_BUFFERED, READ_READY_DATA, READ_READY_EOF,
+    RESUME_READING, WRITE, WRITE_SENDMSG,
+};
 use crate::sys::attached::Attached;
-use crate::sys::{Layout, Owned, Type};
+use crate::sys::{Res, Type};
 
-use super::exposed;
+use super::super::base::Transport;
 use super::object::TransportObject;
+use super::{exposed, reading, writing};
 
-/// The class whose instances are our transports; it is kept for good.
-pub(super) static CLASS: Attached<Cell<Option<&'static Type>>> = Attached::new(Cell::new(None));
+static CLASS: Attached<Cell<Option<&'static Type>>> = Attached::new(Cell::new(None));
 
-impl TransportObject {
-    /// The transport's loop, if native code may do what asyncio's Python code would do: nothing of it was replaced, and
-    /// the loop waits natively, out of debug mode.
+impl Transport for TransportObject {
+    const READ: &'static Job = &reading::READ;
+    const PASSED_OVER: &'static [&'static Name] = &[
+        &ADD_READER,
+        &CLOSE,
+        &GET_WRITE_BUFFER_SIZE,
+        &IS_CLOSING,
+        &IS_READING,
+        &MAX_SIZE,
+        &MAYBE_PAUSE_PROTOCOL,
+        &MAYBE_RESUME_PROTOCOL,
+        &PAUSE_READING,
+        &READ_READY,
+        &READ_READY_BUFFERED,
+        &READ_READY_DATA,
+        &READ_READY_EOF,
+        &RESUME_READING,
+        &WRITE,
+        &WRITE_SENDMSG,
+    ];
+
+    fn instances() -> &'static Attached<Cell<Option<&'static Type>>> {
+        &CLASS
+    }
+
     #[inline]
-    pub(super) fn native(&self) -> Option<Owned<LoopObject>> {
-        let is_ours = CLASS.get().is_some_and(|class| std::ptr::eq(class, self.as_object().class()));
-        if !is_ours || self.patched.get() || !transports_as_made() || !exposed::taken_back(self) {
-            return None;
-        }
-        let event_loop = self.event_loop.get()?;
-        let core = plain(&event_loop)?;
-        (!core.debug_is_on() && core.watches_natively()).then(|| core.own())
+    fn finish(&self) -> Res<()> {
+        writing::finish(self)
+    }
+
+    #[inline]
+    fn has_all(&self) -> bool {
+        exposed::taken_back(self)
     }
 }

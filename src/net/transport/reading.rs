@@ -9,20 +9,19 @@ use crate::sys::os_error::raise_os_error;
 use crate::sys::sockets::{self, Outcome, Received};
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers};
 
+use super::super::base::{BAD_DESCRIPTOR, Transport, fail, start, stop, stopped};
 use super::closing::close;
-use super::fatal::{BAD_DESCRIPTOR, fail};
 use super::object::{TYPE, TransportObject};
-use super::watching::{start, stop, stopped};
 
 /// From so many bytes on they are received into their own object, in bytes.
 const LARGE: usize = 4096;
 
 /// `transport._read_ready`, as the reader with that argument.
-static READ: Job = Job {
+pub(super) static READ: Job = Job {
     run: |transport, argument| read_ready(TYPE.expect(transport), argument),
     callback: |transport, _| Ok((call::getattr(transport, &READ_READY)?, None)),
     stop: Some(|transport, argument| {
-        stopped(transport, Direction::Read, argument);
+        stopped::<TransportObject>(transport, Direction::Read, argument);
         Ok(())
     }),
     takes_several: false,
@@ -162,17 +161,4 @@ pub(super) fn resume(transport: &TransportObject) -> Res<bool> {
         start(transport, &core, Direction::Read, &READ)?;
     }
     Ok(true)
-}
-
-/// `_add_reader(fd, callback, *args)`: a native reader, if it is the transport's own.
-pub(super) fn add_reader(transport: &TransportObject, arguments: &[&Object]) -> Res<bool> {
-    let (Some(core), [fd, callback]) = (transport.native(), arguments) else { return Ok(false) };
-    if !transport.is_reading() {
-        return Ok(true);
-    }
-    let own = call::getattr(transport.as_object(), &READ_READY)?;
-    if containers::int_clamped(fd)? != i64::from(transport.fd.get()) || !call::equal(callback, &own)? {
-        return Ok(false);
-    }
-    start(transport, &core, Direction::Read, &READ).map(|()| true)
 }

@@ -23,9 +23,8 @@ use crate::sys::sockets::{self, Outcome};
 use crate::sys::{Layout, Object, Raised, Res, call, containers, error};
 use crate::versions;
 
-use super::fatal::{BAD_DESCRIPTOR, fail};
+use super::super::base::{BAD_DESCRIPTOR, Transport, fail, start, stop, stopped};
 use super::object::{TYPE, TransportObject};
-use super::watching::{start, stop, stopped};
 
 /// As much is sent at once, in bytes.
 const MUCH: usize = 64 * 1024;
@@ -46,7 +45,7 @@ static WRITE: Job = Job {
     run: |transport, argument| write_ready(TYPE.expect(transport), argument),
     callback: |transport, _| Ok((call::getattr(transport, &WRITE_READY)?, None)),
     stop: Some(|transport, argument| {
-        stopped(transport, Direction::Write, argument);
+        stopped::<TransportObject>(transport, Direction::Write, argument);
         Ok(())
     }),
     takes_several: false,
@@ -242,12 +241,12 @@ fn send(transport: &TransportObject, core: &LoopObject) -> Res<()> {
 
 #[inline]
 fn sent_all(transport: &TransportObject, core: &LoopObject) -> Res<()> {
-    if transport.writer.is_set() { stop(transport, core, Direction::Write) } else { Ok(()) }
+    if transport.has_writer() { stop(transport, core, Direction::Write) } else { Ok(()) }
 }
 
 /// The descriptor is waited for.
 fn wait(transport: &TransportObject, core: &LoopObject) -> Res<()> {
-    if !transport.writer.is_set() {
+    if !transport.has_writer() {
         start(transport, core, Direction::Write, &WRITE)?;
     }
     pause_if_much(transport)

@@ -6,34 +6,19 @@
 
 use crate::event_loop::{Direction, LoopObject};
 use crate::job::{Entry, Job};
-use crate::sys::{Field, Layout, Object, Owned, Res, containers, context};
+use crate::sys::{Layout, Object, Owned, Res, containers, context};
 
-use super::object::{TYPE, TransportObject};
-
-impl TransportObject {
-    /// The argument of the present reader or writer.
-    fn token(&self, direction: Direction) -> &Field {
-        match direction {
-            Direction::Read => &self.reader,
-            Direction::Write => &self.writer,
-        }
-    }
-
-    /// Is it the argument of the present one?
-    #[inline]
-    pub(super) fn is_present(&self, direction: Direction, argument: Option<&Object>) -> bool {
-        argument.is_some_and(|argument| self.token(direction).holds(argument))
-    }
-}
+use super::native::Transport;
+use super::object::BaseObject;
 
 /// The context that callbacks are to run in.
-pub(super) fn context(transport: &TransportObject) -> Res<Owned> {
+pub(in crate::net) fn context(transport: &BaseObject) -> Res<Owned> {
     transport.context.get().map_or_else(context::copy_current, Ok)
 }
 
 /// Begins to wait, by that job.
-pub(super) fn start(
-    transport: &TransportObject,
+pub(in crate::net) fn start<T: Transport>(
+    transport: &T,
     core: &LoopObject,
     direction: Direction,
     job: &'static Job,
@@ -47,14 +32,14 @@ pub(super) fn start(
 }
 
 /// Waits no more.
-pub(super) fn stop(transport: &TransportObject, core: &LoopObject, direction: Direction) -> Res<()> {
+pub(in crate::net) fn stop<T: Transport>(transport: &T, core: &LoopObject, direction: Direction) -> Res<()> {
     transport.token(direction).clear();
     core.unwatch(transport.fd.get(), direction)
 }
 
 /// Others have stopped the one with that argument.
-pub(super) fn stopped(transport: &Object, direction: Direction, argument: Option<&Object>) {
-    let transport = TYPE.expect(transport);
+pub(in crate::net) fn stopped<T: Transport>(transport: &Object, direction: Direction, argument: Option<&Object>) {
+    let transport = T::class().expect(transport);
     if transport.is_present(direction, argument) {
         transport.token(direction).clear();
     }

@@ -286,6 +286,51 @@ def connection(loop: Any) -> Act:
     return act
 
 
+class EchoOfDatagrams(asyncio.DatagramProtocol):
+    transport: Any = None
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        self.transport.sendto(data, address)
+        self.transport.sendto(memoryview(data), address)
+        self.transport.sendto(bytearray(data))
+
+    def error_received(self, error: Exception) -> None:
+        pass
+
+
+def datagrams(loop: Any) -> Act:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bound, peer = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    bound.bind(("127.0.0.1", 0))
+    peer.bind(("127.0.0.1", 0))
+    ours.setblocking(False)
+    bound.setblocking(False)
+
+    def act() -> None:
+        transports = []
+        with ours, theirs, bound, peer:
+            try:
+                for sock in (ours, bound):
+                    protocol = EchoOfDatagrams()
+                    protocol.transport = loop._make_datagram_transport(sock, protocol)
+                    transports.append(protocol.transport)
+                for _ in range(3):
+                    theirs.send(b"data")
+                    peer.sendto(b"data", bound.getsockname())
+                transports[1].sendto(b"data", peer.getsockname())
+                # asyncio's transport ends with the first of these.
+                while not (transports[0].get_write_buffer_size() or transports[0].is_closing()):
+                    transports[0].sendto(bytes(50_000))
+                loop.call_later(0.001, loop.stop)
+                loop.run_forever()
+            finally:
+                for transport in transports:
+                    transport.abort()
+                transport = protocol = None
+
+    return act
+
+
 def debug_mode(loop: Any) -> Act:
     coro = seven()
     loop.slow_callback_duration = 1000
@@ -360,6 +405,7 @@ SCENARIOS: list[Callable[[Any], Act]] = [
     sleep,
     readers,
     connection,
+    datagrams,
     debug_mode,
     foreign_loop,
     groups,

@@ -18,7 +18,6 @@ names! {
     RECVFROM_INTO = c"recvfrom_into";
     SENDTO = c"sendto";
     SETBLOCKING = c"setblocking";
-    TRANSPORTS = c"_transports";
     PUBLIC_REMOVE_READER = c"remove_reader";
     PUBLIC_REMOVE_WRITER = c"remove_writer";
     SOCK_ACCEPT = c"_sock_accept";
@@ -40,6 +39,13 @@ names! {
     PEERNAME = c"peername";
     SENDTO_READY = c"_sendto_ready";
     ARGS = c"_args";
+    ATTACH = c"_attach";
+    CONNECTION_MADE = c"connection_made";
+    GETPEERNAME = c"getpeername";
+    GETSOCKNAME = c"getsockname";
+    SOCKET = c"socket";
+    SOCKNAME = c"sockname";
+    TRANSPORTS = c"_transports";
     BUFFER_UPDATED = c"buffer_updated";
     CALL_CONNECTION_LOST = c"_call_connection_lost";
     CLOSE = c"close";

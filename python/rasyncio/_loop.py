@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 from ._replaced import SELECTOR, ask_here
 from ._selector import NativeSelector
-from ._transports import DatagramTransport, make_transport, takes, takes_datagrams
+from ._transports import DatagramTransport, make, takes_datagrams
 
 if sys.platform == "linux":
     from ._asyncio import SocketOperation
@@ -140,12 +140,13 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None, **more: Any
     ) -> Any:
-        if not self._makes_transports(sock):
-            stock = super()._make_socket_transport  # type: ignore[misc]
-            return stock(sock, protocol, waiter, extra=extra, server=server, **more)
         if _CHECKS_DESCRIPTORS:
             self._ensure_fd_no_transport(sock)
-        return make_transport(self, sock, protocol, waiter, extra, server, **more)
+        transport = make(self, sock, protocol, waiter, extra, server, more.get("context"))
+        if transport is None:
+            stock = super()._make_socket_transport  # type: ignore[misc]
+            transport = stock(sock, protocol, waiter, extra=extra, server=server, **more)
+        return transport
 
     def _make_ssl_transport(
         self,
@@ -163,7 +164,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         **more: Any,
     ) -> Any:
         timeouts = {"ssl_handshake_timeout": ssl_handshake_timeout, "ssl_shutdown_timeout": ssl_shutdown_timeout}
-        if not self._makes_transports(rawsock):
+        if not self._makes_transports():
             sides = {"server_side": server_side, "server_hostname": server_hostname, "extra": extra, "server": server}
             stock = super()._make_ssl_transport  # type: ignore[misc]
             return stock(rawsock, protocol, sslcontext, waiter, **sides, **timeouts, **more)
@@ -172,22 +173,26 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         ssl_protocol = sslproto.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
         )
-        make_transport(self, rawsock, ssl_protocol, extra=extra, server=server, **more)
+        transport = make(self, rawsock, ssl_protocol, None, extra, server, more.get("context"))
+        if transport is None:
+            selector_events._SelectorSocketTransport(  # type: ignore[attr-defined]
+                self, rawsock, ssl_protocol, extra=extra, server=server, **more
+            )
         return ssl_protocol._app_transport
 
     def _make_datagram_transport(
         self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None, **more: Any
     ) -> Any:
-        if not self._makes_transports(sock, takes_datagrams):
+        if not self._makes_transports() or not takes_datagrams(sock):
             stock = super()._make_datagram_transport  # type: ignore[misc]
             return stock(sock, protocol, address, waiter, extra, **more)
         if _CHECKS_DESCRIPTORS_OF_DATAGRAMS:
             self._ensure_fd_no_transport(sock)
         return DatagramTransport(self, sock, protocol, address, waiter, extra, **more)
 
-    def _makes_transports(self, sock: Any, takes: Callable[[Any], bool] = takes) -> bool:
-        """Whether a native transport for this socket does what asyncio's would do."""
-        return self._runs_natively() and not self._debug and type(self._selector) is NativeSelector and takes(sock)
+    def _makes_transports(self) -> bool:
+        """Whether nothing was replaced that making a transport passes over."""
+        return self._runs_natively() and not self._debug and type(self._selector) is NativeSelector
 
     # Sockets: coroutine functions, which try natively, then await what waits natively. For what is not for native code
     # (`src/net/sock/mod.rs` says what that is) the answer is False, and asyncio's own method does it.

@@ -74,6 +74,8 @@ _NAMES = Names(
     (protocols, "BufferedProtocol", protocols.BufferedProtocol),
     (socket, "socket", socket.socket),
 )
+#: Python's socket, as it was when this module was imported.
+_SOCKET = socket.socket
 #: The methods of Python's socket that native code passes over; they are its C base's.
 _OF_SOCKETS = ("fileno", "recv", "recv_into", "recvfrom", "send", "sendmsg", "sendto")
 _MAX_SIZE = 256 * 1024
@@ -94,46 +96,42 @@ def _as_made() -> bool:
     )
 
 
-#: The family as the number that it is; that of Python's socket makes an enumeration's member of it.
-_family: Any = vars(socket.SocketType)["family"]
-
-
-def make_transport(loop: Any, sock: Any, *arguments: Any, **options: Any) -> Any:
-    """A native transport. What it writes leaves at once also where the socket was made with proto=0.
-
-    asyncio looks for IPPROTO_TCP, and a connection has what its listener was made with.
-    """
-    if not sock.proto and _family.__get__(sock) in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return SocketTransport(loop, sock, *arguments, **options)
-
-
 def _know_sockets() -> bool:
-    with socket.socket() as probe:
-        return _asyncio._know_sockets(probe, probe.fileno())
+    with _SOCKET() as probe:
+        return _asyncio._know_sockets(probe, probe.fileno(), probe.family, probe.type, probe.proto)
 
 
+#: Whether a server is told which transport is attached to it; this came with a patch release.
+_ATTACHES = base_events.Server._attach.__code__.co_argcount == 2  # type: ignore[attr-defined]
 #: Whether native code can look into sockets; None if that was not tried yet.
 _sockets_are_known: bool | None = None
 
 
-def takes(sock: Any) -> bool:
-    """Whether a native transport can be made for the socket: Python's own, which does not block."""
+def _knows_sockets() -> bool:
     global _sockets_are_known
-    if type(sock) is not socket.socket:
-        return False
-    if _sockets_are_known is None:
+    if _sockets_are_known is None and socket.socket is _SOCKET:
         _sockets_are_known = _know_sockets()
-    return _sockets_are_known and _asyncio._is_known_socket(sock) and sock.gettimeout() == 0
+    return bool(_sockets_are_known)
+
+
+def make(loop: Any, sock: Any, protocol: Any, waiter: Any, extra: Any, server: Any, context: Any) -> Any:
+    """Make a native transport, or return None where asyncio's own is wanted.
+
+    It can be made for Python's own socket, which does not block, on a loop that waits natively, out of debug mode.
+    """
+    if not _knows_sockets():
+        return None
+    return _asyncio._open_transport(loop, sock, protocol, waiter, extra, server, context, _ATTACHES)
 
 
 _FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", socket.AF_INET)})
 
 
 def takes_datagrams(sock: Any) -> bool:
-    """The same, of a socket for datagrams whose addresses are known."""
+    """Whether a native transport can be made for the socket: Python's own, which does not block, of known addresses."""
     return (
-        takes(sock)
+        _knows_sockets()
+        and _asyncio._does_not_block(sock)
         and sock.type == socket.SOCK_DGRAM
         and sock.family in _FAMILIES
         and sock.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) == sock.family

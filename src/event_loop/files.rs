@@ -44,19 +44,14 @@ impl LoopObject {
         }
     }
 
-    /// Lends memory for a read, which says how many bytes it has got. No Python code may run in it.
-    pub(crate) fn read_with<T>(&self, read: impl FnOnce(&mut [u8]) -> (T, usize)) -> Res<T> {
-        self.scratch.read_with(0, read)
-    }
-
-    /// The same, of memory that is at least that long: what does not fit of a datagram is lost.
-    pub(crate) fn read_whole_with<T>(&self, least: usize, read: impl FnOnce(&mut [u8]) -> (T, usize)) -> Res<T> {
-        self.scratch.read_with(least, read)
-    }
-
     /// Was the loop told to stop after this iteration?
     #[inline]
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    /// Lends memory for a read, as much as is read at once. No Python code may run in it.
+    pub(crate) fn read_with<T>(&self, read: impl FnOnce(&mut [u8]) -> T) -> Res<T> {
+        self.scratch.read_with(read)
     }
 }

@@ -49,5 +49,4 @@ pub(crate) use finish_step::finish_step;
 pub(crate) use methods::describe;
 pub(crate) use object::{LoopObject, TYPE};
 pub(crate) use plain::{passed_over, plain};
-pub(crate) use scratch::MOST as MOST_AT_ONCE;
 pub(crate) use watchers::Direction;

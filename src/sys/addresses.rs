@@ -17,7 +17,6 @@ use super::{Layout, Object, Owned, Res, bytes, containers};
 /// The families whose addresses are known here.
 pub(crate) const INTERNET: c_int = libc::AF_INET;
 pub(crate) const INTERNET_6: c_int = libc::AF_INET6;
-pub(crate) const UNIX: c_int = libc::AF_UNIX;
 
 const LENGTH_4: usize = size_of::<libc::sockaddr_in>();
 const LENGTH_6: usize = size_of::<libc::sockaddr_in6>();

@@ -45,6 +45,21 @@ pub(crate) fn length(object: &Object) -> Res<usize> {
     usize::try_from(unsafe { enter::PyObject_Length(object.as_ptr()) }).map_err(|_| Raised)
 }
 
+/// `object[key] = value`. May run Python code.
+pub(crate) fn set_item(object: &Object, key: &Object, value: &Object) -> Res<()> {
+    // SAFETY: live objects.
+    check(unsafe { enter::PyObject_SetItem(object.as_ptr(), key.as_ptr(), value.as_ptr()) })
+}
+
+/// `item in object`. May run Python code.
+pub(crate) fn contains(object: &Object, item: &Object) -> Res<bool> {
+    // SAFETY: live objects.
+    match unsafe { enter::PySequence_Contains(object.as_ptr(), item.as_ptr()) } {
+        -1 => Err(Raised),
+        found => Ok(found != 0),
+    }
+}
+
 /// The items of an exact list or an exact tuple; `None` of anything else.
 pub(crate) fn items(object: &Object) -> Res<Option<Vec<Owned>>> {
     // SAFETY: a live object; the items of an exact list or tuple are borrowed, and owned before anything else runs.

@@ -87,6 +87,8 @@ functions! {
     fn PyObject_GetItem(object: *mut PyObject, key: *mut PyObject) -> *mut PyObject;
     fn PyObject_IsTrue(object: *mut PyObject) -> c_int;
     fn PyObject_IsInstance(object: *mut PyObject, class: *mut PyObject) -> c_int;
+    fn PyObject_SetItem(object: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> c_int;
+    fn PySequence_Contains(object: *mut PyObject, item: *mut PyObject) -> c_int;
     fn PyObject_Length(object: *mut PyObject) -> Py_ssize_t;
     fn PyObject_IsSubclass(class: *mut PyObject, base: *mut PyObject) -> c_int;
     fn PyObject_RichCompareBool(left: *mut PyObject, right: *mut PyObject, operator: c_int) -> c_int;

@@ -69,6 +69,7 @@ names! {
     ADD = c"add";
     APPEND = c"append";
     CAST = c"cast";
+    SETBLOCKING = c"setblocking";
     ATTRIBUTE_CLASS = c"__class__";
     ATTRIBUTE_CODE = c"__code__";
     ATTRIBUTE_DEFAULTS = c"__defaults__";

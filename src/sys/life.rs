@@ -26,7 +26,7 @@ use super::gc::{Visitor, is_revived_by_finalizer, untrack};
 use super::instance::clear_weakrefs;
 use super::part::Part;
 use super::typeobj::{StaticType, TypeBuilder};
-use super::{Layout, Owned, Res};
+use super::{Layout, Owned, Res, Type};
 
 /// A struct that is the memory of a type's objects; implemented by [`object!`].
 pub(crate) trait Declared: Layout + Part + 'static {
@@ -91,6 +91,20 @@ unsafe extern "C" fn new<T: Life>(
         };
         make().unwrap_or(ptr::null_mut())
     })
+}
+
+/// An object of the class, which is the type of `T` or a subclass of it; without its initialisation.
+pub(crate) fn make_of<T: Life>(class: &Type) -> Res<Owned<T>> {
+    assert!(T::class().is_base_of(class), "a class of another type");
+    let class: *mut ffi::PyTypeObject = class.as_ptr().cast();
+    // SAFETY: the class's instances have the layout, as was just asked; nothing has run since the memory was allocated.
+    unsafe {
+        let made = freelist::allocate_zeroed::<T>(class)?;
+        if T::NEEDS_NEW {
+            T::write_new(made.as_ptr().cast());
+        }
+        Ok(made)
+    }
 }
 
 /// `tp_dealloc`, as the module's text says.

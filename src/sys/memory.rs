@@ -2,6 +2,7 @@
 //!
 //! For all that a program can make as long as it likes. What is small and does not grow may abort.
 
+use std::alloc::{Layout, alloc_zeroed};
 use std::collections::{BinaryHeap, TryReserveError, VecDeque};
 
 use pyo3::ffi;
@@ -53,6 +54,21 @@ pub(crate) fn vec_for<T>(count: usize) -> Res<Vec<T>> {
     match items.try_reserve_exact(count) {
         Ok(()) => Ok(items),
         Err(_) => Err(no_memory()),
+    }
+}
+
+/// A vector of that many zeroes. The system gives a page of a long one when it is used first.
+#[allow(clippy::same_length_and_capacity)] // as it was allocated
+pub(crate) fn zeroes(length: usize) -> Res<Vec<u8>> {
+    let layout = Layout::array::<u8>(length).map_err(|_| no_memory())?;
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    // SAFETY: a layout that is not empty; the memory is as long as the vector, of the allocator that it frees it by, and
+    // all of it is written.
+    unsafe {
+        let start = alloc_zeroed(layout);
+        if start.is_null() { Err(no_memory()) } else { Ok(Vec::from_raw_parts(start, length, length)) }
     }
 }
 

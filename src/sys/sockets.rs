@@ -7,7 +7,7 @@
 //! there was nothing to do: [`Outcome::NotNow`].
 
 use std::cell::Cell;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use pyo3::ffi;
@@ -15,17 +15,28 @@ use pyo3::ffi;
 use super::addresses::{InternetAddress, Source};
 use super::attached::Attached;
 use super::bytes::{self, Buffer, Held, NewBytes};
-use super::{Layout, Object, Owned, Res, Type, types};
+use super::intern::SETBLOCKING;
+use super::object::boolean;
+use super::{Layout, Object, Owned, Res, Type, call, types};
 
 /// `PySocketSockObject`'s beginning.
 #[repr(C)]
 struct SocketHead {
     head: ffi::PyObject,
     fd: c_int,
+    family: c_int,
+    kind: c_int,
+    protocol: c_int,
+    errorhandler: *const c_void,
+    /// Nanoseconds; less than nothing for a socket that blocks, nothing for one that does not.
+    timeout: i64,
 }
 
 /// `socket.socket`, once its objects were found to begin with a [`SocketHead`]. It is kept for good.
 static KNOWN: Attached<Cell<Option<&'static Type>>> = Attached::new(Cell::new(None));
+
+/// Is all of the head as it was found to be, and not just the descriptor?
+static IS_WHOLE: Attached<Cell<bool>> = Attached::new(Cell::new(false));
 
 /// From now on sockets of the class of this one are known, if its descriptor, this number, is where it is looked for.
 pub(crate) fn know(socket: &Object, number: c_int) -> bool {
@@ -33,10 +44,29 @@ pub(crate) fn know(socket: &Object, number: c_int) -> bool {
     // SAFETY: the object is long enough, and all of it was initialised.
     let fits = class.basic_size() >= size_of::<SocketHead>()
         && unsafe { (*socket.as_ptr().cast::<SocketHead>()).fd } == number;
-    if fits {
+    if fits && !is_known(socket) {
         KNOWN.set(Some(types::keep(class)));
     }
     fits
+}
+
+/// The same of all that is looked up in a socket: its numbers are these, and it is seen whether it blocks.
+pub(crate) fn know_wholly(probe: &Object, [fd, family, kind, protocol]: [c_int; 4]) -> Res<bool> {
+    if !know(probe, fd) {
+        return Ok(false);
+    }
+    let mut fits = true;
+    for blocks in [true, false] {
+        call::call_method(&SETBLOCKING, &[probe, boolean(blocks)], None)?;
+        // SAFETY: an instance of a class whose objects are long enough.
+        let now = unsafe {
+            let head = &*probe.as_ptr().cast::<SocketHead>();
+            (head.fd, head.family, head.kind, head.protocol, head.timeout.signum())
+        };
+        fits = fits && now == (fd, family, kind, protocol, if blocks { -1 } else { 0 });
+    }
+    IS_WHOLE.set(fits);
+    Ok(fits)
 }
 
 /// Is it of exactly the class that is known?
@@ -50,6 +80,36 @@ pub(crate) fn is_known(socket: &Object) -> bool {
 pub(crate) fn descriptor(socket: &Object) -> Option<c_int> {
     // SAFETY: an instance of a class whose objects begin so.
     is_known(socket).then(|| unsafe { (*socket.as_ptr().cast::<SocketHead>()).fd })
+}
+
+/// Is it a known socket, that is open and does not block?
+pub(crate) fn does_not_block(socket: &Object) -> bool {
+    // SAFETY: an instance of a class whose objects begin so.
+    IS_WHOLE.get() && is_known(socket) && unsafe { (*socket.as_ptr().cast::<SocketHead>()).timeout == 0 }
+}
+
+/// Has small pieces of data sent at once (`TCP_NODELAY`), if it is a known socket of TCP's; also where whoever made it
+/// has left the protocol to the system.
+pub(crate) fn set_no_delay(socket: &Object) -> Outcome {
+    if !IS_WHOLE.get() || !is_known(socket) {
+        return Outcome::NotNow;
+    }
+    // SAFETY: an instance of a class whose objects begin so.
+    let head = unsafe { &*socket.as_ptr().cast::<SocketHead>() };
+    let is_stream = head.kind == libc::SOCK_STREAM;
+    let is_internet = head.family == libc::AF_INET || head.family == libc::AF_INET6;
+    if !is_stream || !is_internet || !(head.protocol == libc::IPPROTO_TCP || head.protocol == 0) {
+        return Outcome::NotNow;
+    }
+    let on: c_int = 1;
+    let size = libc::socklen_t::try_from(size_of::<c_int>()).unwrap_or(0);
+    // SAFETY: an option of that size, which is only read.
+    let set = unsafe { libc::setsockopt(head.fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, (&raw const on).cast(), size) };
+    match outcome(isize::try_from(set).unwrap_or(-1)) {
+        // With the protocol left to the system, it need not be TCP.
+        Outcome::Failed(_) if head.protocol == 0 => Outcome::NotNow,
+        other => other,
+    }
 }
 
 /// What came of a call.

@@ -41,10 +41,13 @@ FUNCTIONS: dict[str, tuple[str, tuple[int, int], tuple[int, int]]] = {
 #: What rasyncio's transports and `sock_*` are made of.
 OF_TRANSPORTS = {
     "SocketOperation",
+    "_adopt_datagram_transport_class",
     "_adopt_transport_class",
     "_ask_about_transports",
-    "_is_known_socket",
+    "_datagram_transport_core",
+    "_does_not_block",
     "_know_sockets",
+    "_open_transport",
     "_socket_transport_core",
 }
 

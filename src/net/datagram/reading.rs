@@ -8,10 +8,10 @@
 
 use std::ffi::c_int;
 
-use crate::event_loop::{Direction, LoopObject, MOST_AT_ONCE};
+use crate::event_loop::{Direction, LoopObject};
 use crate::job::Job;
 use crate::names::{DATAGRAM_RECEIVED, READ_READY};
-use crate::sys::addresses::{InternetAddress, Source, UNIX};
+use crate::sys::addresses::{InternetAddress, Source};
 use crate::sys::os_error::raise_os_error;
 use crate::sys::sockets::{self, Received};
 use crate::sys::{Layout, Object, Owned, Res, call};
@@ -26,8 +26,6 @@ const MOST: usize = 16;
 const MUCH: usize = 256 * 1024;
 /// So many events are taken to have one datagram when one had no more.
 const SKIPS: i32 = 15;
-/// The longest datagram of the internet's that there can be, in bytes.
-const LONGEST: usize = 64 * 1024;
 
 /// `transport._read_ready`, as the reader with that argument.
 pub(super) static READ: Job = Job {
@@ -86,15 +84,7 @@ fn read_ready(transport: &DatagramObject, argument: Option<&Object>) -> Res<()> 
 fn receive(transport: &DatagramObject, core: &LoopObject) -> Res<(Received, Option<Source>)> {
     let failed = |errno: c_int| Ok((Received::Failed(errno), None));
     let Some(fd) = transport.descriptor() else { return failed(BAD_DESCRIPTOR) };
-    let least = if transport.family_of(fd) == UNIX { MOST_AT_ONCE } else { LONGEST };
-    core.read_whole_with(least, |scratch| {
-        let received = sockets::receive_from(fd, scratch);
-        let count = match &received {
-            Ok((Received::Bytes(_, count), _)) => *count,
-            _ => 0,
-        };
-        (received.map(|(received, source)| (received, Some(source))), count)
-    })?
+    core.read_with(|scratch| sockets::receive_from(fd, scratch))?.map(|(received, source)| (received, Some(source)))
 }
 
 /// `protocol.datagram_received(data, address)`

@@ -59,7 +59,7 @@ fn resume_reading(transport: &TransportObject) -> Res<()> {
 }
 
 /// `set_protocol(protocol)`
-fn set_protocol(transport: &TransportObject, protocol: &Object) -> Res<()> {
+pub(super) fn set_protocol(transport: &TransportObject, protocol: &Object) -> Res<()> {
     let is_buffered = call::is_instance(protocol, BUFFERED_PROTOCOL_CLASS.get()?)?;
     transport.read_ready_cb.clear();
     transport.is_buffered.set(is_buffered);

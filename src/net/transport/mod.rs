@@ -18,6 +18,7 @@ mod exposed;
 mod methods;
 mod native;
 mod object;
+mod opening;
 mod reading;
 mod writing;
 
@@ -25,22 +26,24 @@ use crate::replaced::ask_about_transports;
 use crate::sys::slots::{Method, one, positional};
 use crate::sys::{Object, Res, containers, sockets};
 
-/// `_know_sockets(socket, fd)`: are sockets like this one, whose descriptor that is, what we take them for?
+/// `_know_sockets(socket, fd, family, type, proto)`: are sockets like this one, whose numbers these are, what we take
+/// them for?
 fn know_sockets(_module: &Object, arguments: &[&Object]) -> Res<bool> {
-    let [socket, fd] = arguments else {
-        let class = crate::sys::error::Builtin::TypeError.class();
-        return Err(crate::sys::error::raise(class, c"a socket and its descriptor were expected"));
-    };
-    Ok(i32::try_from(containers::int_clamped(fd)?).is_ok_and(|fd| sockets::know(socket, fd)))
+    let [socket, numbers @ ..] = arguments else { return Ok(false) };
+    let mut known = [0; 4];
+    for (place, number) in known.iter_mut().zip(numbers) {
+        *place = i32::try_from(containers::int_clamped(number)?).unwrap_or(-1);
+    }
+    sockets::know_wholly(socket, known)
 }
 
-/// `_is_known_socket(socket)`
-fn is_known_socket(_module: &Object, socket: &Object) -> bool {
-    sockets::is_known(socket)
+/// `_does_not_block(socket)`
+fn does_not_block(_module: &Object, socket: &Object) -> bool {
+    sockets::does_not_block(socket)
 }
 
 /// What the module has of it, for `_transports.py`.
-pub(crate) fn functions() -> [Method; 5] {
+pub(crate) fn functions() -> [Method; 6] {
     [
         one!(
             Object,
@@ -58,13 +61,20 @@ pub(crate) fn functions() -> [Method; 5] {
             Object,
             c"_know_sockets",
             know_sockets,
-            c"_know_sockets($module, sock, fd, /)\n--\n\nTell whether native code can look into such sockets."
+            c"_know_sockets($module, sock, fd, family, type, proto, /)\n--\n\nTell whether native code can look into such sockets."
         ),
         one!(
             Object,
-            c"_is_known_socket",
-            is_known_socket,
-            c"_is_known_socket($module, sock, /)\n--\n\nTell whether it is one that native code can look into."
+            c"_does_not_block",
+            does_not_block,
+            c"_does_not_block($module, sock, /)\n--\n\nTell whether it is one that native code can look into, and does not block."
+        ),
+        positional!(
+            Object,
+            c"_open_transport",
+            opening::open,
+            c"_open_transport($module, loop, sock, protocol, waiter, extra, server, context, attaches, /)\n--\n\n\
+              Make a native transport, or return None where asyncio's own is wanted."
         ),
         positional!(
             Object,

@@ -2,7 +2,7 @@
 
 use crate::event_loop::{Direction, LoopObject};
 use crate::job::Job;
-use crate::names::{BUFFER_UPDATED, DATA_RECEIVED, EOF_RECEIVED, GET_BUFFER, READ_READY, RECV_INTO};
+use crate::names::{ADD_READER, BUFFER_UPDATED, DATA_RECEIVED, EOF_RECEIVED, GET_BUFFER, READ_READY, RECV_INTO};
 use crate::sys::bytes::Buffer;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::os_error::raise_os_error;
@@ -27,6 +27,16 @@ pub(super) static READ: Job = Job {
     takes_several: false,
     needs_context: true,
 };
+
+/// `_add_reader(fd, _read_ready)`, of a new transport.
+pub(super) fn begin(transport: &TransportObject) -> Res<()> {
+    if let Some(core) = transport.native() {
+        return if transport.is_reading() { start(transport, &core, Direction::Read, &READ) } else { Ok(()) };
+    }
+    let fd = containers::int(i64::from(transport.fd.get()))?;
+    let read_ready = call::getattr(transport.as_object(), &READ_READY)?;
+    call::call_method(&ADD_READER, &[transport.as_object(), &fd, &read_ready], None).map(drop)
+}
 
 fn read_ready(transport: &TransportObject, argument: Option<&Object>) -> Res<()> {
     if !transport.is_present(Direction::Read, argument) {
@@ -64,16 +74,11 @@ fn receive(transport: &TransportObject, core: &LoopObject) -> Res<Received> {
     let Some(fd) = transport.descriptor() else { return Ok(Received::Failed(BAD_DESCRIPTOR)) };
     let expected = usize::try_from(transport.expected.get()).unwrap_or(0);
     core.read_with(|scratch| {
-        let received = if expected < LARGE {
+        if expected < LARGE {
             sockets::receive(fd, scratch)
         } else {
             sockets::receive_expected(fd, expected.min(scratch.len()), scratch)
-        };
-        let count = match &received {
-            Ok(Received::Bytes(_, count)) => *count,
-            _ => 0,
-        };
-        (received, count)
+        }
     })?
 }
 

@@ -2,8 +2,8 @@
 
 The native base class has what schedules, waits and runs: `call_soon`, `call_later`, `call_at`,
 `call_soon_threadsafe`, `create_future`, `create_task`, readers and writers, one iteration, and the attributes that
-belong to these; the transports of connected sockets (`_transports.py`), and `sock_recv` and its kin, on Linux. All the
-rest (datagrams, pipes, TLS, subprocesses, signals, executors) is asyncio's own.
+belong to these; the transports of sockets (`_transports.py`), and `sock_recv` and its kin, on Linux. All the rest
+(accepting, pipes, TLS, subprocesses, signals, executors) is asyncio's own.
 
 Importing this module imports asyncio.
 """

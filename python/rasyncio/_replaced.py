@@ -19,6 +19,7 @@ import math
 import selectors
 import socket
 import sys
+import threading
 import time
 from asyncio import base_events, coroutines, events, format_helpers, futures, selector_events, tasks
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType
@@ -53,6 +54,11 @@ def _methods_of(cls: type) -> dict[str, Any]:
         for name, value in vars(base).items()
         if callable(value) and not isinstance(value, type)
     }
+
+
+def is_own_function(module: ModuleType, name: str) -> bool:
+    """Is the module's function of that name the one that it defines?"""
+    return _is_own(vars(module).get(name), "", name, module)
 
 
 def are_own(cls: type) -> bool:
@@ -94,6 +100,7 @@ _OF_MODULES: list[tuple[ModuleType, str, Any]] = [
     (base_events, "_MIN_CANCELLED_TIMER_HANDLES_FRACTION", 0.5),
     (events, "contextvars", contextvars),
     (events, "format_helpers", format_helpers),
+    (events, "threading", threading),
     (selector_events, "events", events),
     (selector_events, "selectors", selectors),
     (selector_events, "socket", socket),

@@ -11,7 +11,7 @@ from asyncio import base_events, constants, futures, protocols, selector_events,
 from typing import TYPE_CHECKING, Any
 
 from . import _asyncio
-from ._replaced import Names, are_own
+from ._replaced import Names, are_own, is_own_function
 
 #: asyncio's transports of sockets, and what they derive from, as they were when this module was imported.
 _STOCK: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
@@ -71,6 +71,7 @@ _NAMES = Names(
     (selector_events, "futures", futures),
     (selector_events, "trsock", trsock),
     (selector_events, "base_events", base_events),
+    (base_events, "socket", socket),
     (protocols, "BufferedProtocol", protocols.BufferedProtocol),
     (socket, "socket", socket.socket),
 )
@@ -87,6 +88,7 @@ def _as_made() -> bool:
     """Would asyncio's own transport do for a socket what native code does?"""
     return (
         _NAMES.are_as_made()
+        and is_own_function(base_events, "_set_nodelay")
         and all(vars(cls).get(name) is value for cls, names in _OURS.items() for name, value in names.items())
         and all(len(vars(cls)) == len(names) for cls, names in _OURS.items())
         and all(are_own(cls) for cls in _STOCK_CLASSES)

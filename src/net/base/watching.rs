@@ -28,7 +28,8 @@ pub(in crate::net) fn start<T: Transport>(
     let argument = containers::new_list()?;
     transport.token(direction).set(argument.clone());
     let target = transport.as_object().own();
-    core.watch(transport.fd.get(), direction, Entry { job, target, argument: Some(argument), context })
+    let entry = Entry { job, target, argument: Some(argument), context };
+    core.watch(transport.fd.get(), direction, entry).inspect_err(|_| transport.token(direction).clear())
 }
 
 /// Waits no more.

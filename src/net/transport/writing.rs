@@ -149,7 +149,10 @@ fn send_or_leave(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     if transport.is_left.get() {
         return Ok(());
     }
-    core.leave(&SEND, transport.as_object().own())?;
+    if let Err(raised) = core.leave(&SEND, transport.as_object().own()) {
+        drop(error::fetch(raised)); // no memory
+        return send_now(transport, core);
+    }
     transport.is_left.set(true);
     Ok(())
 }
@@ -244,10 +247,14 @@ fn sent_all(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     if transport.has_writer() { stop(transport, core, Direction::Write) } else { Ok(()) }
 }
 
-/// The descriptor is waited for.
+/// The descriptor is waited for. If it cannot be, what is left is lost, as it is with asyncio's.
 fn wait(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     if !transport.has_writer() {
-        start(transport, core, Direction::Write, &WRITE)?;
+        let forget = || {
+            transport.queue.clear();
+            Ok(())
+        };
+        start(transport, core, Direction::Write, &WRITE).map_err(|raised| error::chain(raised, forget))?;
     }
     pause_if_much(transport)
 }

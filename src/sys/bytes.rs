@@ -144,6 +144,15 @@ pub(crate) fn is_plain_view(object: &Object) -> bool {
     view.0.ndim == 1 && view.0.itemsize == 1
 }
 
+/// Is it memory of a single item, that has no dimension?
+pub(crate) fn is_scalar(object: &Object) -> bool {
+    let view = Buffer::get(object, ffi::PyBUF_ND);
+    if view.is_err() {
+        super::raised::clear();
+    }
+    view.is_ok_and(|view| view.0.ndim == 0)
+}
+
 /// Bytes that somebody else has, and that are kept until they are used up.
 pub(crate) enum Held {
     /// A `bytes`.

@@ -24,6 +24,11 @@ NOT_THERE = "nothing there"
 variable: contextvars.ContextVar[Any] = contextvars.ContextVar("variable", default="unset")
 
 
+def is_of_selector(error: BaseException | None) -> bool:
+    """Is it how an asyncio that asks its selector for a file's key is told that there is none?"""
+    return type(error) is KeyError and "is not registered" in str(error)
+
+
 class Callback:
     """What a program hands over to be called, as a bound method: one that is equal to itself, but not identical."""
 
@@ -168,7 +173,7 @@ class World:
             return f"error {number} ..."
         relatives = {
             "cause": error.__cause__,
-            "context": error.__context__,
+            "context": None if is_of_selector(error.__context__) else error.__context__,
             "in it": getattr(error, "exceptions", None),
         }
         parts = [f"{name}={self.show(value, depth + 1)}" for name, value in relatives.items() if value is not None]

@@ -15,6 +15,7 @@ import pytest
 import scenarios_net
 from support.impls import CRASH, evaluate
 from support.loops import ENGINES
+from support.net import FORGETS_LOSS
 
 # What child processes did is kept for all tests of the file.
 pytestmark = pytest.mark.xdist_group("reentrancy_net")
@@ -62,4 +63,6 @@ def test_reentrancy(name: str, place: str, action: str) -> None:
     assert place in said.splitlines(), "the action's place was not reached"
     if not {("", action), (place, action)} & NOT_COMPARED.keys():
         lines = outcome("stock", place, action).splitlines(), said.splitlines()
+        if FORGETS_LOSS and "AttributeError" in "".join(lines[0]):
+            return  # asyncio's own transport fails in abort() then
         assert lines[0] == lines[1], "\n".join(difflib.unified_diff(*lines, "stock", name, lineterm=""))

@@ -13,7 +13,20 @@ from typing import Any
 import pytest
 
 from support.loops import Engine, Say, same_as_stock, tried, turn
-from support.net import HUGE, WHICH, Ends, Recorder, connected, dial, finish, listener, receive, socket_pair, until
+from support.net import (
+    FORGETS_LOSS,
+    HUGE,
+    WHICH,
+    Ends,
+    Recorder,
+    connected,
+    dial,
+    finish,
+    listener,
+    receive,
+    socket_pair,
+    until,
+)
 
 DATA = (
     "_sock",
@@ -104,6 +117,7 @@ def stages(engine: Engine, say: Say, which: str) -> None:
     finish(loop, ends)
 
 
+@pytest.mark.skipif(FORGETS_LOSS, reason="asyncio's own transport fails at the last stage (gh-156512)")
 @pytest.mark.parametrize("which", WHICH)
 def test_at_each_stage(engine_name: str, which: str) -> None:
     lines = same_as_stock(engine_name, stages, which)

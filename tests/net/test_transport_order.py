@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 
 from support.loops import Engine, Say, same_as_stock, turn
-from support.net import HUGE, WHICH, Ends, Recorder, connected, finish, receive, receive_all, socket_pair, until
+from support.net import (
+    FORGETS_LOSS,
+    HUGE,
+    WHICH,
+    Ends,
+    Recorder,
+    connected,
+    finish,
+    receive,
+    receive_all,
+    socket_pair,
+    until,
+)
 
 
 class Acting(Recorder):
@@ -338,4 +350,8 @@ SCENARIOS = [
 @pytest.mark.parametrize("which", WHICH)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_order(engine_name: str, scenario: Any, which: str) -> None:
+    if scenario is closed_with_a_full_buffer and FORGETS_LOSS:
+        pytest.skip("asyncio's own transport fails when it is aborted after that (gh-156512)")
+    if scenario is paused_when_the_entry_is_queued and engine_name == "ours-select":
+        pytest.skip("select() tells of files by their numbers, and so another one comes first")
     same_as_stock(engine_name, scenario, which)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import socket
 import time
+from asyncio import selector_events
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .loops import turn
 
 WHICH = ("unix", "tcp4", "tcp6")
+#: asyncio's own transport may forget that its connection is lost, if it was closed with a full buffer: to abort it then
+#: fails (gh-156512).
+FORGETS_LOSS = "not self._conn_lost" not in inspect.getsource(
+    selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
+)
 #: More than the buffers of a connection's two sockets hold together.
 HUGE = 3_000_000
 BUFFER = 100_000

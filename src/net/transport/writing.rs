@@ -16,6 +16,7 @@ use crate::names::{
     CALL_CONNECTION_LOST, MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL, SET_EXCEPTION, SET_RESULT, SHUTDOWN, WRITE_READY,
 };
 use crate::sys::bytes::{self, Buffer, Held};
+use crate::sys::error::{Builtin, raise};
 use crate::sys::memory::vec_for;
 use crate::sys::object::{boolean, none};
 use crate::sys::os_error::raise_os_error;
@@ -107,8 +108,11 @@ pub(super) fn write_lines(transport: &TransportObject, lines: &Object) -> Res<Wr
 
 /// What an object lends; up to 3.11, a copy.
 fn lend(data: &Object) -> Res<Held> {
-    containers::length(data)?; // there are views without one
+    containers::length(data)?; // there are views without one; up to 3.11, they say 1
     if versions::SENDS_FROM_BYTEARRAY {
+        if bytes::is_scalar(data) {
+            return Err(raise(Builtin::TypeError.class(), c"invalid indexing of 0-dim memory"));
+        }
         return bytes::copied_from(&Buffer::of(data)?).map(Held::Bytes);
     }
     Held::lent(data)

@@ -196,11 +196,15 @@ def collected(*references: Any) -> bool:
 
 def collected_unclosed(*references: Any) -> bool:
     """The same with a loop among them that was not closed, which says so: the warning holds it for a while."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        gc.collect()
-        texts = [str(warning.message) for warning in caught]
-        caught.clear()
+    gc.disable()  # or the interpreter's own collection may come before the warnings are caught
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            gc.collect()
+            texts = [str(warning.message) for warning in caught]
+            caught.clear()
+    finally:
+        gc.enable()
     assert [text.startswith("unclosed event loop <") for text in texts] == [True], texts
     return collected(*references)
 

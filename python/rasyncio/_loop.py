@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 from ._replaced import SELECTOR, ask_here
 from ._selector import NativeSelector
-from ._transports import DatagramTransport, make, takes_datagrams
+from ._transports import DatagramTransport, make, takes, takes_datagrams
 
 if sys.platform == "linux":
     from ._asyncio import SocketOperation
@@ -140,13 +140,14 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None, **more: Any
     ) -> Any:
-        if _CHECKS_DESCRIPTORS:
-            self._ensure_fd_no_transport(sock)
-        transport = make(self, sock, protocol, waiter, extra, server, more.get("context"))
-        if transport is None:
-            stock = super()._make_socket_transport  # type: ignore[misc]
-            transport = stock(sock, protocol, waiter, extra=extra, server=server, **more)
-        return transport
+        if takes(sock) and self._makes_transports():
+            if _CHECKS_DESCRIPTORS:
+                self._ensure_fd_no_transport(sock)
+            transport = make(self, sock, protocol, waiter, extra, server, more.get("context"))
+            if transport is not None:
+                return transport
+        stock = super()._make_socket_transport  # type: ignore[misc]
+        return stock(sock, protocol, waiter, extra=extra, server=server, **more)
 
     def _make_ssl_transport(
         self,

@@ -116,6 +116,11 @@ def _knows_sockets() -> bool:
     return bool(_sockets_are_known)
 
 
+def takes(sock: Any) -> bool:
+    """Whether a native transport can be made for the socket: Python's own, which does not block."""
+    return _knows_sockets() and bool(_asyncio._does_not_block(sock))
+
+
 def make(loop: Any, sock: Any, protocol: Any, waiter: Any, extra: Any, server: Any, context: Any) -> Any:
     """Make a native transport, or return None where asyncio's own is wanted.
 
@@ -132,8 +137,7 @@ _FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX
 def takes_datagrams(sock: Any) -> bool:
     """Whether a native transport can be made for the socket: Python's own, which does not block, of known addresses."""
     return (
-        _knows_sockets()
-        and _asyncio._does_not_block(sock)
+        takes(sock)
         and sock.type == socket.SOCK_DGRAM
         and sock.family in _FAMILIES
         and sock.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) == sock.family

@@ -67,7 +67,7 @@ def are_own(cls: type) -> bool:
     return all(
         _is_own(value, cls.__qualname__, name, module)
         for name, value in vars(cls).items()
-        if isinstance(value, FunctionType) or (callable(value) and not isinstance(value, type))
+        if callable(value) and not isinstance(value, type)
     )
 
 
@@ -135,7 +135,7 @@ def all_as_made() -> bool:
     return (
         _NAMES.are_as_made()
         and all(_is_builtin(vars(module).get(name), name) for module, name in _BUILTINS)
-        and all(_is_own(vars(module).get(name), "", name, module) for module, name in _FUNCTIONS)
+        and all(is_own_function(module, name) for module, name in _FUNCTIONS)
         and all(_finds_own(cls.__mro__, name) for cls, names in _METHODS_OF_HANDLES for name in names)
         and all(check() for check in _checks)
     )

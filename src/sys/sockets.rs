@@ -147,9 +147,18 @@ pub(crate) enum Received {
     Failed(c_int),
 }
 
+/// From so many bytes on they are received into their own object.
+const LARGE: usize = 4096;
+
+/// Receives what has come, up to the length of `scratch`, as a `bytes`. About `expected` bytes are likely.
+#[inline]
+pub(crate) fn receive_likely(fd: c_int, expected: usize, scratch: &mut [u8]) -> Res<Received> {
+    if expected < LARGE { receive(fd, scratch) } else { receive_expected(fd, expected.min(scratch.len()), scratch) }
+}
+
 /// `recv(2)`: what has come, up to the length of `scratch`, as a `bytes`.
 #[inline]
-pub(crate) fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {
+fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {
     // SAFETY: memory of that length, which nobody else looks at.
     match outcome(unsafe { libc::recv(fd, scratch.as_mut_ptr().cast(), scratch.len(), libc::MSG_DONTWAIT) }) {
         Outcome::Done(count) => Ok(Received::Bytes(bytes::copied(&scratch[..count])?, count)),
@@ -160,7 +169,7 @@ pub(crate) fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {
 
 /// The same, where about `expected` bytes are likely: they are received into their own object, and the rest into
 /// `scratch`; as many as that has room for at most.
-pub(crate) fn receive_expected(fd: c_int, expected: usize, scratch: &mut [u8]) -> Res<Received> {
+fn receive_expected(fd: c_int, expected: usize, scratch: &mut [u8]) -> Res<Received> {
     let mut made = NewBytes::of_length(expected)?;
     let rest = scratch.len().saturating_sub(expected);
     let memory = made.memory();

@@ -2,7 +2,7 @@
 //!
 //! `None` is "not now", where asyncio catches `BlockingIOError` or `InterruptedError`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::c_int;
 
 use crate::event_loop::{Direction, LoopObject};
@@ -10,7 +10,6 @@ use crate::names::{ACCEPT, CONNECT, GETSOCKOPT, Name, RECV, RECVFROM, RECVFROM_I
 use crate::sys::attached::Attached;
 use crate::sys::bytes::{self, Buffer, Held};
 use crate::sys::error::{Builtin, raise_object, raised_is};
-use crate::sys::memory::no_memory;
 use crate::sys::object::{boolean, none};
 use crate::sys::os_error::raise_os_error;
 use crate::sys::sockets::{self, Outcome, Received, Sent};
@@ -67,24 +66,9 @@ fn descriptor(socket: &Object) -> Res<c_int> {
     }
 }
 
-/// Memory for what is received, before its size is known; as long as the longest that was asked for. No Python code runs
-/// while it is borrowed.
-static SCRATCH: Attached<RefCell<Vec<u8>>> = Attached::new(RefCell::new(Vec::new()));
 /// For more than that the socket's own method has an object of that size.
 const MOST: usize = 256 * 1024;
 
-fn with_scratch<T>(length: usize, work: impl FnOnce(&mut [u8]) -> T) -> Res<T> {
-    let mut scratch = SCRATCH.borrow_mut();
-    let missing = length.saturating_sub(scratch.len());
-    if missing > 0 {
-        scratch.try_reserve_exact(missing).map_err(|_| no_memory())?;
-        scratch.resize(length, 0);
-    }
-    Ok(work(&mut scratch[..length]))
-}
-
-/// From this size on a piece of data is worth an object of its own to be received into.
-const LARGE: usize = 4096;
 /// How large the last piece was.
 static EXPECTED: Attached<Cell<usize>> = Attached::new(Cell::new(0));
 
@@ -95,10 +79,8 @@ fn receive(request: &Request<'_>) -> Res<Option<Owned>> {
     if most > MOST {
         return by_method(&RECV, request);
     }
-    let expected = EXPECTED.get().min(most);
-    let received = with_scratch(most, |room| {
-        if expected < LARGE { sockets::receive(fd, room) } else { sockets::receive_expected(fd, expected, room) }
-    });
+    let received =
+        request.event_loop.read_with(|scratch| sockets::receive_likely(fd, EXPECTED.get(), &mut scratch[..most]));
     match received?? {
         Received::Bytes(bytes, count) => {
             EXPECTED.set(count);

@@ -13,9 +13,6 @@ use super::super::base::{BAD_DESCRIPTOR, Transport, fail, start, stop, stopped};
 use super::closing::close;
 use super::object::{TYPE, TransportObject};
 
-/// From so many bytes on they are received into their own object, in bytes.
-const LARGE: usize = 4096;
-
 /// `transport._read_ready`, as the reader with that argument.
 pub(super) static READ: Job = Job {
     run: |transport, argument| read_ready(TYPE.expect(transport), argument),
@@ -73,13 +70,7 @@ fn read_data(transport: &TransportObject, core: &LoopObject) -> Res<()> {
 fn receive(transport: &TransportObject, core: &LoopObject) -> Res<Received> {
     let Some(fd) = transport.descriptor() else { return Ok(Received::Failed(BAD_DESCRIPTOR)) };
     let expected = usize::try_from(transport.expected.get()).unwrap_or(0);
-    core.read_with(|scratch| {
-        if expected < LARGE {
-            sockets::receive(fd, scratch)
-        } else {
-            sockets::receive_expected(fd, expected.min(scratch.len()), scratch)
-        }
-    })?
+    core.read_with(|scratch| sockets::receive_likely(fd, expected, scratch))?
 }
 
 /// `protocol.get_buffer(-1)`, and `protocol.buffer_updated(count)`

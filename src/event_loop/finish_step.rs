@@ -38,11 +38,13 @@ impl LoopObject {
 }
 
 /// A step is over, in its context: what it has left is done.
-#[inline]
+#[allow(clippy::inline_always)] // once for each thing that runs, and nearly always the check is all
+#[inline(always)]
 pub(super) fn over(core: &LoopObject, outcome: Res<()>) -> Res<()> {
     if core.after_step.is_due() { finish_step_of(core, outcome) } else { outcome }
 }
 
+#[inline(never)]
 fn finish_step_of(core: &LoopObject, outcome: Res<()>) -> Res<()> {
     match outcome {
         Ok(()) => finish_step(core),

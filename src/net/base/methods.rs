@@ -9,7 +9,7 @@ use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Res, call, containers, typeobj};
 
 use super::forward::base;
-use super::native::Transport;
+use super::native::{Receives, Transport};
 use super::watching::start;
 
 pub(in crate::net) const IS_READING_DOC: &CStr = c"is_reading($self, /)\n--\n\n\
@@ -38,14 +38,14 @@ pub(in crate::net) fn get_protocol<T: Transport>(transport: &T) -> Owned {
 }
 
 /// `_add_reader(fd, callback, *args)`: a native reader, if it is the transport's own.
-pub(in crate::net) fn add_reader<T: Transport>(transport: &T, arguments: Arguments<'_>) -> Res<Owned> {
+pub(in crate::net) fn add_reader<T: Receives>(transport: &T, arguments: Arguments<'_>) -> Res<Owned> {
     if !arguments.has_keywords() && add_own_reader(transport, arguments.positional)? {
         return Ok(none().own());
     }
     base(transport, &ADD_READER, arguments)
 }
 
-fn add_own_reader<T: Transport>(transport: &T, arguments: &[&Object]) -> Res<bool> {
+fn add_own_reader<T: Receives>(transport: &T, arguments: &[&Object]) -> Res<bool> {
     let (Some(core), [fd, callback]) = (transport.native(), arguments) else { return Ok(false) };
     if !transport.is_reading() {
         return Ok(true);

@@ -18,6 +18,6 @@ pub(super) use methods::{
     ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, add_reader, get_extra_info,
     get_protocol, is_closing, is_reading, set_attribute,
 };
-pub(super) use native::Transport;
+pub(super) use native::{Receives, Transport};
 pub(super) use object::BaseObject;
 pub(super) use watching::{context, start, stop, stopped};

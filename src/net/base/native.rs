@@ -15,8 +15,6 @@ use super::object::BaseObject;
 
 /// A kind of transport, whose memory begins with a [`BaseObject`].
 pub(in crate::net) trait Transport: Life + Deref<Target = BaseObject> {
-    /// What its reader does, by asyncio's name `_read_ready`.
-    const READ: &'static Job;
     /// The methods that Rust code does itself instead of calling them, and the attributes that it does not look up.
     const PASSED_OVER: &'static [&'static Name];
 
@@ -59,4 +57,10 @@ pub(in crate::net) trait Transport: Life + Deref<Target = BaseObject> {
     fn is_present(&self, direction: Direction, argument: Option<&Object>) -> bool {
         argument.is_some_and(|argument| self.token(direction).holds(argument))
     }
+}
+
+/// One that receives.
+pub(in crate::net) trait Receives: Transport {
+    /// What its reader does, by asyncio's name `_read_ready`.
+    const READ: &'static Job;
 }

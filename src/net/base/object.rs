@@ -14,7 +14,7 @@ use std::mem::offset_of;
 
 use crate::names::{EXTRA, HIGH_WATER, LOW_WATER, Name, PRIVATE_LOOP, PROTOCOL_PAUSED};
 use crate::sys::life::object;
-use crate::sys::{Field, Object, Type, sockets};
+use crate::sys::{Field, Object, Type, containers, sockets};
 
 object! {
     pub(in crate::net) struct BaseObject: any of [] {
@@ -47,6 +47,14 @@ impl BaseObject {
     pub(in crate::net) fn descriptor(&self) -> Option<i32> {
         let socket = self.sock.get()?;
         sockets::descriptor(&socket).filter(|&fd| fd >= 0 && fd == self.fd.get())
+    }
+
+    /// The high water mark, or nothing if it is no number that we know.
+    #[inline]
+    pub(in crate::net) fn high_mark(&self) -> usize {
+        let mark = self.high_water.get().filter(|mark| containers::is_exact_int(mark));
+        let mark = mark.and_then(|mark| containers::int_clamped(&mark).ok());
+        mark.and_then(|mark| usize::try_from(mark).ok()).unwrap_or(0)
     }
 
     pub(in crate::net) fn is_reading(&self) -> bool {

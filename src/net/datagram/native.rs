@@ -7,14 +7,13 @@ use crate::names::{ADD_READER, HEADER_SIZE, IS_CLOSING, MAX_SIZE, Name, READ_REA
 use crate::sys::attached::Attached;
 use crate::sys::{Type, sockets};
 
-use super::super::base::Transport;
+use super::super::base::{Receives, Transport};
 use super::object::DatagramObject;
 use super::reading;
 
 static CLASS: Attached<Cell<Option<&'static Type>>> = Attached::new(Cell::new(None));
 
 impl Transport for DatagramObject {
-    const READ: &'static Job = &reading::READ;
     const PASSED_OVER: &'static [&'static Name] =
         &[&ADD_READER, &HEADER_SIZE, &IS_CLOSING, &MAX_SIZE, &READ_READY, &SENDTO, &SENDTO_READY];
 
@@ -26,4 +25,8 @@ impl Transport for DatagramObject {
     fn has_all(&self) -> bool {
         self.sock.get().is_some_and(|socket| sockets::is_known(&socket))
     }
+}
+
+impl Receives for DatagramObject {
+    const READ: &'static Job = &reading::READ;
 }

@@ -11,14 +11,13 @@ use crate::names::{
 use crate::sys::attached::Attached;
 use crate::sys::{Res, Type};
 
-use super::super::base::Transport;
+use super::super::base::{Receives, Transport};
 use super::object::TransportObject;
 use super::{exposed, reading, writing};
 
 static CLASS: Attached<Cell<Option<&'static Type>>> = Attached::new(Cell::new(None));
 
 impl Transport for TransportObject {
-    const READ: &'static Job = &reading::READ;
     const PASSED_OVER: &'static [&'static Name] = &[
         &ADD_READER,
         &CLOSE,
@@ -51,4 +50,8 @@ impl Transport for TransportObject {
     fn has_all(&self) -> bool {
         exposed::taken_back(self)
     }
+}
+
+impl Receives for TransportObject {
+    const READ: &'static Job = &reading::READ;
 }

@@ -147,7 +147,7 @@ fn add(transport: &TransportObject, core: &LoopObject, piece: Held) -> Res<()> {
 #[inline]
 fn send_or_leave(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     let size = transport.queue.size();
-    if size >= MUCH || size > high_water(transport) || !core.runs_steps() {
+    if size >= MUCH || size > transport.high_mark() || !core.runs_steps() {
         return send_now(transport, core);
     }
     if transport.is_left.get() {
@@ -164,14 +164,6 @@ fn send_or_leave(transport: &TransportObject, core: &LoopObject) -> Res<()> {
 fn send_now(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     transport.is_left.set(false);
     send(transport, core)
-}
-
-/// The high water mark, or nothing if it is no number that we know.
-#[inline]
-fn high_water(transport: &TransportObject) -> usize {
-    let mark = transport.high_water.get().filter(|mark| containers::is_exact_int(mark));
-    let mark = mark.and_then(|mark| containers::int_clamped(&mark).ok());
-    mark.and_then(|mark| usize::try_from(mark).ok()).unwrap_or(0)
 }
 
 /// `memoryview` and `bytearray`: what is there now is sent now; the rest is kept as asyncio keeps it.
@@ -265,7 +257,7 @@ fn wait(transport: &TransportObject, core: &LoopObject) -> Res<()> {
 
 /// `_maybe_pause_protocol()`
 fn pause_if_much(transport: &TransportObject) -> Res<()> {
-    if transport.queue.size() <= high_water(transport) {
+    if transport.queue.size() <= transport.high_mark() {
         return Ok(());
     }
     call::call_method(&MAYBE_PAUSE_PROTOCOL, &[transport.as_object()], None).map(drop)

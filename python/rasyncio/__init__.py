@@ -27,7 +27,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from ._asyncio import Future, Task
+    # Once they are swapped in, these are the same classes.
+    from asyncio import Future, Task
+
     from ._asyncio import __rasyncio_version__ as __version__
     from ._loop import EventLoop
     from ._policy import EventLoopPolicy
@@ -58,6 +60,10 @@ else:
             from ._status import status
 
             return status
+        if name == "load_ipython_extension":
+            from ._ipython import load_ipython_extension
+
+            return load_ipython_extension
         if name not in _BASES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # Not before they are asked for: `import rasyncio` does not import asyncio. And before our own modules do: with

@@ -21,6 +21,7 @@ __rasyncio_version__: str
 __rasyncio_own_state__: str | None
 
 def __rasyncio_link__(theirs: ModuleType, /) -> None: ...
+def _tell_of_loops(function: Callable[[Any], object] | None, of_ours: bool, /) -> None: ...
 
 @disjoint_base
 class Future(Awaitable[_T], Iterable[_T]):

@@ -356,4 +356,5 @@ for _name, _function in list(vars(EventLoop).items()):
         _function.__doc__ = _original.__doc__
 
 _adopt_event_loop_class(EventLoop)
-ask_here(EventLoopCore, EventLoop, NativeSelector)
+#: What is to be known of classes of loops that derive from ours.
+LOOPS = ask_here(EventLoopCore, EventLoop, NativeSelector)

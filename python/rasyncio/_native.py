@@ -5,6 +5,13 @@ import importlib
 import sys
 from types import ModuleType
 
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from typing import Any
+
+    # Native code imports it by name. Tools that look for the modules of a program (PyInstaller, Nuitka) see it here.
+    from . import _scheduled_tasks as _scheduled_tasks
+
 
 def check_build() -> None:
     """Raise ImportError on a Python that the extension module is not made for."""
@@ -15,9 +22,10 @@ def check_build() -> None:
         )
     # Whether the GIL happens to be on does not matter: the types' layout differs in this build.
     if "free-threading build" in sys.version:
+        python = "python{}.{}".format(*sys.version_info)
         raise ImportError(
-            "rasyncio does not support the free-threaded build of CPython yet: run the program on the build with"
-            " the GIL (python3.X, not python3.Xt), or leave rasyncio out and keep CPython's own asyncio",
+            "rasyncio does not support the free-threaded build of CPython yet: run the program on the build with the"
+            f" GIL ({python}, not {python}t), or leave rasyncio out and keep CPython's own asyncio",
             name=__package__,
         )
 
@@ -47,13 +55,28 @@ def load() -> ModuleType | None:
     except ImportError as error:
         if "another interpreter" in str(error):  # this one was made after that one was finalized
             raise
-        version = "{}.{}".format(*sys.version_info)
         raise ImportError(
-            f"rasyncio's extension module cannot be loaded by this Python {version} ({error});"
-            f" install the wheel made for it: {sys.executable} -m pip install --force-reinstall rasyncio",
+            f"rasyncio's extension module cannot be loaded by this {_python()} ({error}); {_remedy()}",
             name=f"{__package__}._asyncio",
         ) from error
     return _asyncio
+
+
+def _python() -> str:
+    return "Python {}.{}".format(*sys.version_info)
+
+
+def _remedy() -> str:
+    """What to type where the extension module is missing, or is that of another Python."""
+    loader: Any = globals().get("__loader__")
+    if type(loader).__name__ == "zipimporter":
+        return (
+            f"Python loads none from a zip file, and {loader.archive} is one: pack the program by shiv, which unpacks"
+            " it where it runs, or leave rasyncio out of the file and install it for the Python that runs it"
+        )
+    if hasattr(sys, "frozen"):
+        return "the program was frozen without it: freeze it again, with --hidden-import rasyncio._asyncio"
+    return f"install the wheel made for it: {sys.executable} -m pip install --force-reinstall rasyncio"
 
 
 ours = load()

@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from asyncio import base_events, coroutines, events, format_helpers, futures, selector_events, tasks
+from collections.abc import Iterator
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType
 from typing import Any
 
@@ -77,9 +78,9 @@ class Names:
     def __init__(self, *names: tuple[ModuleType, str, Any]) -> None:
         self._names = names
 
-    def are_as_made(self) -> bool:
-        """Is all of it still there?"""
-        return all(vars(module).get(name) == value for module, name, value in self._names)
+    def replaced(self) -> Iterator[str]:
+        """What is not there any more, as "module.name"."""
+        return (f"{module.__name__}.{name}" for module, name, value in self._names if vars(module).get(name) != value)
 
 
 # Handles: native ones stand in for all of what these classes do.
@@ -130,19 +131,26 @@ def _is_builtin(function: Any, name: str) -> bool:
     return type(function) is BuiltinFunctionType and function.__name__ == name
 
 
+def replaced() -> Iterator[str]:
+    """What all our loops depend on and is not as asyncio was made: the name of each."""
+    yield from _NAMES.replaced()
+    for module, name in _BUILTINS:
+        if not _is_builtin(vars(module).get(name), name):
+            yield f"{module.__name__}.{name}"
+    for module, name in _FUNCTIONS:
+        if not is_own_function(module, name):
+            yield f"{module.__name__}.{name}"
+    for cls, names in _METHODS_OF_HANDLES:
+        for name in names:
+            if not _finds_own(cls.__mro__, name):
+                yield f"{cls.__module__}.{cls.__qualname__}.{name}"
+    if not SELECTOR.is_as_made():
+        yield "selectors.EpollSelector"
+
+
 def all_as_made() -> bool:
     """Is all that all our loops depend on as asyncio was made?"""
-    return (
-        _NAMES.are_as_made()
-        and all(_is_builtin(vars(module).get(name), name) for module, name in _BUILTINS)
-        and all(is_own_function(module, name) for module, name in _FUNCTIONS)
-        and all(_finds_own(cls.__mro__, name) for cls, names in _METHODS_OF_HANDLES for name in names)
-        and all(check() for check in _checks)
-    )
-
-
-# More that `all_as_made` asks.
-_checks: list[Any] = []
+    return next(replaced(), None) is None
 
 
 class Selector:
@@ -196,7 +204,6 @@ def socket_class_as_made(cls: type) -> bool:
 
 
 SELECTOR = Selector()
-_checks.append(SELECTOR.is_as_made)
 
 
 class Loops:
@@ -215,13 +222,20 @@ class Loops:
             if callable(getattr(asyncio_loops[0], name)) and not name.startswith("__")
         )
 
-    def as_made(self, cls: type) -> bool:
-        """Would asyncio's own functions do for loops of this class what native code does?"""
+    def replaced(self, cls: type) -> Iterator[str]:
+        """The methods of loops of this class that are not as they were made, by which native code would pass."""
         mro = cls.__mro__
         behind = mro[mro.index(self._core) + 1 :]
-        return all(self._is_ours(mro, name) for name in self._passed_over) and all(
-            _finds_own(behind, name) for name in self._hidden
-        )
+        for name in self._passed_over:
+            if not self._is_ours(mro, name):
+                yield f"{cls.__qualname__}.{name}"
+        for name in self._hidden:
+            if not _finds_own(behind, name):
+                yield f"{behind[0].__qualname__}.{name}"
+
+    def as_made(self, cls: type) -> bool:
+        """Would asyncio's own functions do for loops of this class what native code does?"""
+        return next(self.replaced(cls), None) is None
 
     def _is_ours(self, mro: tuple[type, ...], name: str) -> bool:
         """Does a loop call our method of that name, or asyncio's where there is none of ours?"""
@@ -233,9 +247,11 @@ class Loops:
         return True
 
 
-def ask_here(core: type, loop: type, selector: type) -> None:
-    """Have native code ask this module."""
+def ask_here(core: type, loop: type, selector: type) -> Loops:
+    """Have native code ask this module; returns what knows about classes of loops."""
+    loops = Loops(core, loop)
     watched = [
         vars(module) for module in (base_events, events, selector_events, format_helpers, time, heapq, contextvars)
     ]
-    _asyncio._ask_about_replacements(Loops(core, loop).as_made, all_as_made, *_HANDLES, selector, *watched)
+    _asyncio._ask_about_replacements(loops.as_made, all_as_made, *_HANDLES, selector, *watched)
+    return loops

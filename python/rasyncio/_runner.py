@@ -30,7 +30,9 @@ processes that it starts (by RASYNCIO in their environment).
 --no-loop      leave asyncio its own event loop: Future and Task alone
 --as-uvloop    and whoever imports uvloop gets rasyncio under that name
 --no-children  leave the processes that the program starts as they are
---check        say what a program would run on, in this process and in one that it starts, and exit
+--check        say what a program would run on, in this process and in one that it starts, and exit; with a program: say
+               what it does run on, in each of its processes, as soon as their event loops run, and end it
+--kernelspec   write a kernel for Jupyter that runs on rasyncio, and exit
 -c cmd         program passed in as string
 -m mod         run a library module (or a package's __main__) as a script
 file           program read from a script file, a directory or a zip file with __main__.py
@@ -51,12 +53,15 @@ def main(arguments: list[str]) -> None:
     if first in ("-h", "--help"):
         print(USAGE)
         return
-    if first == "--check":
-        _check(loop, value)
-        return
     if first in ("-V", "--version"):
         print(f"rasyncio {__version__} (Python {sys.version.split()[0]})")
         return
+    if "--check" in options:
+        sys.exit(_check(arguments, options - {"--check"}, value))
+    if "--kernelspec" in options:
+        from . import _kernelspec
+
+        sys.exit(_kernelspec.main(arguments))
 
     prepare: Callable[[str], Callable[[], object]] = _prepare_file
     program = first
@@ -79,6 +84,7 @@ def main(arguments: list[str]) -> None:
         if value == "uvloop":
             _startup.arm(loop=True, as_uvloop=True)
         _startup.pass_on(None if "--no-children" in options else value)
+        _startup.listen(loop=loop)
         run()
     except SystemExit:
         raise
@@ -87,24 +93,20 @@ def main(arguments: list[str]) -> None:
         raise
 
 
-def _check(loop: bool, value: str) -> None:
-    import subprocess
+def _check(arguments: list[str], options: set[str], value: str) -> int:
+    from . import _check as checks
 
-    from ._status import status
-
-    install(loop=loop)
-    _startup.pass_on(value)
-    print(status())
-    child = [sys.executable, "-c", "import rasyncio; print(rasyncio.status())"]
-    found = subprocess.run(child, capture_output=True, text=True)
-    print(f"\nIn a child process:\n{found.stdout or found.stderr}", end="")
+    if arguments:
+        return checks.check_program(sorted(options), arguments)
+    install(loop=value != "tasks")
+    return checks.check(value, children="--no-children" not in options)
 
 
 def _own_options(arguments: list[str]) -> tuple[set[str], list[str]]:
     """Our own options, which come before the program, and the rest."""
     options: set[str] = set()
     for argument in arguments:
-        if argument not in {"--no-loop", "--as-uvloop", "--no-children"} - options:
+        if argument not in {"--no-loop", "--as-uvloop", "--no-children", "--check", "--kernelspec"} - options:
             break
         options.add(argument)
     return options, arguments[len(options) :]

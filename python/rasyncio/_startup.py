@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 VARIABLE = "RASYNCIO"
+#: The file that processes of a program which is being checked report to (`python -m rasyncio --check`).
+REPORTS = "RASYNCIO_CHECK"
 #: What the variable may say, and what it means.
 MEANINGS = {
     "0": "nothing",
@@ -42,7 +44,8 @@ def start() -> None:
     """Do what the variable says; whatever is wrong with it costs a line on stderr, and the process runs as it would."""
     global _started
     value = os.environ.get(VARIABLE, "0")
-    if _started or value in ("", "0") or sys.flags.ignore_environment:
+    # The flag is -E, or -I; a frozen program (PyInstaller) has it too, without anybody's asking for it.
+    if _started or value in ("", "0") or (sys.flags.ignore_environment and not hasattr(sys, "frozen")):
         return
     _started = True
     if value not in MEANINGS:
@@ -62,6 +65,25 @@ def disarm() -> None:
     """Let asyncio be imported as it is; the alias of uvloop stays."""
     for hook in _hooks():
         hook.waits_for_asyncio = False
+
+
+def listen(*, loop: bool) -> None:
+    """Look at the loops that run from now on: ours are the default, or (not `loop`) Future and Task alone are ours."""
+    if REPORTS in os.environ:
+        from . import _check
+
+        _check.listen()
+    elif loop:
+        from . import _other_loop
+
+        _other_loop.listen()
+
+
+def expect_other_loops() -> None:
+    """The program wants no loop of ours: others are none to warn of."""
+    other_loop = sys.modules.get(f"{__package__}._other_loop")
+    if other_loop is not None:
+        other_loop.listen_no_more()
 
 
 def waits_for_asyncio() -> bool:
@@ -136,5 +158,6 @@ def _swap(loop: bool) -> None:
 
     try:
         install(loop=loop)
+        listen(loop=loop)
     except Exception as error:  # a program that asked for nothing must not fail for it
         print(f"rasyncio: {VARIABLE}={os.environ.get(VARIABLE)!r} has no effect here: {error}", file=sys.stderr)

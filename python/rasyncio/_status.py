@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from . import _startup
+from . import _other_loop, _startup
 from ._native import ours, shares_state
 from ._swap import installed
 
@@ -25,8 +25,11 @@ class Status:
     event_loop: str
     #: The class of the loop that runs in this thread, as "module.name"; None if none runs.
     running: str | None
-    #: Whose transports, TLS and streams the loop has.
+    #: Whose transports those loops have, whose TLS and whose streams, and which functions of asyncio's run natively.
     transports: str
+    tls: str
+    streams: str
+    grafts: str
     #: Whose places running loop, current task and tasks are in: "CPython's", where its module and debuggers find them,
     #: or "rasyncio's own".
     state: str
@@ -40,7 +43,10 @@ class Status:
             ("rasyncio", f"{self.version} on Python {self.python}"),
             ("Future and Task", self.future_and_task),
             ("event loop", self.event_loop + (f"; running: {self.running}" if self.running else "")),
-            ("transports, TLS, streams", self.transports),
+            ("transports", self.transports),
+            ("TLS", self.tls),
+            ("streams", self.streams),
+            ("grafts", self.grafts),
             ("state of loops and tasks", self.state),
             ("child processes", self._children()),
         ]
@@ -62,6 +68,8 @@ def status() -> Status:
     event_loop, why_not = _default_loop()
     running: Any = asyncio._get_running_loop()
     children = os.environ.get(_startup.VARIABLE)
+    kind = type(running) if running is not None else _default_class()
+    of_ours = _is_ours(kind)
     remarks = []
     if ours is None:
         remarks.append("This is a sub-interpreter: rasyncio works in the main one only, and asyncio is CPython's here.")
@@ -70,11 +78,10 @@ def status() -> Status:
     elif why_not:
         remarks.append(why_not)
     if running is not None and swapped and not _is_ours(type(running)):
-        name = _name(type(running))
+        remarks.append(f"{_other_loop.remedy(type(running))}.")
+    if replaced := sorted(_replaced_in(kind)) if of_ours else []:
         remarks.append(
-            f"The loop that runs is a {name}: whoever started it chose it. Give it"
-            " loop_factory=rasyncio.new_event_loop (uvicorn: --loop rasyncio:new_event_loop)"
-            + (", or start the process with RASYNCIO=uvloop." if name.startswith("uvloop") else ".")
+            f"{', '.join(replaced)}: replaced. As long as that is so, asyncio's own code does what it would do with it."
         )
     if swapped and ours is not None and sys.version_info >= (3, 14) and not shares_state():
         remarks.append(
@@ -89,37 +96,74 @@ def status() -> Status:
         future_and_task="rasyncio" if swapped else "CPython",
         event_loop=event_loop,
         running=None if running is None else _name(type(running)),
-        transports="asyncio's own",
+        transports=_transports(kind, running),
+        tls=_whose(kind),
+        streams="asyncio's",
+        grafts="none",
         state="CPython's" if shares_state() or not swapped else "rasyncio's own",
         children=children,
         remarks=tuple(remarks),
     )
 
 
-def _default_loop() -> tuple[str, str]:
-    """The class that asyncio makes loops of, and why it is not ours."""
+def _policy() -> Any:
     from asyncio import events
 
-    policy: Any = getattr(events, "_get_event_loop_policy", None) or events.get_event_loop_policy
-    policy = policy()
-    factory = getattr(policy, "_loop_factory", None)
-    if not isinstance(factory, type):
-        name = f"whatever {_name(type(policy))} makes"
-    elif _is_ours(factory):
-        return _name(factory), ""
-    else:
-        name = _name(factory)
-    if type(policy).__module__ == "asyncio.unix_events":
+    get: Any = getattr(events, "_get_event_loop_policy", None) or events.get_event_loop_policy
+    return get()
+
+
+def _default_class() -> type | None:
+    """The class that asyncio makes loops of, if anyone can tell."""
+    factory = getattr(_policy(), "_loop_factory", None)
+    return factory if isinstance(factory, type) else None
+
+
+def _default_loop() -> tuple[str, str]:
+    """What asyncio makes loops of, and why that is not ours."""
+    kind, policy = _default_class(), type(_policy())
+    name = f"whatever {_name(policy)} makes" if kind is None else _name(kind)
+    if _is_ours(kind):
+        return name, ""
+    if policy.__module__ == "asyncio.unix_events":
         return name, "The event loop is asyncio's: rasyncio.install() without loop=False makes ours the default."
+    if policy.__module__.partition(".")[0] == "uvloop":
+        return name, "The program has set uvloop's event loop policy: start it with RASYNCIO=uvloop (or --as-uvloop)."
     return name, (
-        f"The event loop policy is a {_name(type(policy))}, which the program has set: leave that out, or set"
+        f"The event loop policy is a {_name(policy)}, which the program has set: leave that out, or set"
         " rasyncio.EventLoopPolicy()."
     )
 
 
-def _is_ours(kind: object) -> bool:
+def _is_ours(kind: type | None) -> bool:
     loop = sys.modules.get(f"{__package__}._loop")
-    return loop is not None and isinstance(kind, type) and issubclass(kind, loop.EventLoop)
+    return loop is not None and kind is not None and issubclass(kind, loop.EventLoop)
+
+
+def _whose(kind: type | None) -> str:
+    """Whose something is that a loop of that class brings along, or leaves to asyncio."""
+    package = "asyncio" if kind is None or _is_ours(kind) else kind.__module__.partition(".")[0]
+    return f"{package}'s"
+
+
+def _transports(kind: type | None, running: Any) -> str:
+    if not _is_ours(kind) or sys.platform != "linux":
+        return _whose(kind)
+    from . import _transports as native
+
+    if not native.knows_sockets():
+        return "asyncio's"
+    if running is not None and running.get_debug():
+        return "asyncio's, as in debug mode"
+    return "rasyncio's for sockets, asyncio's for pipes"
+
+
+def _replaced_in(kind: type | None) -> set[str]:
+    """What a program has replaced of that which loops of ours depend on."""
+    from . import _loop, _replaced, _transports
+
+    assert kind is not None
+    return {*_replaced.replaced(), *_transports.replaced(), *_loop.LOOPS.replaced(kind)}
 
 
 def _name(kind: type) -> str:

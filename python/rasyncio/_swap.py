@@ -66,6 +66,8 @@ def install(loop: bool = True) -> None:
             _refuse_while_a_loop_runs("install")
             _swap_in()
         _loop_policy.make_default(ours=loop)
+        if not loop:
+            _startup.expect_other_loops()
 
 
 def uninstall() -> None:
@@ -81,6 +83,7 @@ def uninstall() -> None:
             _refuse_while_a_loop_runs("uninstall")
             _swap_out()
         _loop_policy.make_default(ours=False)
+        _startup.expect_other_loops()
 
 
 def installed() -> bool:
@@ -96,7 +99,8 @@ def new_event_loop() -> EventLoop:
     """A new rasyncio.EventLoop, for whatever takes a loop factory: `asyncio.Runner(loop_factory=new_event_loop)`.
 
     Swaps Future and Task in, as `install(loop=False)` does, if that can be done without harm. While an event loop runs,
-    or after uvloop was imported (up to 3.13), it leaves them: the loop drives CPython's tasks as well, only less fast.
+    or after uvloop was imported (up to 3.13, with a RuntimeWarning), it leaves them: the loop drives CPython's tasks as
+    well, only less fast.
     In a sub-interpreter this is asyncio.new_event_loop().
     """
     if ours is None:
@@ -104,9 +108,13 @@ def new_event_loop() -> EventLoop:
 
         return asyncio.new_event_loop()  # type: ignore[return-value]
     with _lock:
-        in_the_way = "uvloop.loop" in sys.modules and not shares_state()
-        if not _swapped() and not in_the_way and _running_loop() is None:
-            _swap_in()
+        if not _swapped() and _running_loop() is None:
+            if "uvloop.loop" in sys.modules and not shares_state():
+                from ._unreached import warn_that_uvloop_was_first
+
+                warn_that_uvloop_was_first()
+            else:
+                _swap_in()
     import asyncio  # before _loop, which it may import itself
 
     from ._loop import EventLoop
@@ -173,11 +181,24 @@ def _swap_out() -> None:
 
 def _refuse_while_a_loop_runs(action: str) -> None:
     running = _running_loop()
-    if running is not None:
-        raise RuntimeError(
-            f"rasyncio.{action}() cannot be called while an event loop is running (a {type(running).__qualname__});"
-            f" call it before the loop starts or after it has stopped"
+    if running is None:
+        return
+    if action == "uninstall":
+        remedy = "call it before the loop starts or after it has stopped"
+    elif "ipykernel.kernelapp" in sys.modules:
+        remedy = (
+            "a notebook's kernel always runs one. Type `python -m rasyncio --kernelspec` in a shell, once, and choose"
+            " the kernel that it writes; or start Jupyter with RASYNCIO=1"
         )
+    elif action == "run":
+        remedy = (
+            "call rasyncio.install() before that loop starts, or start the process with RASYNCIO=1; without that,"
+            " asyncio.Runner(loop_factory=rasyncio.new_event_loop) runs CPython's tasks on rasyncio's event loop"
+        )
+    else:
+        remedy = "call it before the loop starts, or start the process with RASYNCIO=1 or `python -m rasyncio`"
+    kind = type(running).__qualname__
+    raise RuntimeError(f"rasyncio.{action}() cannot be called while an event loop is running (a {kind}): {remedy}")
 
 
 def _running_loop() -> AbstractEventLoop | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from asyncio import base_events, constants, futures, protocols, selector_events, transports, trsock
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _asyncio
@@ -84,18 +85,30 @@ _HEADER_SIZE = 8
 _OURS = {cls: dict(vars(cls)) for cls in (SocketTransport, DatagramTransport)}
 
 
+def replaced() -> Iterator[str]:
+    """What our transports depend on and is not as it was made: the name of each."""
+    yield from _NAMES.replaced()
+    if not is_own_function(base_events, "_set_nodelay"):
+        yield "asyncio.base_events._set_nodelay"
+    for cls, names in _OURS.items():
+        if len(vars(cls)) != len(names) or any(vars(cls).get(name) is not value for name, value in names.items()):
+            yield f"rasyncio's {cls.__qualname__}"
+    for cls in _STOCK_CLASSES:
+        if not are_own(cls):
+            yield f"{cls.__module__}.{cls.__qualname__}"
+    if (
+        not _STOCK.max_size == _STOCK_DATAGRAM.max_size == _MAX_SIZE
+        or getattr(_STOCK_DATAGRAM, "_header_size", _HEADER_SIZE) != _HEADER_SIZE
+    ):
+        yield "max_size of asyncio's transports"
+    for name in _OF_SOCKETS:
+        if name in vars(socket.socket):
+            yield f"socket.socket.{name}"
+
+
 def _as_made() -> bool:
     """Would asyncio's own transport do for a socket what native code does?"""
-    return (
-        _NAMES.are_as_made()
-        and is_own_function(base_events, "_set_nodelay")
-        and all(vars(cls).get(name) is value for cls, names in _OURS.items() for name, value in names.items())
-        and all(len(vars(cls)) == len(names) for cls, names in _OURS.items())
-        and all(are_own(cls) for cls in _STOCK_CLASSES)
-        and _STOCK.max_size == _STOCK_DATAGRAM.max_size == _MAX_SIZE
-        and getattr(_STOCK_DATAGRAM, "_header_size", _HEADER_SIZE) == _HEADER_SIZE
-        and not any(name in vars(socket.socket) for name in _OF_SOCKETS)
-    )
+    return next(replaced(), None) is None
 
 
 def _know_sockets() -> bool:
@@ -109,7 +122,8 @@ _ATTACHES = base_events.Server._attach.__code__.co_argcount == 2  # type: ignore
 _sockets_are_known: bool | None = None
 
 
-def _knows_sockets() -> bool:
+def knows_sockets() -> bool:
+    """Whether native transports can be made at all."""
     global _sockets_are_known
     if _sockets_are_known is None and socket.socket is _SOCKET:
         _sockets_are_known = _know_sockets()
@@ -118,7 +132,7 @@ def _knows_sockets() -> bool:
 
 def takes(sock: Any) -> bool:
     """Whether a native transport can be made for the socket: Python's own, which does not block."""
-    return _knows_sockets() and bool(_asyncio._does_not_block(sock))
+    return knows_sockets() and bool(_asyncio._does_not_block(sock))
 
 
 def make(loop: Any, sock: Any, protocol: Any, waiter: Any, extra: Any, server: Any, context: Any) -> Any:
@@ -126,7 +140,7 @@ def make(loop: Any, sock: Any, protocol: Any, waiter: Any, extra: Any, server: A
 
     It can be made for Python's own socket, which does not block, on a loop that waits natively, out of debug mode.
     """
-    if not _knows_sockets():
+    if not knows_sockets():
         return None
     return _asyncio._open_transport(loop, sock, protocol, waiter, extra, server, context, _ATTACHES)
 

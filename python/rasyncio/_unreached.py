@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Classes that were named already.
 _named: list[ref[type]] = []
+_said_that_uvloop_was_first = False
 
 
 def early_subclasses(base: type, known: Container[int]) -> list[type]:
@@ -83,6 +84,20 @@ def warn_about_uvloop() -> None:
             RuntimeWarning,
             stacklevel=_callers_level(),
         )
+
+
+def warn_that_uvloop_was_first() -> None:
+    """Before a loop of ours is made, where exchanging Future and Task would do harm to uvloop's; once."""
+    global _said_that_uvloop_was_first
+    if not _said_that_uvloop_was_first:
+        warnings.warn(
+            "uvloop was imported before rasyncio.new_event_loop() was called, and its loops need CPython's Future and"
+            " Task: these stay, and rasyncio's event loop runs CPython's tasks. Call rasyncio.install() before uvloop"
+            " is imported, or start the process with RASYNCIO=uvloop",
+            RuntimeWarning,
+            stacklevel=_callers_level(),
+        )
+        _said_that_uvloop_was_first = True
 
 
 def _callers_level() -> int:

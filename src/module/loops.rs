@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use super::beginning;
 use crate::future;
 use crate::names::{
     FUTURE_ADD_TO_AWAITED_BY, FUTURE_CLASS, PRIVATE_GET_RUNNING_LOOP, PRIVATE_SET_RUNNING_LOOP, STACKLEVEL,
@@ -33,7 +34,8 @@ fn get_running_loop_or_none(_module: &Object) -> Res<Owned> {
 }
 
 fn set_running_loop(_module: &Object, event_loop: &Object) -> Res<()> {
-    thread::set_running_loop(event_loop)
+    thread::set_running_loop(event_loop)?;
+    beginning::begins(event_loop)
 }
 
 const GET_EVENT_LOOP_DOC: &CStr = c"get_event_loop($module, /)\n--\n\n\

@@ -1,6 +1,7 @@
 //! The extension module's contents: its functions, by what they are about, and the event loop's type.
 
 mod awaited_by;
+mod beginning;
 mod exit;
 mod fork;
 mod loop_type;
@@ -29,6 +30,7 @@ pub(crate) fn init(module: &Object) -> Res<()> {
     crate::net::sock::init(module)?;
     add_functions(module)?;
     loops::init_link(module)?;
+    beginning::init(module)?;
     state::init(module, task::LAYOUT, &*tasks::linked_tasks_function(module)?)?;
     fork::init(module)?;
     exit::init(module)

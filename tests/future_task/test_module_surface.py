@@ -120,6 +120,7 @@ def test_names(module: types.ModuleType) -> None:
     if module is not c_module():
         # What rasyncio.EventLoop is made of.
         expected |= {"EventLoopCore", "_adopt_event_loop_class", "_ask_about_replacements", "_passed_over"}
+        expected.add("_tell_of_loops")
         expected |= OF_TRANSPORTS if sys.platform == "linux" else set()
     assert {name for name in vars(module) if not name.startswith("__")} == expected
     assert module.__doc__ == "Accelerator module for asyncio"

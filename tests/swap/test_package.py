@@ -5,6 +5,7 @@ import importlib.metadata
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,20 @@ def test_missing_extension() -> None:
     """)
 
 
+def test_in_a_zip_file(tmp_path: Path) -> None:
+    """Python loads no extension from there. (shiv's files unpack themselves: tests/programs/test_packed.py.)"""
+    home = Path(rasyncio.__file__).parent
+    with zipfile.ZipFile(tmp_path / "app.pyz", "w") as archive:
+        archive.writestr("__main__.py", "import rasyncio")
+        for file in home.rglob("*"):
+            if file.suffix in (".py", ".so"):
+                archive.write(file, file.relative_to(home.parent))
+    done = subprocess.run([sys.executable, tmp_path / "app.pyz"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    last = done.stderr.rstrip().splitlines()[-1]
+    assert "Python loads none from a zip file" in last and "pack the program by shiv" in last
+
+
 @pytest.mark.timeout(300)
 def test_stubs_match_the_extension(tmp_path: Path) -> None:
     pytest.importorskip("mypy", reason="stubtest is mypy's")
@@ -108,7 +123,7 @@ def test_stubs_match_the_extension(tmp_path: Path) -> None:
 def test_types_that_a_user_sees(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     (tmp_path / "user.py").write_text(
-        "import asyncio, rasyncio\n"
+        "import asyncio, rasyncio, unittest\n"
         "from typing import assert_type\n"
         "async def main() -> int:\n"
         "    future: rasyncio.Future[str] = rasyncio.Future()\n"
@@ -128,6 +143,14 @@ def test_types_that_a_user_sees(tmp_path: Path) -> None:
         "with asyncio.Runner(loop_factory=rasyncio.new_event_loop) as runner:\n"
         "    assert_type(runner.run(main()), int)\n"
         "rasyncio.absent  # type: ignore[attr-defined]\n"
+        "async def tasks() -> None:\n"
+        "    task: asyncio.Task[int] = rasyncio.Task(main())\n"
+        "    future: asyncio.Future[int] = rasyncio.Future()\n"
+        "    back: rasyncio.Task[int] = asyncio.create_task(main())\n"
+        "    assert_type(await asyncio.shield(task), int)\n"
+        "    assert_type(await asyncio.gather(task, back, future), tuple[int, int, int])\n"
+        "class Case(unittest.IsolatedAsyncioTestCase):\n"
+        "    loop_factory = rasyncio.new_event_loop\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "user.py"], cwd=tmp_path, timeout=290, capture_output=True, text=True

@@ -86,7 +86,11 @@ def test_asyncio_is_the_module_that_it_is_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "expected"), [("-I", THEIRS), ("-E", THEIRS), ("-S", THEIRS), ("-s", OURS), ("-P", OURS)]
+    ("flag", "expected"),
+    [
+        *[("-I", THEIRS), ("-E", THEIRS), ("-S", THEIRS), ("-s", OURS), ("-P", OURS)],
+        *[("-Xfrozen_modules=on", OURS), ("-Xfrozen_modules=off", OURS)],
+    ],
 )
 def test_flags_of_the_interpreter(flag: str, expected: str, probe: str) -> None:
     """Where Python is to mind no variable of its own, neither do we; without site nobody looks."""

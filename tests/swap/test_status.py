@@ -12,6 +12,7 @@ import pytest
 
 import rasyncio
 from support.children import PATIENCE, check_python, run_python
+from test_swap import skip_without_uvloop
 
 PRINT = (
     "import rasyncio; status = rasyncio.status(); print(status.future_and_task, status.event_loop, status.running)\n"
@@ -46,6 +47,87 @@ def test_loop_left_out() -> None:
     assert remark == "The event loop is asyncio's: rasyncio.install() without loop=False makes ours the default."
 
 
+PARTS = "print(status.transports, status.tls, status.streams, status.grafts, sep='; ')\n"
+
+
+@pytest.mark.parametrize(
+    ("install", "factory", "transports"),
+    [
+        ("rasyncio.install()", "None", "rasyncio's for sockets, asyncio's for pipes"),
+        ("rasyncio.install(loop=False)", "None", "asyncio's"),
+        ("rasyncio.install(loop=False)", "rasyncio.new_event_loop", "rasyncio's for sockets, asyncio's for pipes"),
+        ("rasyncio.install()", "asyncio.SelectorEventLoop", "asyncio's"),
+        ("rasyncio.install()", "uvloop.new_event_loop", "uvloop's"),
+    ],
+)
+def test_parts(install: str, factory: str, transports: str) -> None:
+    """Whose transports and TLS are in question where a loop runs are that loop's, else those of the default."""
+    skip_without_uvloop()
+    code = f"""
+import rasyncio; {install}
+import asyncio, uvloop
+async def main():
+    status = rasyncio.status()
+    {PARTS}
+with asyncio.Runner(loop_factory={factory}) as runner:
+    runner.run(main())
+"""
+    if sys.platform != "linux":
+        transports = transports.replace("rasyncio's for sockets, asyncio's for pipes", "asyncio's")
+    said = check_python(code).strip().split("; ")
+    assert said == [transports, transports if transports == "uvloop's" else "asyncio's", "asyncio's", "none"]
+
+
+def test_parts_in_debug_mode() -> None:
+    code = f"""
+import rasyncio
+async def main():
+    status = rasyncio.status()
+    {PARTS}
+rasyncio.run(main(), debug=True)
+"""
+    transports = check_python(code).partition(";")[0]
+    assert transports == ("asyncio's, as in debug mode" if sys.platform == "linux" else "asyncio's")
+
+
+@pytest.mark.parametrize(
+    ("replacement", "name"),
+    [
+        ("import time; time.monotonic = lambda: 7.0", "time.monotonic"),
+        ("asyncio.BaseEventLoop.call_soon = lambda *_, **__: None", "EventLoop.call_soon"),
+        ("asyncio.selector_events._SelectorSocketTransport.write = print", "_SelectorSocketTransport"),
+        ("asyncio.Handle._run = print", "asyncio.events.Handle._run"),
+        ("rasyncio.EventLoop.call_soon = print", "EventLoop.call_soon"),
+        ("asyncio.base_events.heapq = None", "asyncio.base_events.heapq"),
+    ],
+)
+def test_what_a_program_has_replaced(replacement: str, name: str) -> None:
+    """Where native code steps back, it is said for what."""
+    code = f"""
+import rasyncio; rasyncio.install()
+import asyncio
+asyncio.new_event_loop().close()
+before = rasyncio.status().remarks
+{replacement}
+print(*set(rasyncio.status().remarks) - set(before))
+"""
+    said = check_python(code).strip()
+    assert name in said and said.endswith("asyncio's own code does what it would do with it.")
+
+
+def test_policy_of_uvloop() -> None:
+    skip_without_uvloop()
+    code = f"""
+import asyncio, rasyncio, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+rasyncio.install()
+import uvloop
+asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+{PRINT}{REMARKS}"""
+    _, remark, _ = check_python(code).splitlines()
+    assert remark == "The program has set uvloop's event loop policy: start it with RASYNCIO=uvloop (or --as-uvloop)."
+
+
 def test_policy_of_the_program() -> None:
     code = f"""
 import asyncio, rasyncio, warnings
@@ -60,11 +142,9 @@ rasyncio.install()
     assert "__main__.Policy" in remark and "rasyncio.EventLoopPolicy()" in remark
 
 
-@pytest.mark.parametrize(
-    ("factory", "remedy"),
-    [("asyncio.SelectorEventLoop", "RASYNCIO=uvloop"), ("uvloop.new_event_loop", "process with RASYNCIO=uvloop")],
-)
-def test_loop_that_somebody_chose(factory: str, remedy: str) -> None:
+@pytest.mark.parametrize("factory", ["asyncio.SelectorEventLoop", "uvloop.new_event_loop"])
+def test_loop_that_somebody_chose(factory: str) -> None:
+    skip_without_uvloop()
     code = f"""
 import rasyncio; rasyncio.install()
 import asyncio, uvloop
@@ -77,8 +157,8 @@ with asyncio.Runner(loop_factory={factory}) as runner:
 """
     running, remark = check_python(code).splitlines()
     assert running in ("asyncio.unix_events._UnixSelectorEventLoop", "uvloop.Loop")
-    assert running in remark and "--loop rasyncio:new_event_loop" in remark
-    assert (remedy in remark) == running.startswith("uvloop")
+    assert running in remark and "give it loop_factory=rasyncio.new_event_loop" in remark
+    assert ("start it with --as-uvloop (RASYNCIO=uvloop)" in remark) == running.startswith("uvloop")
 
 
 def test_loop_of_ours_runs() -> None:
@@ -105,25 +185,6 @@ def test_shown_to_people() -> None:
     lines = text.splitlines()
     assert lines[0] == f"rasyncio                  {rasyncio.__version__} on Python {platform.python_version()}"
     assert "Future and Task           rasyncio" in lines and lines[-1].startswith("! ")
-
-
-@pytest.mark.parametrize(
-    ("options", "rows"),
-    [
-        ([], ["Future and Task           rasyncio", "event loop                rasyncio.EventLoop"]),
-        (["--no-loop"], ["event loop                asyncio.unix_events._UnixSelectorEventLoop"]),
-        (["--as-uvloop"], ["event loop                rasyncio.EventLoop"]),
-    ],
-)
-def test_check(options: list[str], rows: list[str]) -> None:
-    """Both the process itself and one that it starts have each row."""
-    done = subprocess.run(
-        [sys.executable, "-m", "rasyncio", *options, "--check"], capture_output=True, text=True, timeout=60 * PATIENCE
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    own, child = done.stdout.split("\n\nIn a child process:\n")
-    for row in rows:
-        assert row in own.splitlines() and row in child.splitlines()
 
 
 def test_plugin_of_pytest(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""Says that a process which was started to run on our event loop runs another one, who chose that, and what to type.
+
+`listen()` is for `RASYNCIO` in the environment and for `python -m rasyncio`: there nobody named a loop, and a program
+that does it after all (uvicorn, which takes uvloop if it finds it) passes ours over in silence. The first such loop of
+a process is named in a RuntimeWarning. A program that asked for nothing must not fail for it: where a filter makes an
+error of the warning, it is a line on stderr.
+
+`status()` says the same about the loop that runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ._native import ours
+
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_FACTORY = "give it loop_factory=rasyncio.new_event_loop"
+#: Programs that choose a loop by themselves: whose code is on the stack then, their name, their own way to name a loop.
+_CHOOSERS = (
+    ({"gunicorn", "uvicorn"}, "gunicorn", "use -k rasyncio.gunicorn.UvicornWorker"),
+    ({"gunicorn", "uvicorn_worker"}, "gunicorn", "use -k rasyncio.gunicorn.UvicornWorker"),
+    ({"fastapi_cli", "uvicorn"}, "fastapi", None),
+    ({"uvicorn"}, "uvicorn", "add --loop rasyncio:new_event_loop"),
+)
+
+# Who chose loops of the class, and what is typed there.
+_choices: dict[type, tuple[str, str | None]] = {}
+
+
+def listen() -> None:
+    """Warn of the first loop that runs in this process and is not ours."""
+    if ours is not None:
+        ours._tell_of_loops(_warn, False)
+
+
+def listen_no_more() -> None:
+    """The program has chosen for itself."""
+    if ours is not None:
+        ours._tell_of_loops(None, False)
+
+
+def remedy(kind: type) -> str:
+    """Who chose loops of this class, which is not ours, and what to do about it."""
+    who, way = _choices.get(kind, ("the program", _FACTORY))
+    package = kind.__module__.partition(".")[0]
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    ways = [way] if way else []
+    if package == "uvloop":
+        ways.append("start it with --as-uvloop (RASYNCIO=uvloop)")
+    chosen = {"uvloop": "uvloop", "asyncio": "asyncio's own loop"}.get(package, name)
+    what_to_do = ", or ".join(ways or [_FACTORY])
+    return f"{who} chose {chosen}, so that {name} runs, and not rasyncio's event loop; {what_to_do}"
+
+
+def note(kind: type) -> None:
+    """Find out who chose loops of this class, one of which begins to run just now."""
+    packages = [_package_of(frame) for frame in _frames_outside(kind)]
+    who = packages[0] if packages else "the program"
+    _choices[kind] = next(
+        ((name, way) for there, name, way in _CHOOSERS if there.issubset(packages)),
+        (who, _FACTORY),
+    )
+
+
+def _warn(loop: object) -> None:
+    listen_no_more()
+    kind = type(loop)
+    note(kind)
+    text = f"rasyncio: {remedy(kind)}"
+    frame = next(_frames_outside(kind), sys._getframe())
+    import warnings
+
+    try:
+        warnings.warn_explicit(text, RuntimeWarning, frame.f_code.co_filename, frame.f_lineno)
+    except RuntimeWarning:
+        print(text, file=sys.stderr)
+
+
+def _frames_outside(kind: type) -> Iterator[FrameType]:
+    """The frames, from here outwards, of neither asyncio's code nor ours nor the loop's."""
+    inside = {"asyncio", "rasyncio", kind.__module__.partition(".")[0]} - {"__main__"}
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if _module_of(frame).partition(".")[0] not in inside:
+            yield frame
+        frame = frame.f_back
+
+
+def _module_of(frame: FrameType) -> str:
+    name = frame.f_globals.get("__name__")
+    return name if isinstance(name, str) else "?"
+
+
+def _package_of(frame: FrameType) -> str:
+    """What people know the code by: the package, or the script's name."""
+    package = _module_of(frame).partition(".")[0]
+    return os.path.basename(frame.f_code.co_filename) if package == "__main__" else package

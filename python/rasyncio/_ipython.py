@@ -19,7 +19,7 @@ def load_ipython_extension(shell: object) -> None:
     RuntimeError in a notebook, whose kernel runs an event loop already.
     """
     helpers: Any = sys.modules.get("IPython.core.async_helpers")
-    kept = getattr(helpers, "_asyncio_event_loop", None)
+    kept: Any = getattr(helpers, "_asyncio_event_loop", None)
     is_idle = kept is not None and not _has_work(kept)  # asked before the swap: its tasks are CPython's
     install()
     if is_idle:

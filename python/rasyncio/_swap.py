@@ -95,14 +95,22 @@ def _swapped() -> bool:
     return ours is not None and sys.modules.get("_asyncio") is ours
 
 
-def new_event_loop() -> EventLoop:
+def new_event_loop(case: object = None, /) -> EventLoop:
     """A new rasyncio.EventLoop, for whatever takes a loop factory: `asyncio.Runner(loop_factory=new_event_loop)`.
+
+    As the attribute `loop_factory` of an IsolatedAsyncioTestCase it is a method, and gets the test case; nothing else
+    may be given.
 
     Swaps Future and Task in, as `install(loop=False)` does, if that can be done without harm. While an event loop runs,
     or after uvloop was imported (up to 3.13, with a RuntimeWarning), it leaves them: the loop drives CPython's tasks as
     well, only less fast.
     In a sub-interpreter this is asyncio.new_event_loop().
     """
+    if case is not None and not any(cls.__module__ == "unittest.async_case" for cls in type(case).__mro__):
+        raise TypeError(
+            f"new_event_loop() takes no argument, and was given a {type(case).__qualname__}; a selector is for"
+            " rasyncio.EventLoop()"
+        )
     if ours is None:
         import asyncio
 

@@ -1,4 +1,4 @@
-"""Servers as their own documentation starts them: on which loop does an application run?
+"""Servers as their own documentation starts them: what does `status()` say in an application?
 
 Each is started by its own command, with nothing of rasyncio on the command line but what README says.
 """
@@ -30,12 +30,39 @@ async def application(scope, receive, send):
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
-    loop = asyncio.get_running_loop()
-    body = f"{type(loop).__module__} {isinstance(asyncio.current_task(), asyncio.Task)}".encode()
+    import rasyncio
+    status = rasyncio.status()
+    whole = isinstance(asyncio.current_task(), asyncio.Task)
+    body = f"{status.future_and_task} {status.running} {whole}".encode()
     length = str(len(body)).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
     await send({"type": "http.response.body", "body": body})
 """
+#: The same for servers that take applications of one kind only.
+FASTAPI = """\
+import fastapi, fastapi.responses, rasyncio
+app = fastapi.FastAPI()
+
+@app.get("/", response_class=fastapi.responses.PlainTextResponse)
+async def root():
+    status = rasyncio.status()
+    return f"{status.future_and_task} {status.running} True"
+"""
+AIOHTTP = """\
+import sys
+from aiohttp import web
+
+async def root(request):
+    import rasyncio
+    status = rasyncio.status()
+    return web.Response(text=f"{status.future_and_task} {status.running} True")
+
+def application(arguments):
+    app = web.Application()
+    app.add_routes([web.get("/", root)])
+    return app
+"""
+OURS = "rasyncio rasyncio.EventLoop True"
 
 #: What is typed behind `python -m`; PORT is a free one.
 SERVERS = {
@@ -46,9 +73,11 @@ SERVERS = {
     "hypercorn": "hypercorn -b 127.0.0.1:PORT -w 2 served:application",
     "granian": "granian --port PORT --interface asgi --workers 2 --loop uvloop served:application",
     "daphne": "daphne -p PORT served:application",
+    "fastapi run": "fastapi run --port PORT served_fastapi.py",
+    "aiohttp": "aiohttp.web -H 127.0.0.1 -P PORT served_aiohttp:application",
 }
 #: With the loop alone, not under the name of uvloop: these take uvloop if it is installed, and say so nowhere.
-TAKE_UVLOOP = {"uvicorn", "uvicorn --workers", "uvicorn --reload", "gunicorn", "granian"}
+TAKE_UVLOOP = {"uvicorn", "uvicorn --workers", "uvicorn --reload", "gunicorn", "granian", "fastapi run"}
 
 
 def free_port() -> int:
@@ -58,8 +87,8 @@ def free_port() -> int:
 
 
 def answer_of(command: list[str], port: int, folder: Path, variable: str | None) -> str:
-    """What the application answers once the server is up."""
-    environment = {name: value for name, value in os.environ.items() if name != "RASYNCIO"}
+    """What the application answers once the server is up; the server's output is in the file `log`."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("RASYNCIO", "PYTHONWARNINGS")}
     if variable is not None:
         environment["RASYNCIO"] = variable
     log = folder / "log"
@@ -88,13 +117,16 @@ def answer_of(command: list[str], port: int, folder: Path, variable: str | None)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "served.py").write_text(APPLICATION)
+    (tmp_path / "served_fastapi.py").write_text(FASTAPI)
+    (tmp_path / "served_aiohttp.py").write_text(AIOHTTP)
     return tmp_path
 
 
 def typed(server: str, port: int) -> list[str]:
     words = SERVERS[server].replace("PORT", str(port)).split()
-    if importlib.util.find_spec(words[0]) is None:
-        pytest.skip(f"{words[0]} has no wheel for Python {sys.version_info[0]}.{sys.version_info[1]}")
+    package = "fastapi_cli" if words[0] == "fastapi" else words[0].partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} has no wheel for Python {sys.version_info[0]}.{sys.version_info[1]}")
     return words
 
 
@@ -102,31 +134,81 @@ def typed(server: str, port: int) -> list[str]:
 def test_under_the_name_of_uvloop(server: str, folder: Path) -> None:
     """`RASYNCIO=uvloop` reaches every server and each of its workers."""
     port = free_port()
-    assert answer_of([sys.executable, "-m", *typed(server, port)], port, folder, "uvloop") == "rasyncio._loop True"
+    assert answer_of([sys.executable, "-m", *typed(server, port)], port, folder, "uvloop") == OURS
+    assert " chose " not in (folder / "log").read_text()
 
 
-@pytest.mark.parametrize("server", ["uvicorn --workers", "gunicorn", "hypercorn"])
+@pytest.mark.parametrize("server", ["uvicorn --workers", "gunicorn", "hypercorn", "fastapi run"])
 def test_by_the_runner(server: str, folder: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "rasyncio", "--as-uvloop", "-m", *typed(server, port)]
-    assert answer_of(command, port, folder, None) == "rasyncio._loop True"
+    assert answer_of(command, port, folder, None) == OURS
 
 
-@pytest.mark.parametrize("server", ["uvicorn --workers", "gunicorn", "hypercorn", "daphne"])
+@pytest.mark.parametrize("server", ["uvicorn --workers", "gunicorn", "hypercorn", "daphne", "fastapi run", "aiohttp"])
 def test_as_itself(server: str, folder: Path) -> None:
-    """`RASYNCIO=1`: what chooses uvloop by itself gets uvloop, on our tasks; the others get our loop."""
+    """`RASYNCIO=1`: what chooses uvloop by itself gets it, on our tasks, and is told so; the others get our loop."""
     if server in TAKE_UVLOOP and importlib.util.find_spec("uvloop") is None:
         pytest.skip("uvloop is not here to be chosen")
     port = free_port()
     answer = answer_of([sys.executable, "-m", *typed(server, port)], port, folder, "1")
-    assert answer == ("uvloop True" if server in TAKE_UVLOOP else "rasyncio._loop True")
+    assert answer == ("rasyncio uvloop.Loop True" if server in TAKE_UVLOOP else OURS)
+    log = (folder / "log").read_text()
+    way = {
+        "uvicorn --workers": "rasyncio: uvicorn chose uvloop, * add --loop rasyncio:new_event_loop, or start it with",
+        "gunicorn": "rasyncio: gunicorn chose uvloop, * use -k rasyncio.gunicorn.UvicornWorker, or start it with",
+        "fastapi run": "rasyncio: fastapi chose uvloop, * start it with --as-uvloop (RASYNCIO=uvloop)",
+    }
+    if server in TAKE_UVLOOP:
+        assert all(part in log for part in way[server].split("*"))
+    else:
+        assert " chose " not in log
 
 
 def test_worker_class_for_gunicorn(folder: Path) -> None:
     port = free_port()
     command = typed("gunicorn", port)
     command[command.index("uvicorn_worker.UvicornWorker")] = "rasyncio.gunicorn.UvicornWorker"
-    assert answer_of([sys.executable, "-m", *command], port, folder, None) == "rasyncio._loop True"
+    assert answer_of([sys.executable, "-m", *command], port, folder, None) == OURS
+
+
+@pytest.mark.parametrize("option", ["--workers 2", "--reload", ""])
+def test_by_the_name_of_the_loop(option: str, folder: Path) -> None:
+    """uvicorn's own option, in each process that it starts."""
+    port = free_port()
+    command = [*typed("uvicorn", port), *option.split(), "--loop", "rasyncio:new_event_loop"]
+    assert answer_of([sys.executable, "-m", *command], port, folder, None) == OURS
+
+
+def test_aiohttp_by_its_own_argument(folder: Path) -> None:
+    port = free_port()
+    code = f"""
+import rasyncio, served_aiohttp
+from aiohttp import web
+web.run_app(served_aiohttp.application([]), host="127.0.0.1", port={port}, loop=rasyncio.new_event_loop())
+"""
+    assert answer_of([sys.executable, "-c", code], port, folder, None) == OURS
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [("", 1, "! uvicorn chose uvloop, so that uvloop.Loop runs"), ("--as-uvloop", 0, "running: rasyncio.EventLoop")],
+)
+def test_check(options: str, status: int, says: str, folder: Path) -> None:
+    """`--check` starts a server, says what its workers run on, and ends it."""
+    if importlib.util.find_spec("uvloop") is None:
+        pytest.skip("uvloop is not here to be chosen")
+    done = subprocess.run(
+        [sys.executable, "-m", "rasyncio", "--check", *options.split(), "-m", *typed("uvicorn --workers", free_port())],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "RASYNCIO"},
+        capture_output=True,
+        text=True,
+        timeout=60 * PATIENCE,
+    )
+    assert done.returncode == status, done.stderr
+    assert says in done.stdout and done.stdout.count("\nFuture and Task           rasyncio\n") == 1
+    assert len(re.findall(r"^Process \d+: python ", done.stdout, re.MULTILINE)) == 2
 
 
 @pytest.mark.parametrize("server", ["uvicorn --workers", "hypercorn"])
@@ -134,4 +216,4 @@ def test_without(server: str, folder: Path) -> None:
     """The other tests would pass if everything were ours."""
     port = free_port()
     answer = answer_of([sys.executable, "-m", *typed(server, port)], port, folder, None)
-    assert re.fullmatch(r"(uvloop|asyncio\.unix_events) True", answer)
+    assert re.fullmatch(r"CPython (uvloop\.Loop|asyncio\.unix_events\._UnixSelectorEventLoop) True", answer)

@@ -431,6 +431,21 @@ class TestNewEventLoop:
         assert uvloop.run(exercise(theirs=shared)) is asyncio.Task and rasyncio.installed() == shared
         """)
 
+    def test_takes_no_argument(self) -> None:
+        """But for the test case that has it as a class attribute: tests/swap/test_status.py."""
+        check("""
+        import rasyncio, selectors
+        for wrong in 1, "x", selectors.SelectSelector(), object:
+            try:
+                rasyncio.new_event_loop(wrong)
+            except TypeError as error:
+                assert "takes no argument" in str(error) and "rasyncio.EventLoop()" in str(error)
+            else:
+                raise AssertionError(wrong)
+        assert not rasyncio.installed()
+        rasyncio.new_event_loop(None).close()
+        """)
+
     def test_from_many_threads_at_once(self) -> None:
         check("""
         import asyncio, rasyncio, threading

@@ -216,6 +216,64 @@ def test_plugin_of_pytest(tmp_path: Path) -> None:
     assert "4 passed" in done.stdout
 
 
+def test_loop_factories_of_test_runners(tmp_path: Path) -> None:
+    """Without the plugin: each runner's own way to be given a loop, as README.md has them."""
+    (tmp_path / "conftest.py").write_text(
+        "import pytest, rasyncio\n"
+        "def pytest_asyncio_loop_factories(config, item):\n"
+        "    return {'rasyncio': rasyncio.new_event_loop}\n"
+        "@pytest.fixture\n"
+        "def anyio_backend():\n"
+        "    return 'asyncio', {'loop_factory': rasyncio.new_event_loop}\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "import anyio, pytest, rasyncio, sys, unittest\n"
+        "async def check():\n"
+        "    status = rasyncio.status()\n"
+        "    assert (status.running, status.future_and_task) == ('rasyncio.EventLoop', 'rasyncio')\n"
+        "@pytest.mark.skipif(sys.version_info < (3, 13), reason='loop_factory came with 3.13')\n"
+        "class TestCase(unittest.IsolatedAsyncioTestCase):\n"
+        "    loop_factory = rasyncio.new_event_loop\n"
+        "    async def test(self): await check()\n"
+        "@pytest.mark.asyncio\n"
+        "async def test_pytest_asyncio(): await check()\n"
+        "@pytest.mark.anyio\n"
+        "async def test_anyio(): await check()\n"
+        "def test_anyio_run(): anyio.run(check, backend_options={'loop_factory': rasyncio.new_event_loop})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+        capture_output=True,
+        text=True,
+        timeout=60 * PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"{4 if sys.version_info >= (3, 13) else 3} passed" in done.stdout
+
+
+def test_unittest_by_its_own_command(tmp_path: Path) -> None:
+    """On any version: by the variable, or by the runner."""
+    (tmp_path / "test_it.py").write_text(
+        "import rasyncio, unittest\n"
+        "class TestCase(unittest.IsolatedAsyncioTestCase):\n"
+        "    async def test(self):\n"
+        "        status = rasyncio.status()\n"
+        "        assert (status.running, status.future_and_task) == ('rasyncio.EventLoop', 'rasyncio')\n"
+    )
+    for before, value in (["-m", "rasyncio", "-m", "unittest"], "0"), (["-m", "unittest"], "1"):
+        done = subprocess.run(
+            [sys.executable, *before, "test_it"],
+            cwd=tmp_path,
+            env={**os.environ, "RASYNCIO": value},
+            capture_output=True,
+            text=True,
+            timeout=60 * PATIENCE,
+        )
+        assert done.returncode == 0 and "Ran 1 test" in done.stderr, done.stderr
+
+
 def test_unknown_name() -> None:
     done = run_python("import rasyncio; rasyncio.stats_")
     assert "module 'rasyncio' has no attribute 'stats_'" in done.stderr

@@ -46,6 +46,8 @@ names! {
     SOCKET = c"socket";
     SOCKNAME = c"sockname";
     TRANSPORTS = c"_transports";
+    BUFFER = c"buffer";
+    RAW = c"raw";
     BUFFER_UPDATED = c"buffer_updated";
     CALL_CONNECTION_LOST = c"_call_connection_lost";
     CLOSE = c"close";

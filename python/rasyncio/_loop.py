@@ -2,8 +2,8 @@
 
 The native base class has what schedules, waits and runs: `call_soon`, `call_later`, `call_at`,
 `call_soon_threadsafe`, `create_future`, `create_task`, readers and writers, one iteration, and the attributes that
-belong to these; the transports of sockets (`_transports.py`), and `sock_recv` and its kin, on Linux. All the rest
-(accepting, pipes, TLS, subprocesses, signals, executors) is asyncio's own.
+belong to these; the transports of sockets and pipes (`_transports.py`), and `sock_recv` and its kin, on Linux. All the
+rest (accepting, TLS, subprocesses, signals, executors) is asyncio's own.
 
 Importing this module imports asyncio.
 """
@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING, Any
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 from ._replaced import SELECTOR, ask_here
 from ._selector import NativeSelector
-from ._transports import DatagramTransport, make, takes, takes_datagrams
+from ._transports import (
+    DatagramTransport,
+    ReadPipeTransport,
+    WritePipeTransport,
+    make,
+    takes,
+    takes_datagrams,
+    takes_pipe,
+)
 
 if sys.platform == "linux":
     from ._asyncio import SocketOperation
@@ -190,6 +198,16 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         if _CHECKS_DESCRIPTORS_OF_DATAGRAMS:
             self._ensure_fd_no_transport(sock)
         return DatagramTransport(self, sock, protocol, address, waiter, extra, **more)
+
+    def _make_read_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
+        if self._makes_transports() and takes_pipe(pipe):
+            return ReadPipeTransport(self, pipe, protocol, waiter, extra)
+        return super()._make_read_pipe_transport(pipe, protocol, waiter, extra)  # type: ignore[misc]
+
+    def _make_write_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
+        if self._makes_transports() and takes_pipe(pipe):
+            return WritePipeTransport(self, pipe, protocol, waiter, extra)
+        return super()._make_write_pipe_transport(pipe, protocol, waiter, extra)  # type: ignore[misc]
 
     def _makes_transports(self) -> bool:
         """Whether nothing was replaced that making a transport passes over."""

@@ -127,7 +127,8 @@ _FUNCTIONS: list[tuple[ModuleType, str]] = [
 ]
 
 
-def _is_builtin(function: Any, name: str) -> bool:
+def is_builtin(function: Any, name: str) -> bool:
+    """Is it a builtin function of that name?"""
     return type(function) is BuiltinFunctionType and function.__name__ == name
 
 
@@ -135,7 +136,7 @@ def replaced() -> Iterator[str]:
     """What all our loops depend on and is not as asyncio was made: the name of each."""
     yield from _NAMES.replaced()
     for module, name in _BUILTINS:
-        if not _is_builtin(vars(module).get(name), name):
+        if not is_builtin(vars(module).get(name), name):
             yield f"{module.__name__}.{name}"
     for module, name in _FUNCTIONS:
         if not is_own_function(module, name):

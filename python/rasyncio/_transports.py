@@ -6,21 +6,29 @@ what happens for each piece of data is native, as long as nothing was replaced t
 
 from __future__ import annotations
 
+import io
+import os
 import socket
-from asyncio import base_events, constants, futures, protocols, selector_events, transports, trsock
+import stat
+from asyncio import base_events, constants, futures, protocols, selector_events, transports, trsock, unix_events
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _asyncio
-from ._replaced import Names, are_own, is_own_function
+from ._replaced import Names, are_own, is_builtin, is_own_function
 
-#: asyncio's transports of sockets, and what they derive from, as they were when this module was imported.
+#: asyncio's transports, and what they derive from, as they were when this module was imported.
 _STOCK: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
 _STOCK_DATAGRAM: Any = selector_events._SelectorDatagramTransport  # type: ignore[attr-defined]
-_STOCK_CLASSES = tuple({cls: None for stock in (_STOCK, _STOCK_DATAGRAM) for cls in stock.__mro__ if cls is not object})
+_STOCK_READ_PIPE: Any = unix_events._UnixReadPipeTransport  # type: ignore[attr-defined]
+_STOCK_WRITE_PIPE: Any = unix_events._UnixWritePipeTransport  # type: ignore[attr-defined]
+_STOCKS = (_STOCK, _STOCK_DATAGRAM, _STOCK_READ_PIPE, _STOCK_WRITE_PIPE)
+_STOCK_CLASSES = tuple({cls: None for stock in _STOCKS for cls in stock.__mro__ if cls is not object})
 
 _Core: Any = _asyncio._socket_transport_core(transports._FlowControlMixin)
 _DatagramCore: Any = _asyncio._datagram_transport_core(transports._FlowControlMixin)
+_ReadPipeCore: Any = _asyncio._read_pipe_core(transports.ReadTransport, _STOCK_READ_PIPE)
+_WritePipeCore: Any = _asyncio._write_pipe_core(transports._FlowControlMixin)
 
 
 class SocketTransport(_Core, _STOCK):  # type: ignore[misc]
@@ -55,17 +63,54 @@ class DatagramTransport(_DatagramCore, _STOCK_DATAGRAM):  # type: ignore[misc]
         def get_extra_info(self, name: Any, default: Any = None) -> Any: ...
 
 
-# What their reprs begin with, as on asyncio's own; the module tells them apart.
-SocketTransport.__name__ = SocketTransport.__qualname__ = _STOCK.__name__
-DatagramTransport.__name__ = DatagramTransport.__qualname__ = _STOCK_DATAGRAM.__name__
+class ReadPipeTransport(_ReadPipeCore, _STOCK_READ_PIPE):  # type: ignore[misc]
+    """The transport of a pipe that is read."""
+
+    if TYPE_CHECKING:  # the native ones
+
+        def pause_reading(self) -> None: ...
+        def resume_reading(self) -> None: ...
+        def is_reading(self) -> bool: ...
+        def is_closing(self) -> bool: ...
+        def get_protocol(self) -> Any: ...
+        def set_protocol(self, protocol: Any) -> None: ...
+        def get_extra_info(self, name: Any, default: Any = None) -> Any: ...
+
+
+class WritePipeTransport(_WritePipeCore, _STOCK_WRITE_PIPE):  # type: ignore[misc]
+    """The transport of a pipe that is written to."""
+
+    if TYPE_CHECKING:  # the native ones
+
+        def write(self, data: Any) -> None: ...
+        def is_closing(self) -> bool: ...
+        def get_protocol(self) -> Any: ...
+        def set_protocol(self, protocol: Any) -> None: ...
+        def get_extra_info(self, name: Any, default: Any = None) -> Any: ...
+
+
+_CLASSES: tuple[type, ...] = (SocketTransport, DatagramTransport, ReadPipeTransport, WritePipeTransport)
+_class: type
+for _class, _stock in zip(_CLASSES, _STOCKS, strict=True):
+    # What their reprs begin with, as on asyncio's own; the module tells them apart.
+    _class.__name__ = _class.__qualname__ = _stock.__name__
 
 _asyncio._adopt_transport_class(SocketTransport)
 _asyncio._adopt_datagram_transport_class(DatagramTransport)
+_asyncio._adopt_read_pipe_class(ReadPipeTransport)
+_asyncio._adopt_write_pipe_class(WritePipeTransport)
 
 # The names in asyncio's modules that the functions look up which native code stands in for.
 _NAMES = Names(
     (selector_events, "_SelectorSocketTransport", _STOCK),
     (selector_events, "_SelectorDatagramTransport", _STOCK_DATAGRAM),
+    (unix_events, "_UnixReadPipeTransport", _STOCK_READ_PIPE),
+    (unix_events, "_UnixWritePipeTransport", _STOCK_WRITE_PIPE),
+    (unix_events, "os", os),
+    (unix_events, "stat", stat),
+    (unix_events, "futures", futures),
+    (unix_events, "constants", constants),
+    (unix_events, "transports", transports),
     (selector_events, "protocols", protocols),
     (selector_events, "socket", socket),
     (selector_events, "constants", constants),
@@ -82,7 +127,9 @@ _SOCKET = socket.socket
 _OF_SOCKETS = ("fileno", "recv", "recv_into", "recvfrom", "send", "sendmsg", "sendto")
 _MAX_SIZE = 256 * 1024
 _HEADER_SIZE = 8
-_OURS = {cls: dict(vars(cls)) for cls in (SocketTransport, DatagramTransport)}
+_OURS = {cls: dict(vars(cls)) for cls in _CLASSES}
+#: What asyncio's transports of pipes call.
+_OF_OS = ("fstat", "read", "set_blocking", "write")
 
 
 def replaced() -> Iterator[str]:
@@ -97,13 +144,16 @@ def replaced() -> Iterator[str]:
         if not are_own(cls):
             yield f"{cls.__module__}.{cls.__qualname__}"
     if (
-        not _STOCK.max_size == _STOCK_DATAGRAM.max_size == _MAX_SIZE
+        not _STOCK.max_size == _STOCK_DATAGRAM.max_size == _STOCK_READ_PIPE.max_size == _MAX_SIZE
         or getattr(_STOCK_DATAGRAM, "_header_size", _HEADER_SIZE) != _HEADER_SIZE
     ):
         yield "max_size of asyncio's transports"
     for name in _OF_SOCKETS:
         if name in vars(socket.socket):
             yield f"socket.socket.{name}"
+    for name in _OF_OS:
+        if not is_builtin(getattr(os, name), name):
+            yield f"os.{name}"
 
 
 def _as_made() -> bool:
@@ -158,12 +208,23 @@ def takes_datagrams(sock: Any) -> bool:
     )
 
 
+#: Whether native code can look into files: this one was never opened.
+_FILES_ARE_KNOWN = _asyncio._know_files(io.FileIO.__new__(io.FileIO))
+
+
+def takes_pipe(pipe: Any) -> bool:
+    """Whether a native transport can be made for the pipe: a file or a socket of Python's own, or what is around it."""
+    if not _FILES_ARE_KNOWN or (isinstance(pipe, socket.socket) and not knows_sockets()):
+        return False
+    descriptor = _asyncio._pipe_descriptor(pipe)
+    return descriptor >= 0 and bool(descriptor == pipe.fileno())
+
+
 _asyncio._ask_about_transports(
     _as_made,
-    SocketTransport,
-    DatagramTransport,
+    *_CLASSES,
     *_STOCK_CLASSES,
     protocols.BufferedProtocol,
     socket.socket,
-    *(vars(module) for module in (selector_events, protocols, socket)),
+    *(vars(module) for module in (selector_events, unix_events, protocols, socket, os)),
 )

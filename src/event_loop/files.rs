@@ -54,4 +54,9 @@ impl LoopObject {
     pub(crate) fn read_with<T>(&self, read: impl FnOnce(&mut [u8]) -> T) -> Res<T> {
         self.scratch.read_with(read)
     }
+
+    /// The same where other threads may run in it.
+    pub(crate) fn read_detached<T>(&self, read: impl FnOnce(&mut [u8]) -> T) -> Res<T> {
+        self.scratch.read_detached(read)
+    }
 }

@@ -24,4 +24,15 @@ impl Scratch {
         }
         Ok(read(&mut memory))
     }
+
+    /// The same for a read during which other threads may run: whoever comes here meanwhile gets memory of its own.
+    pub(super) fn read_detached<T>(&self, read: impl FnOnce(&mut [u8]) -> T) -> Res<T> {
+        let mut memory = self.0.take();
+        if memory.is_empty() {
+            memory = zeroes(MOST)?;
+        }
+        let result = read(&mut memory);
+        self.0.replace(memory);
+        Ok(result)
+    }
 }

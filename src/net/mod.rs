@@ -11,6 +11,7 @@
 
 mod base;
 mod datagram;
+mod pipe;
 mod send_queue;
 pub(crate) mod sock;
 mod transport;
@@ -19,5 +20,5 @@ use crate::sys::slots::Method;
 
 /// What the module has of them, for `_transports.py`.
 pub(crate) fn functions() -> Vec<Method> {
-    [&transport::functions()[..], &datagram::functions()[..]].concat()
+    [&transport::functions()[..], &datagram::functions()[..], &pipe::functions()[..]].concat()
 }

@@ -121,6 +121,22 @@ pub(crate) fn view_from(object: &Object, start: usize) -> Res<Owned> {
     }
 }
 
+/// `array += data`, of a bytearray; the result, which is another object if `array` was none.
+pub(crate) fn appended(array: &Object, data: &Object) -> Res<Owned> {
+    // SAFETY: live objects; a new reference, or NULL with the exception set.
+    unsafe { Owned::steal_or_raised(enter::PySequence_InPlaceConcat(array.as_ptr(), data.as_ptr())) }
+}
+
+/// `del array[:count]`
+pub(crate) fn delete_first(array: &Object, count: usize) -> Res<()> {
+    let count = ffi::Py_ssize_t::try_from(count).unwrap_or(ffi::PY_SSIZE_T_MAX);
+    // SAFETY: a live object.
+    match unsafe { enter::PySequence_DelSlice(array.as_ptr(), 0, count) } {
+        0 => Ok(()),
+        _ => Err(Raised),
+    }
+}
+
 /// Is it exactly a `bytearray`?
 pub(crate) fn is_bytearray(object: &Object) -> bool {
     ptr::eq(object.type_ptr(), &raw mut ffi::PyByteArray_Type)

@@ -132,6 +132,8 @@ functions! {
     fn PyBuffer_Release(view: *mut pyo3::ffi::Py_buffer);
     fn PyMemoryView_FromObject(object: *mut PyObject) -> *mut PyObject;
     fn PySequence_GetSlice(object: *mut PyObject, start: Py_ssize_t, end: Py_ssize_t) -> *mut PyObject;
+    fn PySequence_DelSlice(object: *mut PyObject, start: Py_ssize_t, end: Py_ssize_t) -> c_int;
+    fn PySequence_InPlaceConcat(object: *mut PyObject, more: *mut PyObject) -> *mut PyObject;
 
     // Allocations of what the collector tracks: up to 3.11 it runs right there.
     fn PyType_GenericAlloc(class: *mut PyTypeObject, items: Py_ssize_t) -> *mut PyObject;

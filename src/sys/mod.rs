@@ -53,6 +53,8 @@ pub(crate) mod os_error;
 pub(crate) mod panics;
 pub(crate) mod part;
 pub(crate) mod per_thread;
+#[cfg(target_os = "linux")]
+pub(crate) mod pipes;
 pub(crate) mod raised;
 pub(crate) mod slots;
 #[cfg(target_os = "linux")]

@@ -123,7 +123,7 @@ pub(crate) enum Outcome {
 }
 
 #[inline]
-fn outcome(result: isize) -> Outcome {
+pub(super) fn outcome(result: isize) -> Outcome {
     match usize::try_from(result) {
         Ok(count) => Outcome::Done(count),
         Err(_) => failed(),
@@ -148,7 +148,7 @@ pub(crate) enum Received {
 }
 
 /// From so many bytes on they are received into their own object.
-const LARGE: usize = 4096;
+pub(crate) const LARGE: usize = 4096;
 
 /// Receives what has come, up to the length of `scratch`, as a `bytes`. About `expected` bytes are likely.
 #[inline]
@@ -167,22 +167,32 @@ fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {
     }
 }
 
-/// The same, where about `expected` bytes are likely: they are received into their own object, and the rest into
-/// `scratch`; as many as that has room for at most.
 fn receive_expected(fd: c_int, expected: usize, scratch: &mut [u8]) -> Res<Received> {
+    in_two_parts(expected, scratch, |parts| {
+        // SAFETY: pieces of memory, which nobody else looks at. A message of zeroes is an empty one.
+        outcome(unsafe {
+            let mut message: libc::msghdr = std::mem::zeroed();
+            message.msg_iov = parts.as_mut_ptr();
+            message.msg_iovlen = parts.len();
+            libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT)
+        })
+    })
+}
+
+/// Where about `expected` bytes are likely: they are received into their own object, and the rest into `scratch`; as
+/// many as that has room for at most. The call gets the two pieces of memory, and says how much of them the system has
+/// written, from their beginning.
+pub(super) fn in_two_parts(
+    expected: usize,
+    scratch: &mut [u8],
+    receive: impl FnOnce(&mut [libc::iovec; 2]) -> Outcome,
+) -> Res<Received> {
     let mut made = NewBytes::of_length(expected)?;
     let rest = scratch.len().saturating_sub(expected);
     let memory = made.memory();
     let start = memory.as_ptr().cast::<u8>();
     let mut parts = [part(start, memory.len()), part(scratch.as_ptr(), rest)];
-    // SAFETY: two pieces of memory of those lengths, which nobody else looks at. A message of zeroes is an empty one.
-    let received = unsafe {
-        let mut message: libc::msghdr = std::mem::zeroed();
-        message.msg_iov = parts.as_mut_ptr();
-        message.msg_iovlen = parts.len();
-        libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT)
-    };
-    match outcome(received) {
+    match receive(&mut parts) {
         Outcome::Done(count) if count == expected => {
             // SAFETY: the system has written all of it.
             Ok(Received::Bytes(unsafe { made.into_bytes() }, count))

@@ -42,13 +42,19 @@ FUNCTIONS: dict[str, tuple[str, tuple[int, int], tuple[int, int]]] = {
 OF_TRANSPORTS = {
     "SocketOperation",
     "_adopt_datagram_transport_class",
+    "_adopt_read_pipe_class",
     "_adopt_transport_class",
+    "_adopt_write_pipe_class",
     "_ask_about_transports",
     "_datagram_transport_core",
     "_does_not_block",
+    "_know_files",
     "_know_sockets",
     "_open_transport",
+    "_pipe_descriptor",
+    "_read_pipe_core",
     "_socket_transport_core",
+    "_write_pipe_core",
 }
 
 CONTAINERS: dict[str, tuple[type, tuple[int, int], tuple[int, int]]] = {

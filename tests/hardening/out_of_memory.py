@@ -5,6 +5,7 @@ second, and so on until nothing fails any more, and says what was wrong.
 """
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import logging
@@ -308,6 +309,7 @@ def datagrams(loop: Any) -> Act:
 
     def act() -> None:
         transports = []
+        stop = None
         with ours, theirs, bound, peer:
             try:
                 for sock in (ours, bound):
@@ -321,12 +323,50 @@ def datagrams(loop: Any) -> Act:
                 # asyncio's transport ends with the first of these.
                 while not (transports[0].get_write_buffer_size() or transports[0].is_closing()):
                     transports[0].sendto(bytes(50_000))
-                loop.call_later(0.001, loop.stop)
+                stop = loop.call_later(0.001, loop.stop)
                 loop.run_forever()
             finally:
+                if stop is not None:
+                    stop.cancel()
                 for transport in transports:
                     transport.abort()
                 transport = protocol = None
+
+    return act
+
+
+def pipes(loop: Any) -> Act:
+    (requests, asking), (answering, answers) = os.pipe(), os.pipe()
+    os.set_blocking(answering, False)
+    source, sink = open(requests, "rb", 0), open(answers, "wb", 0)  # noqa: SIM115
+    protocol = Echo()
+
+    def act() -> None:
+        reading = writing = None
+        try:
+            with source, sink:
+                writing = protocol.transport = loop._make_write_pipe_transport(sink, asyncio.BaseProtocol())
+                reading = loop._make_read_pipe_transport(source, protocol)
+                for size in (1, 5000, 60_000):
+                    os.write(asking, bytes(size))
+                    if not reading.is_closing():
+                        reading._read_ready()
+                for _ in range(2):
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(answering, 60_000)
+                    if writing._buffer:
+                        writing._write_ready()
+                reading.pause_reading()
+                reading.resume_reading()
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+        finally:
+            for transport in (reading, writing):
+                if transport is not None:
+                    transport.close()
+            protocol.transport = reading = writing = transport = None
+            os.close(asking)
+            os.close(answering)
 
     return act
 
@@ -406,6 +446,7 @@ SCENARIOS: list[Callable[[Any], Act]] = [
     readers,
     connection,
     datagrams,
+    pipes,
     debug_mode,
     foreign_loop,
     groups,

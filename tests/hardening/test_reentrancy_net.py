@@ -1,6 +1,7 @@
 """A protocol may do anything in a callback: to its transport, its loop, itself.
 
-Nothing crashes or hangs, and what comes of it is what it comes to on the stock loop. (The programs: scenarios_net.py.)
+Nothing crashes or hangs, and what comes of it is what it comes to on the stock loop. (The programs: scenarios_net.py
+and scenarios_pipes.py.)
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import scenarios_net
+import scenarios_pipes
 from support.impls import CRASH, evaluate
 from support.loops import ENGINES
 from support.net import FORGETS_LOSS
@@ -24,12 +26,14 @@ SETUP = """
 import logging, warnings
 logging.disable()
 warnings.simplefilter("ignore")
-from scenarios_net import scenario
+from {module} import scenario
 import gc; gc.collect(); gc.freeze()  # the many collections below need not look at what was imported
 def fresh():
-    return {"scenario": scenario, "new_loop": new_loop}
+    return {{"scenario": scenario, "new_loop": new_loop}}
 """
 NAMES = [name for name in ENGINES if name != "ours-select"]
+MODULES = {module.__name__: module for module in (scenarios_net, scenarios_pipes)}
+CASES = [(name, place, action) for name, of in MODULES.items() for place in of.PLACES for action in of.ACTIONS]
 #: (place or nothing, action) -> why it need not come to the same.
 NOT_COMPARED = {
     ("", "clear the dictionary"): "what asyncio keeps in there, ours does not",
@@ -39,30 +43,25 @@ NOT_COMPARED = {
 
 
 @functools.cache
-def outcomes(name: str) -> dict[str, str]:
+def outcomes(module: str, name: str) -> dict[str, str]:
     """Everything that is tried, on one kind of event loop."""
-    codes = [
-        f"scenario(new_loop, {place!r}, {action!r})"
-        for place in scenarios_net.PLACES
-        for action in scenarios_net.ACTIONS
-    ]
-    return evaluate(f"loop {name}", SETUP, codes, path=[Path(__file__).parent])
+    codes = [f"scenario(new_loop, {place!r}, {action!r})" for of, place, action in CASES if of == module]
+    return evaluate(f"loop {name}", SETUP.format(module=module), codes, path=[Path(__file__).parent])
 
 
-def outcome(name: str, place: str, action: str) -> str:
-    said = outcomes(name)[f"scenario(new_loop, {place!r}, {action!r})"]
+def outcome(module: str, name: str, place: str, action: str) -> str:
+    said = outcomes(module, name)[f"scenario(new_loop, {place!r}, {action!r})"]
     return said if said == CRASH else str(ast.literal_eval(said))
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("action", scenarios_net.ACTIONS)
-@pytest.mark.parametrize("place", scenarios_net.PLACES)
-def test_reentrancy(name: str, place: str, action: str) -> None:
-    said = outcome(name, place, action)
+@pytest.mark.parametrize(("module", "place", "action"), CASES)
+def test_reentrancy(name: str, module: str, place: str, action: str) -> None:
+    said = outcome(module, name, place, action)
     assert said != CRASH
     assert place in said.splitlines(), "the action's place was not reached"
     if not {("", action), (place, action)} & NOT_COMPARED.keys():
-        lines = outcome("stock", place, action).splitlines(), said.splitlines()
+        lines = outcome(module, "stock", place, action).splitlines(), said.splitlines()
         if FORGETS_LOSS and "AttributeError" in "".join(lines[0]):
             return  # asyncio's own transport fails in abort() then
         assert lines[0] == lines[1], "\n".join(difflib.unified_diff(*lines, "stock", name, lineterm=""))

@@ -13,43 +13,9 @@ import pytest
 
 from support.loops import Engine, Say, same_as_stock, tried, turn
 from support.net import Recorder, until
+from support.pipes import Reader, Writer
 
 MEGABYTES = 3_000_000
-
-
-class Reader:
-    """A pipe whose reading end is a transport."""
-
-    def __init__(self, loop: Any) -> None:
-        self.loop, self.protocol = loop, Recorder()
-        reading, self.writing = os.pipe()
-        pipe = open(reading, "rb", 0)  # noqa: SIM115  # the transport closes it
-        self.transport, _ = loop.run_until_complete(loop.connect_read_pipe(lambda: self.protocol, pipe))
-
-
-class Writer:
-    """A pipe whose writing end is a transport."""
-
-    def __init__(self, loop: Any) -> None:
-        self.loop, self.protocol = loop, Recorder()
-        self.reading, writing = os.pipe()
-        os.set_blocking(self.reading, False)
-        pipe = open(writing, "wb", 0)  # noqa: SIM115  # the transport closes it
-        self.transport, _ = loop.run_until_complete(loop.connect_write_pipe(lambda: self.protocol, pipe))
-
-    def read(self, size: int) -> bytes:
-        data = bytearray()
-
-        def is_there() -> bool:
-            try:
-                while len(data) < size and (piece := os.read(self.reading, size - len(data))):
-                    data.extend(piece)
-            except BlockingIOError:
-                return False
-            return True
-
-        until(self.loop, is_there)
-        return bytes(data)
 
 
 def test_reading(engine_name: str) -> None:

@@ -18,6 +18,8 @@ pub(in crate::net) const IS_CLOSING_DOC: &CStr = c"is_closing($self, /)\n--\n\n\
     Tell whether it is closing or closed.";
 pub(in crate::net) const GET_PROTOCOL_DOC: &CStr = c"get_protocol($self, /)\n--\n\n\
     Return the protocol.";
+pub(in crate::net) const SET_PROTOCOL_DOC: &CStr = c"set_protocol($self, protocol, /)\n--\n\n\
+    Set another protocol.";
 pub(in crate::net) const EXTRA_INFO_DOC: &CStr = c"get_extra_info($self, name, default=None)\n--\n\n\
     Return what is known of the connection under that name.";
 

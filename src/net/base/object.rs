@@ -1,6 +1,7 @@
 //! How the memory of each transport begins.
 //!
-//! First come the slots of `asyncio.transports._FlowControlMixin`, which Python code reads and writes at any time.
+//! First come the slots of `asyncio.transports._FlowControlMixin`, which Python code reads and writes at any time. (Of a
+//! transport without flow control, all but the first stay as they were made, and the kind has `_loop`.)
 //! Behind them is what `_SelectorTransport` has as attributes; Python code reads and sets these through
 //! [`attributes`](super::attributes), and so may change any of them whenever it runs. Besides,
 //!
@@ -76,8 +77,16 @@ pub(super) fn has_slots(class: &Type) -> bool {
         (&LOW_WATER, offset_of!(BaseObject, low_water)),
         (&PROTOCOL_PAUSED, offset_of!(BaseObject, protocol_paused)),
     ];
-    let extra = (&EXTRA, offset_of!(BaseObject, extra));
     class.basic_size() == offset_of!(BaseObject, sock)
         && slots.into_iter().all(|(name, place)| class.slot_offset(name) == Some(place))
-        && class.ancestors().iter().any(|base| base.slot_offset(extra.0) == Some(extra.1))
+        && inherits_extra(class)
+}
+
+/// Is it one of asyncio's classes that have nothing but `_extra`, as `asyncio.ReadTransport`?
+pub(super) fn has_extra(class: &Type) -> bool {
+    class.basic_size() == offset_of!(BaseObject, high_water) && inherits_extra(class)
+}
+
+fn inherits_extra(class: &Type) -> bool {
+    class.ancestors().iter().any(|base| base.slot_offset(&EXTRA) == Some(offset_of!(BaseObject, extra)))
 }

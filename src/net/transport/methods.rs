@@ -12,8 +12,8 @@ use crate::sys::typeobj::TypeBuilder;
 use crate::sys::{Layout, Object, Owned, Res, call, containers};
 
 use super::super::base::{
-    ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, add_reader, adopt, base,
-    check_base, get_extra_info, get_protocol, is_closing, is_reading, set_attribute,
+    ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, SET_PROTOCOL_DOC, add_reader,
+    adopt, base, check_base, get_extra_info, get_protocol, is_closing, is_reading, set_attribute,
 };
 use super::closing::close;
 use super::object::{TYPE, TransportObject};
@@ -85,8 +85,6 @@ const PAUSE_READING_DOC: &CStr = c"pause_reading($self, /)\n--\n\n\
     Receive nothing until resume_reading() is called.";
 const RESUME_READING_DOC: &CStr = c"resume_reading($self, /)\n--\n\n\
     Receive again.";
-const SET_PROTOCOL_DOC: &CStr = c"set_protocol($self, protocol, /)\n--\n\n\
-    Set another protocol.";
 const BUFFER_SIZE_DOC: &CStr = c"get_write_buffer_size($self, /)\n--\n\n\
     Return how many bytes are still to be sent.";
 fn table() -> [Method; 14] {

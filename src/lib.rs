@@ -5,7 +5,7 @@
 //! * [`sys`]: CPython's C API, made safe; knows nothing of asyncio. [`io`]: waiting for file descriptors; knows nothing
 //!   of Python.
 //! * [`asyncio`], [`names`], [`versions`]: what we look up in the `asyncio` package, by which names, and how it differs
-//!   between versions. [`job`]: a piece of work for a loop.
+//!   between versions. [`histogram`]: how long things take. [`job`]: a piece of work for a loop.
 //! * [`handle`]: a piece of work as a Python object. [`state`]: running loop and current task of each thread, and the
 //!   tasks that exist.
 //! * [`event_loop`]: our own event loop.
@@ -18,6 +18,7 @@ mod asyncio;
 mod event_loop;
 mod future;
 mod handle;
+mod histogram;
 mod io;
 mod job;
 mod module;
@@ -85,6 +86,7 @@ fn init(module: &sys::Object) -> sys::Res<()> {
     if cfg!(all(debug_assertions, not(feature = "panic-on-purpose"))) {
         sys::assertions::end_process_on_panic();
     }
+    sys::clock::begin();
     sys::intern::init()?;
     sys::native_function::init(module)?;
     names::init()?;

@@ -22,6 +22,7 @@ __all__ = [
     "installed",
     "new_event_loop",
     "run",
+    "stats",
     "status",
     "uninstall",
 ]
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ._asyncio import __rasyncio_version__ as __version__
     from ._loop import EventLoop
     from ._policy import EventLoopPolicy
+    from ._stats import stats
     from ._status import status
 
     Loop = EventLoop
@@ -51,19 +53,20 @@ else:
         "Task": "Task",
     }
 
+    # And where what is imported late is.
+    _LATE = {"load_ipython_extension": "._ipython", "status": "._status"}
+    if ours is not None:
+        _LATE["stats"] = "._stats"
+
     def __getattr__(name: str) -> object:
         if name == "__version__":
             from importlib.metadata import version
 
             return version("rasyncio")
-        if name == "status":
-            from ._status import status
+        if name in _LATE:
+            from importlib import import_module
 
-            return status
-        if name == "load_ipython_extension":
-            from ._ipython import load_ipython_extension
-
-            return load_ipython_extension
+            return getattr(import_module(_LATE[name], __name__), name)
         if name not in _BASES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # Not before they are asked for: `import rasyncio` does not import asyncio. And before our own modules do: with

@@ -149,6 +149,7 @@ class EventLoopCore:
     _ready: Any
     _scheduled: Any
 
+    def _counts(self) -> dict[str, Any]: ...
     def call_soon(self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None) -> Handle: ...
     def call_soon_threadsafe(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None

@@ -14,6 +14,7 @@ import asyncio
 import math
 import selectors
 import sys
+import weakref
 from asyncio import base_events, constants, selector_events, sslproto
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6, socket
@@ -34,6 +35,11 @@ from ._transports import (
 
 if sys.platform == "linux":
     from ._asyncio import SocketOperation
+if TYPE_CHECKING:
+    from ._stats import LoopStats
+
+#: The loops that there are, by their `id()`: a subclass may have a hash of its own.
+loops: weakref.WeakValueDictionary[int, EventLoop] = weakref.WeakValueDictionary()
 
 
 def _checks_descriptors(name: str) -> bool:
@@ -105,6 +111,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             selector = self._native_selector()
         super().__init__(selector)
         self._own_wake_up()
+        loops[id(self)] = self
 
     def _native_selector(self) -> selectors.BaseSelector | None:
         if not SELECTOR.would_be_made():
@@ -118,6 +125,12 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             self._closed = True  # there is nothing to close
             raise
         return selector
+
+    def stats(self) -> LoopStats:
+        """Tell what the loop has done since it was made, at no cost but that of asking. From any thread."""
+        from ._stats import of_loop
+
+        return of_loop(self)
 
     # Files
 

@@ -127,6 +127,7 @@ pub(super) fn call_soon_threadsafe(core: &LoopObject, arguments: Arguments<'_>) 
     let work = Work::Call { callback, arguments: rest, context };
     let kind = if versions::THREAD_SAFE_HANDLES { Kind::ThreadSafe } else { Kind::Plain };
     let handle = handle::new(kind, core.as_object(), debug, work)?;
+    core.counts.threadsafe_calls.one();
     core.enqueue(Ready::Handle(handle.clone()))?;
     wake_up(core)?;
     Ok(handle.into_object())

@@ -26,6 +26,7 @@ impl LoopObject {
     #[inline]
     pub(crate) fn push(&self, entry: Entry) -> Res<()> {
         debug_assert!(self.just_queues());
+        self.counts.queued(|| self.ready.len());
         self.ready.push(Ready::Entry(entry))
     }
 
@@ -33,7 +34,11 @@ impl LoopObject {
     #[allow(clippy::inline_always)] // once for each thing that runs
     #[inline(always)]
     pub(super) fn enqueue(&self, ready: Ready) -> Res<()> {
-        if self.is_exposed() { push(self, ready) } else { self.ready.push(ready) }
+        if self.is_exposed() {
+            return push(self, ready);
+        }
+        self.counts.queued(|| self.ready.len());
+        self.ready.push(ready)
     }
 
     /// One of the two containers has come or gone.

@@ -29,6 +29,7 @@ use super::run::{is_cancelled, run_once, run_until_stopped};
 use super::selector::{
     poller_add, poller_files, poller_forget, poller_get, poller_modify, poller_note, poller_remove, poller_wait,
 };
+use super::snapshot::counts;
 use super::wake::wake_up;
 use super::watchers::Direction;
 
@@ -343,6 +344,8 @@ const PRIVATE_WRITE_TO_SELF_DOC: &CStr = c"_write_to_self($self, /)\n--\n\n\
     End the wait for files, if there is one.";
 const PRIVATE_OWN_FILE_DOC: &CStr = c"_own_file($self, fd, /)\n--\n\n\
     Say that nothing comes by this file but the loop's own wake-up.";
+const PRIVATE_COUNTS_DOC: &CStr = c"_counts($self, /)\n--\n\n\
+    Tell what the loop has counted, in seconds and bytes.";
 const PRIVATE_COUNT_LOOKS_DOC: &CStr = c"_count_looks($self, /)\n--\n\n\
     Tell how often the loop has asked its poller.";
 
@@ -394,8 +397,9 @@ fn internal_methods() -> [Method; 7] {
 }
 
 /// What `_loop.py` and `_selector.py` are built on.
-fn inspection_methods() -> [Method; 16] {
+fn inspection_methods() -> [Method; 17] {
     [
+        noargs!(LoopObject, c"_counts", counts, PRIVATE_COUNTS_DOC),
         one!(LoopObject, c"_own_file", own_file, PRIVATE_OWN_FILE_DOC),
         noargs!(LoopObject, c"_count_looks", count_looks, PRIVATE_COUNT_LOOKS_DOC),
         one!(LoopObject, c"_open_poller", open_poller, c"_open_poller($self, selector, /)\n--\n\nWait natively."),

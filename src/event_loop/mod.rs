@@ -24,6 +24,7 @@
 
 mod after_step;
 mod calls;
+mod counts;
 mod create;
 mod exposed;
 mod files;
@@ -40,11 +41,13 @@ mod run;
 mod run_entry;
 mod scratch;
 mod selector;
+mod snapshot;
 mod time;
 mod timers;
 mod wake;
 mod watchers;
 
+pub(crate) use counts::{Counter, Counts};
 pub(crate) use finish_step::finish_step;
 pub(crate) use methods::describe;
 pub(crate) use object::{LoopObject, TYPE};

@@ -6,6 +6,7 @@
 //!   takes both out while Python code has them.
 //! * `watchers`: readers and writers, in any thread; the poller's wait, which has let go of the GIL, only reads.
 //! * `after_step`: what runs in a step, in the thread that runs the loop; whoever finishes the step.
+//! * `counts`: whoever does what is counted.
 //! * `scratch`: who reads from a file; never while Python code runs.
 //! * `last_poll`, `last_tidy`, `idle`: `poll.rs`, in the thread that runs the loop; `wake.rs` reads and sets the state of
 //!   `idle` from any.
@@ -24,6 +25,7 @@ use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Object, Res};
 
 use super::after_step::AfterStep;
+use super::counts::Counts;
 use super::idle::Idle;
 use super::ready::ReadyQueue;
 use super::scratch::Scratch;
@@ -42,6 +44,7 @@ object! {
         pub(super) watchers: Own<Watchers>,
         pub(super) after_step: Own<AfterStep>,
         pub(super) scratch: Own<Scratch>,
+        pub(crate) counts: Own<Counts>,
         /// When the poller was asked last; not set at the beginning of a run.
         pub(super) last_poll: Own<Cell<Option<Moment>>>,
         /// When memory that is of no use was freed last.

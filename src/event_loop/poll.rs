@@ -74,19 +74,29 @@ pub(super) fn poll(core: &LoopObject) -> Res<Polled> {
     let now = Moment::now();
     if core.has_work() {
         let is_soon = |last| !now.is_tens_of_microseconds_after(last);
-        if core.last_poll.get().is_some_and(is_soon) {
+        let last = core.last_poll.get();
+        if last.is_some_and(is_soon) {
             if core.watchers.is_silent() {
                 return Ok(Polled::Nothing);
             }
             return look(core);
         }
         core.last_poll.set(Some(now));
+        core.counts.polls(last, now);
         ask(core, Wait::No)?;
+        core.counts.polled();
         return Ok(Polled::Anything);
     }
     tidy(core, now);
-    ask(core, time_to_wait(core)?)?;
-    core.last_poll.set(Some(Moment::now()));
+    let wait = time_to_wait(core)?;
+    core.counts.polls(core.last_poll.get(), now);
+    core.counts.falls_asleep();
+    let asked = ask(core, wait);
+    let after = Moment::now();
+    core.counts.wakes_up(now, after);
+    asked?;
+    core.counts.polled();
+    core.last_poll.set(Some(after));
     Ok(Polled::Anything)
 }
 

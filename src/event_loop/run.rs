@@ -21,6 +21,7 @@ use crate::replaced::all_as_made;
 /// stays so.
 pub(super) fn run_until_stopped(core: &LoopObject) -> Res<()> {
     core.last_poll.set(None);
+    let _running = Running::begin(core);
     loop {
         match plain(core.as_object()) {
             Some(core) => run_once(core)?,
@@ -28,6 +29,23 @@ pub(super) fn run_until_stopped(core: &LoopObject) -> Res<()> {
         }
         if core.stopping.get() {
             return Ok(());
+        }
+    }
+}
+
+/// A run is counted as long as it lasts; one within another is part of it.
+struct Running<'a>(Option<&'a LoopObject>);
+
+impl Running<'_> {
+    fn begin(core: &LoopObject) -> Running<'_> {
+        Running(core.counts.begins().then_some(core))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(core) = self.0 {
+            core.counts.ends();
         }
     }
 }
@@ -57,11 +75,14 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
             // Room comes first: a timer that is out of the heap must not be lost.
             core.ready.make_room()?;
             let Some(timer) = core.timers.pop_due(end) else { break };
+            core.counts.timer_is_late(end - timer.when());
             core.ready.push(Ready::Handle(timer))?;
         }
     }
     let mut left = core.ready.len();
+    core.counts.iterates(left);
     while left > 0 {
+        core.counts.takes();
         let Some(ready) = core.ready.pop() else { return run_exposed(core, left) };
         left -= 1;
         run(core, ready)?;
@@ -73,6 +94,7 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
 #[cold]
 fn run_exposed(core: &LoopObject, left: usize) -> Res<()> {
     for _ in 0..left {
+        core.counts.takes();
         let ready = match core.ready.pop() {
             Some(ready) => ready,
             None => match exposed::pop(core)? {
@@ -103,6 +125,7 @@ fn run(core: &LoopObject, ready: Ready) -> Res<()> {
         Ready::Entry(entry) if runs_natively(core) => run_entry(core, entry),
         Ready::Handle(handle) if runs_natively(core) => {
             if handle.is_cancelled() {
+                core.counts.cancelled.one();
                 Ok(())
             } else {
                 handle::run(&handle, |outcome| over(core, outcome))
@@ -135,6 +158,7 @@ fn run_in_python(core: &LoopObject, ready: Ready) -> Res<()> {
         Ready::Foreign(object) => object,
     };
     if is_cancelled(&handle)? {
+        core.counts.cancelled.one();
         return Ok(());
     }
     if core.debug_is_on.get() {

@@ -6,7 +6,7 @@
 
 mod stock;
 
-use crate::event_loop;
+use crate::event_loop::{self, Counter, Counts};
 use crate::handle::{self, HandleObject, Owner};
 use crate::job::{Entry, context_keyword};
 use crate::names::{CALL_SOON, GET_DEBUG, IS_RUNNING, TIMER_HANDLE_CANCELLED};
@@ -54,6 +54,14 @@ pub(crate) fn is_running(event_loop: &Object) -> Res<bool> {
     match stock::running_flag(event_loop) {
         Some(running) => Ok(running),
         None => Ok(call::call_method(&IS_RUNNING, &[event_loop], None)?.is(boolean(true))),
+    }
+}
+
+/// Counts something that has happened on a loop, if it is one of ours.
+#[inline]
+pub(crate) fn count(event_loop: &Object, what: impl FnOnce(&Counts) -> &Counter) {
+    if let Some(native) = event_loop::TYPE.downcast(event_loop) {
+        what(&native.counts).one();
     }
 }
 

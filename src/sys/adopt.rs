@@ -11,7 +11,8 @@ use super::{Layout, Object, Owned, Raised, Res, Type, containers, enter};
 
 /// Gives a class, which is the native type or derives from it, the type's methods as its own: as functions that look
 /// like those of the Python class that they stand for, if the class has such a base. (Else as method descriptors, which
-/// the interpreter calls fast only on objects of exactly the class that they were made for.) False, and nothing is done,
+/// the interpreter calls fast only on objects of exactly the class that they were made for.) Most objects of the type are
+/// of that class from then on. False, and nothing is done,
 /// if the class has nothing to do with the type.
 pub(crate) fn methods<T: Layout>(native: &StaticType<T>, class: &Type) -> Res<bool> {
     if !native.is_base_of(class) {
@@ -36,6 +37,7 @@ pub(crate) fn methods<T: Layout>(native: &StaticType<T>, class: &Type) -> Res<bo
             method = method.add(1);
         }
     }
+    native.set_usual(class);
     Ok(true)
 }
 

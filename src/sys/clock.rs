@@ -1,6 +1,7 @@
 //! The monotonic clock, and a cheaper one that only tells roughly how much time has passed.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -51,6 +52,54 @@ impl Moment {
     #[inline]
     pub(crate) fn is_tens_of_microseconds_after(self, other: Moment) -> bool {
         self.ticks_since(other) > ticker::ABOUT_40_MICROSECONDS
+    }
+}
+
+/// The two clocks at one time.
+#[derive(Clone, Copy)]
+struct Both {
+    ticks: Moment,
+    seconds: f64,
+}
+
+impl Both {
+    fn now() -> Both {
+        Both { ticks: Moment::now(), seconds: monotonic() }
+    }
+}
+
+/// When the process first asked how long a tick is, or [`begin`] was called.
+static BEGINNING: OnceLock<Both> = OnceLock::new();
+
+/// The rate of the cheap clock is measured from now on.
+pub(crate) fn begin() {
+    BEGINNING.get_or_init(Both::now);
+}
+
+/// How long a tick of the cheap clock is, as far as is known now.
+pub(crate) struct Rate {
+    seconds_per_tick: f64,
+}
+
+impl Rate {
+    /// Right to a thousandth: if it must, it waits until it can tell.
+    pub(crate) fn now() -> Rate {
+        /// In seconds; the two clocks are read within a microsecond.
+        const ENOUGH: f64 = 1e-3;
+        let beginning = BEGINNING.get_or_init(Both::now);
+        loop {
+            let now = Both::now();
+            let (seconds, ticks) = (now.seconds - beginning.seconds, now.ticks.ticks_since(beginning.ticks));
+            if seconds >= ENOUGH {
+                #[allow(clippy::cast_precision_loss)] // a thousandth will do
+                return Rate { seconds_per_tick: seconds / ticks.max(1) as f64 };
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // it is not that exact
+    pub(crate) fn seconds(&self, ticks: u64) -> f64 {
+        ticks as f64 * self.seconds_per_tick
     }
 }
 

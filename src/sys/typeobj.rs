@@ -16,6 +16,8 @@ use super::{Layout, Object, Owned, Res, enter};
 /// and kept for good.
 pub(crate) struct StaticType<T: Layout> {
     class: AtomicPtr<ffi::PyTypeObject>,
+    /// A subclass that most objects are of, if there is one.
+    usual: AtomicPtr<ffi::PyTypeObject>,
     pub(super) freelist: Freelist,
     instances: PhantomData<fn() -> T>,
 }
@@ -28,7 +30,12 @@ impl<T: Layout> StaticType<T> {
     /// With a free list of up to `limit` objects. One of more than [`freelist::FEW`](super::freelist::FEW) has to be
     /// trimmed now and then.
     pub(crate) const fn keeping(limit: usize) -> Self {
-        StaticType { class: AtomicPtr::new(ptr::null_mut()), freelist: Freelist::new(limit), instances: PhantomData }
+        StaticType {
+            class: AtomicPtr::new(ptr::null_mut()),
+            usual: AtomicPtr::new(ptr::null_mut()),
+            freelist: Freelist::new(limit),
+            instances: PhantomData,
+        }
     }
 
     #[inline]
@@ -71,8 +78,16 @@ impl<T: Layout> StaticType<T> {
     /// Instance of this type or of a subclass, by the real type.
     #[inline]
     pub(crate) fn is_instance(&self, object: &Object) -> bool {
-        // SAFETY: two live types.
-        self.is_exact(object) || unsafe { ffi::PyType_IsSubtype(object.type_ptr(), self.as_ptr()) != 0 }
+        self.is_exact(object)
+            || ptr::eq(object.type_ptr(), self.usual.load(Ordering::Relaxed))
+            // SAFETY: two live types.
+            || unsafe { ffi::PyType_IsSubtype(object.type_ptr(), self.as_ptr()) != 0 }
+    }
+
+    /// Most objects will be of this subclass, which is kept for good.
+    pub(super) fn set_usual(&self, class: &Type) {
+        assert!(self.is_base_of(class), "a class of another type");
+        self.usual.store(class.own().into_ptr().cast(), Ordering::Relaxed);
     }
 
     /// The object as what it is, if it is exactly of this type.

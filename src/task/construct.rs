@@ -69,6 +69,7 @@ fn finish(task: &TaskObject, arguments: [Option<&Object>; PARAMETERS], eager_sta
     task.coroutine.set(coroutine.own());
     task.name.set(name::for_new_task(args::given(task_name))?);
     let event_loop_used = task.future().require_loop()?;
+    sched::count(&event_loop_used, |counts| &counts.tasks_made);
     if eager_start {
         let asked: &Object =
             if versions::eager_start_on_found_loop() { &event_loop_used } else { event_loop.unwrap_or(none()) };

@@ -2,6 +2,7 @@
 
 use crate::asyncio;
 use crate::future;
+use crate::sched;
 use crate::state::thread;
 use crate::sys::error::{self, Builtin, fetch, is_exit, raise, raise_format, restore};
 use crate::sys::iter::{Sent, send_none, throw};
@@ -51,7 +52,7 @@ pub(super) fn step(task: &TaskObject, exception: Option<Owned>) -> Res<StepResul
 pub(super) fn guarded(task: &TaskObject, event_loop: &Object, exception: Option<Owned>) -> Res<StepResult> {
     match error::caught("step", || send_or_throw(task, event_loop, exception)) {
         Ok(outcome) => outcome,
-        Err(panicked) if task.future().is_pending() => failed(task, panicked),
+        Err(panicked) if task.future().is_pending() => failed(task, event_loop, panicked),
         Err(panicked) => Err(panicked),
     }
 }
@@ -74,9 +75,9 @@ fn send_or_throw(task: &TaskObject, event_loop: &Object, exception: Option<Owned
         Ok(Sent::Yielded(awaited)) => suspend::suspend(task, event_loop, &awaited).map(|()| StepResult::Normally),
         Ok(Sent::Returned(value)) => {
             panics::here("end of a coroutine");
-            returned(task, value)
+            returned(task, event_loop, value)
         }
-        Err(raised) => failed(task, raised),
+        Err(raised) => failed(task, event_loop, raised),
     }
 }
 
@@ -102,31 +103,35 @@ fn cancellation(task: &TaskObject, given: Option<Owned>) -> Res<Owned> {
 
 /// The coroutine has returned. It is the future's own `set_result` that is called, whatever a subclass says.
 #[inline]
-fn returned(task: &TaskObject, value: Owned) -> Res<StepResult> {
+fn returned(task: &TaskObject, event_loop: &Object, value: Owned) -> Res<StepResult> {
     let future = task.future();
     leave_list(task);
     if task.must_cancel() {
+        sched::count(event_loop, |counts| &counts.tasks_cancelled);
         // Cancelled during its last step (bpo-30048).
         task.set_must_cancel(false);
         let message = future.cancel_message().get();
         future::cancel(future, message.as_deref())?;
     } else {
+        sched::count(event_loop, |counts| &counts.tasks_returned);
         future::set_result(future, value)?;
     }
     Ok(StepResult::Normally)
 }
 
 /// The coroutine has raised.
-fn failed(task: &TaskObject, raised: Raised) -> Res<StepResult> {
+fn failed(task: &TaskObject, event_loop: &Object, raised: Raised) -> Res<StepResult> {
     let future = task.future();
     let exception = fetch(raised);
     leave_list(task);
     if asyncio::is_cancelled_error(&exception)? {
+        sched::count(event_loop, |counts| &counts.tasks_cancelled);
         // The very exception travels on, with its traceback, to the first who asks for the result.
         future.keep_cancelled_error(exception);
         future::cancel(future, None)?;
         return Ok(StepResult::Cancelled);
     }
+    sched::count(event_loop, |counts| &counts.tasks_failed);
     future::set_exception(future, &exception)?;
     if is_exit(&exception) {
         return Err(restore(exception));

@@ -18,7 +18,7 @@ SOURCES = ROOT / "src"
 #: The rooms, from the ground up. Those of one floor do not know each other.
 FLOORS = (
     ("sys",),
-    ("io", "names", "versions"),
+    ("histogram", "io", "names", "versions"),
     ("asyncio", "job", "replaced"),
     ("handle", "state"),
     ("event_loop",),

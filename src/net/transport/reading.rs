@@ -55,6 +55,7 @@ fn read_data(transport: &TransportObject, core: &LoopObject) -> Res<()> {
         Ok(Received::Bytes(_, 0)) => end_of_file(transport, core),
         Ok(Received::Bytes(data, count)) => {
             transport.expected.set(i32::try_from(count).unwrap_or(0));
+            core.counts.bytes_received.add(count);
             let protocol = transport.protocol.get_or_none();
             match call::call_method(&DATA_RECEIVED, &[&*protocol, &*data], None) {
                 Ok(_) => Ok(()),
@@ -89,6 +90,7 @@ fn read_into_buffer(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     if count == 0 {
         return end_of_file(transport, core);
     }
+    core.counts.bytes_received.add(count);
     let updated = || {
         let protocol = transport.protocol.get_or_none();
         let count = containers::int(i64::try_from(count).unwrap_or(i64::MAX))?;

@@ -188,7 +188,7 @@ fn write_lent(transport: &TransportObject, core: &LoopObject, data: &Object) -> 
     }
     let Some(fd) = transport.descriptor() else { return Ok(Written::NotHere) };
     let sent = sockets::send(fd, &piece, 0);
-    match sent.outcome {
+    match counted(core, sent.outcome) {
         Outcome::Done(count) if count == sent.wanted => sent_all(transport, core)?,
         Outcome::Done(count) => {
             transport.queue.push_rest(piece, count)?;
@@ -220,12 +220,20 @@ fn finish_now(transport: &TransportObject) -> Res<()> {
     }
 }
 
+#[inline]
+fn counted(core: &LoopObject, outcome: Outcome) -> Outcome {
+    if let Outcome::Done(count) = outcome {
+        core.counts.bytes_sent.add(count);
+    }
+    outcome
+}
+
 /// Sends what there is, until the system takes no more; the rest waits for the descriptor to be writable.
 fn send(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     loop {
         let Some(fd) = transport.descriptor() else { return send_failed(transport, raise_os_error(BAD_DESCRIPTOR)) };
         let sent = transport.queue.send(fd);
-        match sent.outcome {
+        match counted(core, sent.outcome) {
             Outcome::Done(_) if transport.queue.is_empty() => return sent_all(transport, core),
             // There are more pieces than go out at once.
             Outcome::Done(count) if count == sent.wanted => {}
@@ -287,7 +295,7 @@ fn write_ready(transport: &TransportObject, argument: Option<&Object>) -> Res<()
         return drained(transport, &core);
     }
     let outcome = match transport.descriptor() {
-        Some(fd) => transport.queue.send(fd).outcome,
+        Some(fd) => counted(&core, transport.queue.send(fd).outcome),
         None => Outcome::Failed(BAD_DESCRIPTOR),
     };
     match outcome {

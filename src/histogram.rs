@@ -48,6 +48,7 @@ fn bucket_of(value: u64) -> usize {
         return usize::try_from(value).unwrap_or(0);
     };
     // The bits below the highest one say which of the power's buckets.
+    #[allow(clippy::cast_possible_truncation)] // two bits
     let below = (value >> (power - FINENESS)) as usize & (PER_POWER - 1);
     (power - FINENESS + 1) as usize * PER_POWER + below
 }

@@ -9,7 +9,7 @@
 //! * [`handle`]: a piece of work as a Python object. [`state`]: running loop and current task of each thread, and the
 //!   tasks that exist.
 //! * [`event_loop`]: our own event loop.
-//! * [`sched`]: handing work to any event loop.
+//! * [`sched`]: handing work to any event loop. [`watchdog`]: which steps block their loop.
 //! * [`future`]: Future and its iterator.
 //! * [`task`]: Task; read this one to learn how a coroutine is driven. `net`: moving bytes natively, on Linux.
 //! * [`module`]: the functions of the module, and the loop's type.
@@ -31,6 +31,7 @@ mod state;
 mod sys;
 mod task;
 mod versions;
+mod watchdog;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;

@@ -25,6 +25,7 @@ __all__ = [
     "stats",
     "status",
     "uninstall",
+    "watch",
 ]
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ._policy import EventLoopPolicy
     from ._stats import stats
     from ._status import status
+    from ._watch import watch
 
     Loop = EventLoop
 else:
@@ -56,7 +58,7 @@ else:
     # And where what is imported late is.
     _LATE = {"load_ipython_extension": "._ipython", "status": "._status"}
     if ours is not None:
-        _LATE["stats"] = "._stats"
+        _LATE |= {"stats": "._stats", "watch": "._watch"}
 
     def __getattr__(name: str) -> object:
         if name == "__version__":

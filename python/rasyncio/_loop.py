@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import selectors
 import sys
 import weakref
@@ -38,6 +39,8 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from ._stats import LoopStats
 
+#: Whether slow steps are to be watched for from the first loop on; a forked child begins anew.
+_WATCHES = bool(os.environ.get("RASYNCIO_WATCH"))
 #: The loops that there are, by their `id()`: a subclass may have a hash of its own.
 loops: weakref.WeakValueDictionary[int, EventLoop] = weakref.WeakValueDictionary()
 
@@ -112,6 +115,10 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         super().__init__(selector)
         self._own_wake_up()
         loops[id(self)] = self
+        if _WATCHES:
+            from ._watch import watch_if_asked
+
+            watch_if_asked()
 
     def _native_selector(self) -> selectors.BaseSelector | None:
         if not SELECTOR.would_be_made():

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::histogram::Histogram;
 use crate::sys::clock::Moment;
 use crate::sys::part::Native;
+use crate::sys::threads::Thread;
+use crate::sys::visible::Visible;
 
 /// A number that only grows.
 #[derive(Default)]
@@ -35,11 +37,16 @@ impl Counter {
     }
 }
 
+/// Of the loops that run now.
+pub(crate) static RUNNING: Visible<Pulse> = Visible::new();
+
 /// What another thread can see of a loop without the GIL: whether it gets on.
 ///
 /// Only the thread that runs the loop writes it.
 #[derive(Default)]
 pub(crate) struct Pulse {
+    /// Python's number of the thread that runs the loop.
+    thread: AtomicU64,
     /// Grows by one with each thing that is taken out of the queue, and with each wait.
     beats: AtomicU64,
     /// The loop waits for files and timers.
@@ -56,6 +63,10 @@ impl Pulse {
 
     pub(crate) fn beats(&self) -> u64 {
         self.beats.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn thread(&self) -> u64 {
+        self.thread.load(Ordering::Relaxed)
     }
 
     pub(crate) fn waits(&self) -> bool {
@@ -203,20 +214,24 @@ impl Counts {
         self.asleep.set(self.asleep.get() + now.ticks_since(since));
     }
 
-    /// A run begins; is it not within another?
-    pub(super) fn begins(&self) -> bool {
-        let is_outermost = self.running_since.get().is_none();
-        if is_outermost {
-            self.running_since.set(Some(Moment::now()));
+    /// Runs the loop, by `run`; a run within another is part of it.
+    pub(super) fn while_running<T>(&self, run: impl FnOnce() -> T) -> T {
+        /// Also if there is a panic.
+        struct End<'a>(&'a Counts);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                if let Some(since) = self.0.running_since.take() {
+                    self.0.ran.set(self.0.ran.get() + Moment::now().ticks_since(since));
+                }
+            }
         }
-        is_outermost
-    }
-
-    /// That one is over.
-    pub(super) fn ends(&self) {
-        if let Some(since) = self.running_since.take() {
-            self.ran.set(self.ran.get() + Moment::now().ticks_since(since));
+        if self.running_since.get().is_some() {
+            return run();
         }
+        self.running_since.set(Some(Moment::now()));
+        let _end = End(self);
+        self.pulse.thread.store(Thread::current().number(), Ordering::Relaxed);
+        RUNNING.show(&self.pulse, run)
     }
 
     /// For how long the loop has run, and for how long of that it has waited, in ticks of the cheap clock. The present

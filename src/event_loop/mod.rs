@@ -47,7 +47,7 @@ mod timers;
 mod wake;
 mod watchers;
 
-pub(crate) use counts::{Counter, Counts};
+pub(crate) use counts::{Counter, Counts, RUNNING};
 pub(crate) use finish_step::finish_step;
 pub(crate) use methods::describe;
 pub(crate) use object::{LoopObject, TYPE};

@@ -21,7 +21,10 @@ use crate::replaced::all_as_made;
 /// stays so.
 pub(super) fn run_until_stopped(core: &LoopObject) -> Res<()> {
     core.last_poll.set(None);
-    let _running = Running::begin(core);
+    core.counts.while_running(|| iterate(core))
+}
+
+fn iterate(core: &LoopObject) -> Res<()> {
     loop {
         match plain(core.as_object()) {
             Some(core) => run_once(core)?,
@@ -29,23 +32,6 @@ pub(super) fn run_until_stopped(core: &LoopObject) -> Res<()> {
         }
         if core.stopping.get() {
             return Ok(());
-        }
-    }
-}
-
-/// A run is counted as long as it lasts; one within another is part of it.
-struct Running<'a>(Option<&'a LoopObject>);
-
-impl Running<'_> {
-    fn begin(core: &LoopObject) -> Running<'_> {
-        Running(core.counts.begins().then_some(core))
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        if let Some(core) = self.0 {
-            core.counts.ends();
         }
     }
 }

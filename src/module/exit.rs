@@ -7,11 +7,13 @@ use crate::state::tasks;
 use crate::sys::slots::noargs;
 use crate::sys::typeobj::StaticMethod;
 use crate::sys::{Object, Res, lazy, py};
+use crate::watchdog;
 
 static BEFORE_END: StaticMethod = StaticMethod::new(noargs!(Object, c"before_end", before_end, c""));
 
-/// The first future may be made by a finaliser, when nothing can be imported any more.
+/// No thread of ours may come back to an interpreter that is gone. And the first future may be made by a finaliser, when nothing can be imported any more.
 fn before_end(_module: &Object) -> Res<()> {
+    watchdog::end();
     if py().import("sys")?.getattr("modules")?.contains("asyncio")? {
         asyncio::prepare();
         tasks::prepare()?;

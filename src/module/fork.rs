@@ -6,6 +6,7 @@ use crate::sys::slots::noargs;
 use crate::sys::typeobj::StaticMethod;
 use crate::sys::{Object, Res};
 use crate::versions;
+use crate::watchdog;
 
 static AFTER_FORK_IN_CHILD: StaticMethod =
     StaticMethod::new(noargs!(Object, c"after_fork_in_child", after_fork_in_child, c""));
@@ -21,9 +22,10 @@ fn before_fork(_module: &Object) -> Res<()> {
 }
 
 /// No loop runs in a forked child, no task is current there, and (as in CPython from 3.14 on) the parent's tasks are
-/// no longer listed (gh-139894).
+/// no longer listed (gh-139894); nor does anybody watch.
 fn after_fork_in_child(_module: &Object) {
     thread::forget();
+    watchdog::after_fork_in_child();
     if versions::TASKS_PER_THREAD {
         tasks::forget();
     }

@@ -18,6 +18,7 @@ use crate::sys::typeobj::{StaticMethod, add_to_module};
 use crate::sys::{Object, Res, containers};
 use crate::task;
 use crate::versions;
+use crate::watchdog;
 
 /// The module's name, and that of its functions' module: CPython's, whose place it takes. (Its spec has its own.)
 const NAME: &CStr = c"_asyncio";
@@ -51,6 +52,7 @@ fn functions() -> Vec<Method> {
     if versions::AWAITED_BY {
         functions.extend(awaited_by::AWAITED_BY_FUNCTIONS);
     }
+    functions.extend(watchdog::functions());
     #[cfg(target_os = "linux")]
     functions.extend(crate::net::functions());
     #[cfg(feature = "panic-on-purpose")]

@@ -64,6 +64,7 @@ pub(crate) mod trash;
 pub(crate) mod type_name;
 pub(crate) mod typeobj;
 pub(crate) mod types;
+pub(crate) mod visible;
 pub(crate) mod watch;
 
 pub(crate) use field::{Field, Flags};

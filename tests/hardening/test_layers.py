@@ -22,7 +22,7 @@ FLOORS = (
     ("asyncio", "job", "replaced"),
     ("handle", "state"),
     ("event_loop",),
-    ("sched",),
+    ("sched", "watchdog"),
     ("future",),
     ("task", "net"),
     ("module",),

@@ -122,12 +122,13 @@ bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads o
 	cp $(GUARD)/release/lib_asyncio.so $(GUARD)/python/rasyncio/_asyncio.so
 	PYTHONPATH=$(GUARD)/python $(BIN)/python -m benches.instructions.guard --python $(GUARD_PYTHON) $(ARGS)
 
-bench-report: $(INSTALLED) $(PEERS) ## speed, network and growth, into benches/README.md with its charts (hours)
+bench-report: $(INSTALLED) $(PEERS) ## speed, network and growth, into benches/README.md and docs/performance.md, with the charts (hours)
 	rm -rf $(BENCHED)/speed
-	$(BIN)/python -m benches.speed --impl all --json $(BENCHED)/speed --update README.md benches/README.md $(ARGS)
-	$(BIN)/python -m benches.network --instructions --json $(BENCHED)/network.json --update README.md benches/README.md
+	$(BIN)/python -m benches.speed --impl all --json $(BENCHED)/speed --update docs/performance.md benches/README.md $(ARGS)
+	$(BIN)/python -m benches.network --instructions --json $(BENCHED)/network.json --update docs/performance.md benches/README.md
 	$(BIN)/python -m benches.growth --json $(BENCHED)/growth.json --update benches/README.md
 	$(BIN)/python -m benches.report.charts $(BENCHED)
+	$(BIN)/python -m benches.report.front
 
 cpython: ## CPython's own asyncio tests on PYTHON, with the swap and without
 	$(MAKE) cpython-all PYTHONS='$(PYTHON)'

@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ from benches.speed.compare import Ratios, against_baseline, compare
 from benches.speed.measure import Results, load
 from benches.workloads import GROUPS, WORKLOADS
 
-OUT = Path(__file__).parents[1] / "charts"
+OUT = Path(__file__).parents[2] / "docs" / "charts"
 MIB = 2**20
 WIDTH = 8.0  # inches; GitHub shows it some 800 pixels wide
 ROW, LINE, PANEL = 0.25, 0.2, 2.5  # inches: the height of a workload, of a line of text, of a curve's panel
@@ -307,7 +307,17 @@ class Curves:
         return gaps(curves, {short(size): found[size] for size in sorted(found)})
 
 
-Picture = Dots | Curves
+class Picture(Protocol):
+    """What can be drawn, under a name."""
+
+    @property
+    def name(self) -> str:
+        """That of its files."""
+
+    def draw(self, theme: Theme) -> Figure:
+        """The picture on a page of that kind."""
+
+
 NOT_COMPARED = (str(BASELINE), str(FLOOR))
 PANELS = {
     "tasks": (

@@ -1,4 +1,4 @@
-"""Child processes: which of them run on rasyncio by themselves, and what README.md says to do for the others.
+"""Child processes: which of them run on rasyncio by themselves, and what docs/differences.md says to do for the others.
 
 Each test has both halves: the child without the remedy runs on CPython's asyncio, with it on ours.
 """

@@ -1,6 +1,6 @@
 """Servers as their own documentation starts them: what does `status()` say in an application?
 
-Each is started by its own command, with nothing of rasyncio on the command line but what README says.
+Each is started by its own command, with nothing of rasyncio on the command line but what docs/by-framework.md says.
 """
 
 from __future__ import annotations

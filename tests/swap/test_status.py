@@ -217,7 +217,7 @@ def test_plugin_of_pytest(tmp_path: Path) -> None:
 
 
 def test_loop_factories_of_test_runners(tmp_path: Path) -> None:
-    """Without the plugin: each runner's own way to be given a loop, as README.md has them."""
+    """Without the plugin: each runner's own way to be given a loop, as docs/by-framework.md has them."""
     (tmp_path / "conftest.py").write_text(
         "import pytest, rasyncio\n"
         "def pytest_asyncio_loop_factories(config, item):\n"

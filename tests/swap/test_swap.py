@@ -374,7 +374,7 @@ class TestDerived:
 
 
 class TestPlaces:
-    """What stands right in a module is reached, what is further in is not: README.md has the line between."""
+    """What stands right in a module is reached, what is further in is not: docs/differences.md has the line between."""
 
     @pytest.fixture
     def held(self, tmp_path: Path) -> Path:

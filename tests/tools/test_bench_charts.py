@@ -8,7 +8,7 @@ from typing import Any
 
 import pyperf
 
-from support.benches import check_module
+from support.benches import ROOT, check_module
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 FIGURES = {
@@ -119,3 +119,27 @@ def test_charts(tmp_path: Path) -> None:
         for svg in (light, dark):
             assert {word for word in {*words, "rasyncio"} if word not in svg} == set()
             assert len(svg) < 100_000
+
+
+def test_front_chart_is_that_of_the_tables(tmp_path: Path) -> None:
+    """The README's chart shows what benches/README.md has; where not: python -m benches.report.front."""
+    check_module("report.front", f"--out={tmp_path}")
+    for name in ("front-light.svg", "front-dark.svg"):
+        assert (tmp_path / name).read_text() == (ROOT / "docs" / "charts" / name).read_text()
+
+
+def test_front_chart(tmp_path: Path) -> None:
+    head = "| one | rasyncio, μs | c | uvloop |\n| --- | ---: | ---: | ---: |\n"
+    network = "".join(f"| {name}: a | 10 | 3.00 | 1.50 |\n" for name in ("uvicorn-httptools", "aiohttp"))
+    network += "| websockets-1k-100: b | 10 | 0.90 (0.8-1.0) | 0.45 |\n"
+    speed = "| one | c / rasyncio | c / uvloop |\n| --- | ---: | ---: |\n| create_task: t | 6.60 (6.0-7.0) | 1.87 |\n"
+    tables = tmp_path / "README.md"
+    sections = {"network": head + network, "bench": speed}
+    tables.write_text("".join(f"<!-- {name}:start -->\n{text}<!-- {name}:end -->\n" for name, text in sections.items()))
+    check_module("report.front", f"--from={tables}", f"--out={tmp_path}")
+    for name in ("front-light.svg", "front-dark.svg"):
+        svg = (tmp_path / name).read_text()
+        for text in (f"3.0{TIMES} rasyncio", f"2.0{TIMES} uvloop", f"0.9{TIMES} rasyncio", f"6.6{TIMES} rasyncio"):
+            assert text in svg
+    tables.write_text(tables.read_text().replace("1.50", "fails"))
+    assert "'fails' has no figure" in check_module("report.front", f"--from={tables}", f"--out={tmp_path}", status=1)

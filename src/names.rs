@@ -40,7 +40,9 @@ names! {
     SENDTO_READY = c"_sendto_ready";
     ARGS = c"_args";
     ATTACH = c"_attach";
+    CONNECTION_LOST = c"connection_lost";
     CONNECTION_MADE = c"connection_made";
+    DETACH = c"_detach";
     GETPEERNAME = c"getpeername";
     GETSOCKNAME = c"getsockname";
     SOCKET = c"socket";

@@ -166,8 +166,12 @@ def _know_sockets() -> bool:
         return _asyncio._know_sockets(probe, probe.fileno(), probe.family, probe.type, probe.proto)
 
 
-#: Whether a server is told which transport is attached to it; this came with a patch release.
-_ATTACHES = base_events.Server._attach.__code__.co_argcount == 2  # type: ignore[attr-defined]
+# Whether a server is told which transport is attached to it, and whether a lost connection forgets what was to be
+# called even where the protocol's method fails: these came with patch releases.
+_asyncio._note_habits(
+    base_events.Server._attach.__code__.co_argcount == 2,  # type: ignore[attr-defined]
+    "_write_ready" in _STOCK._call_connection_lost.__code__.co_names,
+)
 #: Whether native code can look into sockets; None if that was not tried yet.
 _sockets_are_known: bool | None = None
 
@@ -192,7 +196,7 @@ def make(loop: Any, sock: Any, protocol: Any, waiter: Any, extra: Any, server: A
     """
     if not knows_sockets():
         return None
-    return _asyncio._open_transport(loop, sock, protocol, waiter, extra, server, context, _ATTACHES)
+    return _asyncio._open_transport(loop, sock, protocol, waiter, extra, server, context)
 
 
 _FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", socket.AF_INET)})

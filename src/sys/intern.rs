@@ -33,9 +33,11 @@ impl Name {
 
     /// Is it the same text, in a string or an instance of a subclass?
     pub(crate) fn equals(&self, string: &Object) -> bool {
+        let length = ffi::Py_ssize_t::try_from(self.text.count_bytes());
         // SAFETY: a live object, that is a string; comparing with an ASCII text runs no Python code.
         unsafe {
             ffi::PyUnicode_Check(string.as_ptr()) != 0
+                && length == Ok(ffi::PyUnicode_GetLength(string.as_ptr()))
                 && ffi::PyUnicode_CompareWithASCIIString(string.as_ptr(), self.text.as_ptr()) == 0
         }
     }

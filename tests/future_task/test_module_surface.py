@@ -50,6 +50,7 @@ OF_TRANSPORTS = {
     "_does_not_block",
     "_know_files",
     "_know_sockets",
+    "_note_habits",
     "_open_transport",
     "_pipe_descriptor",
     "_read_pipe_core",

@@ -31,12 +31,18 @@ pub(in crate::net) trait Transport: Life + Deref<Target = BaseObject> {
         true
     }
 
+    /// Is it one of ours, with nothing of it replaced?
+    #[inline]
+    fn is_as_made(&self) -> bool {
+        let is_ours = Self::instances().get().is_some_and(|class| std::ptr::eq(class, self.as_object().class()));
+        is_ours && !self.patched.get() && transports_as_made()
+    }
+
     /// The transport's loop, if native code may do what asyncio's Python code would do: nothing of it was replaced, and
     /// the loop waits natively, out of debug mode.
     #[inline]
     fn native(&self) -> Option<Owned<LoopObject>> {
-        let is_ours = Self::instances().get().is_some_and(|class| std::ptr::eq(class, self.as_object().class()));
-        if !is_ours || self.patched.get() || !transports_as_made() || !self.has_all() {
+        if !self.is_as_made() || !self.has_all() {
             return None;
         }
         let event_loop = self.event_loop.get()?;

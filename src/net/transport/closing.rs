@@ -1,23 +1,37 @@
-//! Closing a connection.
+//! Closing a connection, and its end: the protocol is told, and all is let go of.
+
+use std::cell::Cell;
 
 use crate::event_loop::Direction;
 use crate::job::{Entry, Job};
-use crate::names::{CALL_CONNECTION_LOST, CLOSE};
+use crate::names::{CALL_CONNECTION_LOST, CLOSE, CONNECTION_LOST, DETACH, SET_EXCEPTION};
 use crate::sched;
 use crate::sys::args::Arguments;
+use crate::sys::attached::Attached;
+use crate::sys::error::chain;
+use crate::sys::lazy::Lazy;
 use crate::sys::object::none;
-use crate::sys::{Layout, Res, call};
+use crate::sys::{Layout, Object, Res, call, containers};
 
 use super::super::base::{self, Transport};
-use super::object::TransportObject;
+use super::object::{TYPE, TransportObject};
 use super::writing;
 
+/// How asyncio's own transports of this patch release do.
+#[derive(Clone, Copy)]
+pub(super) struct Habits {
+    /// They tell the server which of them is attached to it, and detached.
+    pub(super) name_themselves: bool,
+    /// However the protocol takes its loss, they forget what was to be called, and tell who waits.
+    pub(super) forget_in_any_case: bool,
+}
+
+pub(super) static HABITS: Attached<Cell<Habits>> =
+    Attached::new(Cell::new(Habits { name_themselves: false, forget_in_any_case: false }));
+
 /// `transport._call_connection_lost(None)`
-static CONNECTION_LOST: Job = Job {
-    run: |transport, argument| {
-        let exception = argument.unwrap_or(none());
-        call::call_method(&CALL_CONNECTION_LOST, &[transport, exception], None).map(drop)
-    },
+static LOSE: Job = Job {
+    run: |transport, argument| lose(TYPE.expect(transport), argument.unwrap_or(none())),
     callback: |transport, argument| Ok((call::getattr(transport, &CALL_CONNECTION_LOST)?, argument.map(Layout::own))),
     stop: None,
     takes_several: false,
@@ -40,7 +54,64 @@ pub(super) fn close(transport: &TransportObject) -> Res<()> {
         let context = base::context(transport)?;
         let target = transport.as_object().own();
         let argument = Some(none().own());
-        sched::call_soon(core.as_object(), Entry { job: &CONNECTION_LOST, target, argument, context })?;
+        sched::call_soon(core.as_object(), Entry { job: &LOSE, target, argument, context })?;
     }
     Ok(())
+}
+
+/// `_call_connection_lost(exception)`
+pub(super) fn lose(transport: &TransportObject, exception: &Object) -> Res<()> {
+    if !transport.is_as_made() {
+        return base::base(transport, &CALL_CONNECTION_LOST, Arguments::of(&[exception])).map(drop);
+    }
+    let lost = and_finally(tell_protocol(transport, exception), || let_go(transport));
+    if HABITS.get().forget_in_any_case {
+        return and_finally(lost, || {
+            transport.write_ready.clear();
+            transport.read_ready_cb.clear();
+            tell_waiter(transport)
+        });
+    }
+    lost.and_then(|()| tell_waiter(transport))
+}
+
+/// As a `finally` clause.
+fn and_finally(outcome: Res<()>, work: impl FnOnce() -> Res<()>) -> Res<()> {
+    match outcome {
+        Ok(()) => work(),
+        Err(raised) => Err(chain(raised, work)),
+    }
+}
+
+fn tell_protocol(transport: &TransportObject, exception: &Object) -> Res<()> {
+    writing::finish(transport)?;
+    if !transport.protocol_connected.get() {
+        return Ok(());
+    }
+    call::call_method(&CONNECTION_LOST, &[&*transport.protocol.get_or_none(), exception], None).map(drop)
+}
+
+/// The socket is closed, and nothing is kept.
+fn let_go(transport: &TransportObject) -> Res<()> {
+    call::call_method(&CLOSE, &[&*transport.sock.get_or_none()], None)?;
+    transport.sock.clear();
+    transport.protocol.clear();
+    transport.itself.clear();
+    transport.event_loop.set(none().own());
+    let Some(server) = transport.server.get() else { return Ok(()) };
+    let arguments = [&*server, transport.as_object()];
+    let count = if HABITS.get().name_themselves { 2 } else { 1 };
+    call::call_method(&DETACH, &arguments[..count], None)?;
+    transport.server.clear();
+    Ok(())
+}
+
+/// Whoever waits until all is sent.
+fn tell_waiter(transport: &TransportObject) -> Res<()> {
+    static CONNECTION_ERROR: Lazy = Lazy::new("builtins", "ConnectionError");
+
+    let Some(waiter) = transport.empty_waiter.get() else { return Ok(()) };
+    let text = containers::string(c"Connection is closed by peer")?;
+    let error = call::call1(CONNECTION_ERROR.get()?, &text)?;
+    call::call_method(&SET_EXCEPTION, &[&*waiter, &*error], None).map(drop)
 }

@@ -15,7 +15,7 @@ use super::super::base::{
     ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, SET_PROTOCOL_DOC, add_reader,
     adopt, base, check_base, get_extra_info, get_protocol, is_closing, is_reading, set_attribute,
 };
-use super::closing::close;
+use super::closing::{close, lose};
 use super::object::{TYPE, TransportObject};
 use super::writing::{Written, finish};
 use super::{attributes, reading, writing};
@@ -87,7 +87,10 @@ const RESUME_READING_DOC: &CStr = c"resume_reading($self, /)\n--\n\n\
     Receive again.";
 const BUFFER_SIZE_DOC: &CStr = c"get_write_buffer_size($self, /)\n--\n\n\
     Return how many bytes are still to be sent.";
-fn table() -> [Method; 14] {
+const LOSE_DOC: &CStr = c"_call_connection_lost($self, exc, /)\n--\n\n\
+    Tell the protocol, and let go of all.";
+
+fn table() -> [Method; 15] {
     [
         one!(TransportObject, c"write", write, WRITE_DOC),
         one!(TransportObject, c"writelines", writelines, WRITELINES_DOC),
@@ -103,6 +106,7 @@ fn table() -> [Method; 14] {
         variadic!(TransportObject, c"get_extra_info", get_extra_info, EXTRA_INFO_DOC),
         noargs!(TransportObject, c"_finish", finish, c"_finish($self, /)\n--\n\nSend what a step has left."),
         variadic!(TransportObject, c"_add_reader", add_reader, ADD_READER_DOC),
+        one!(TransportObject, c"_call_connection_lost", lose, LOSE_DOC),
     ]
 }
 

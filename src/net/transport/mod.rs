@@ -23,8 +23,11 @@ mod reading;
 mod writing;
 
 use crate::replaced::ask_about_transports;
+use crate::sys::error::{Builtin, raise};
 use crate::sys::slots::{Method, one, positional};
-use crate::sys::{Object, Res, containers, sockets};
+use crate::sys::{Object, Res, call, containers, sockets};
+
+use closing::{HABITS, Habits};
 
 /// `_know_sockets(socket, fd, family, type, proto)`: are sockets like this one, whose numbers these are, what we take
 /// them for?
@@ -42,8 +45,18 @@ fn does_not_block(_module: &Object, socket: &Object) -> bool {
     sockets::does_not_block(socket)
 }
 
+/// `_note_habits(name_themselves, forget_in_any_case)`
+fn note_habits(_module: &Object, arguments: &[&Object]) -> Res<()> {
+    let &[name_themselves, forget_in_any_case] = arguments else {
+        return Err(raise(Builtin::TypeError.class(), c"two arguments were expected"));
+    };
+    let (name_themselves, forget_in_any_case) = (call::is_true(name_themselves)?, call::is_true(forget_in_any_case)?);
+    HABITS.set(Habits { name_themselves, forget_in_any_case });
+    Ok(())
+}
+
 /// What the module has of it, for `_transports.py`.
-pub(crate) fn functions() -> [Method; 6] {
+pub(crate) fn functions() -> [Method; 7] {
     [
         one!(
             Object,
@@ -73,8 +86,14 @@ pub(crate) fn functions() -> [Method; 6] {
             Object,
             c"_open_transport",
             opening::open,
-            c"_open_transport($module, loop, sock, protocol, waiter, extra, server, context, attaches, /)\n--\n\n\
+            c"_open_transport($module, loop, sock, protocol, waiter, extra, server, context, /)\n--\n\n\
               Make a native transport, or return None where asyncio's own is wanted."
+        ),
+        positional!(
+            Object,
+            c"_note_habits",
+            note_habits,
+            c"_note_habits($module, name_themselves, forget_in_any_case, /)\n--\n\nSay what asyncio's own transports do."
         ),
         positional!(
             Object,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::job::Job;
 use crate::names::{
-    ADD_READER, CLOSE, GET_WRITE_BUFFER_SIZE, IS_CLOSING, IS_READING, MAX_SIZE, MAYBE_PAUSE_PROTOCOL,
+    ADD_READER, CALL_CONNECTION_LOST, CLOSE, GET_WRITE_BUFFER_SIZE, IS_CLOSING, IS_READING, MAX_SIZE, MAYBE_PAUSE_PROTOCOL,
     MAYBE_RESUME_PROTOCOL, Name, PAUSE_READING, READ_READY, READ_READY_BUFFERED, READ_READY_DATA, READ_READY_EOF,
     RESUME_READING, WRITE, WRITE_SENDMSG,
 };
@@ -20,6 +20,7 @@ static CLASS: Attached<Cell<Option<&'static Type>>> = Attached::new(Cell::new(No
 impl Transport for TransportObject {
     const PASSED_OVER: &'static [&'static Name] = &[
         &ADD_READER,
+        &CALL_CONNECTION_LOST,
         &CLOSE,
         &GET_WRITE_BUFFER_SIZE,
         &IS_CLOSING,

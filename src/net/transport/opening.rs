@@ -18,6 +18,7 @@ use crate::sys::sockets::{self, Outcome};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, life};
 
 use super::super::base::{self, Transport};
+use super::closing::HABITS;
 use super::object::{TYPE, TransportObject};
 use super::{methods, reading};
 
@@ -49,11 +50,11 @@ static BEGIN: Job = Job {
     needs_context: true,
 };
 
-/// `_open_transport(loop, sock, protocol, waiter, extra, server, context, attaches)`: a native transport; `None` where
-/// asyncio's own is wanted. `attaches` says whether a server wants to know which transport is attached to it.
+/// `_open_transport(loop, sock, protocol, waiter, extra, server, context)`: a native transport; `None` where asyncio's own
+/// is wanted.
 pub(super) fn open(_module: &Object, arguments: &[&Object]) -> Res<Owned> {
-    let &[event_loop, sock, protocol, waiter, extra, server, context, attaches] = arguments else {
-        return Err(raise(Builtin::TypeError.class(), c"eight arguments were expected"));
+    let &[event_loop, sock, protocol, waiter, extra, server, context] = arguments else {
+        return Err(raise(Builtin::TypeError.class(), c"seven arguments were expected"));
     };
     let (Some(core), Some(class)) = (plain(event_loop).map(Layout::own), TransportObject::instances().get()) else {
         return Ok(none().own());
@@ -76,7 +77,7 @@ pub(super) fn open(_module: &Object, arguments: &[&Object]) -> Res<Owned> {
     if !server.is_none() {
         transport.server.set(server.own());
         let arguments = [server, transport.as_object()];
-        let count = if call::is_true(attaches)? { 2 } else { 1 };
+        let count = if HABITS.get().name_themselves { 2 } else { 1 };
         call::call_method(&ATTACH, &arguments[..count], None)?;
     }
     let all = call::getattr(event_loop, &TRANSPORTS)?;

@@ -6,6 +6,14 @@ pub(crate) use crate::sys::intern::Name;
 
 names! {
     ACCEPT = c"accept";
+    ACCEPT_CONNECTION_2 = c"_accept_connection2";
+    ACCEPT_FAILED = c"_accept_failed";
+    COPY = c"copy";
+    CLIENTS = c"_clients";
+    PENDING_REMOVALS = c"_pending_removals";
+    REMOVE = c"_remove";
+    SOCKETS = c"_sockets";
+    WAKE_UP = c"_wakeup";
     AWAIT = c"__await__";
     CONNECT = c"connect";
     DATA = c"data";
@@ -42,12 +50,12 @@ names! {
     ATTACH = c"_attach";
     CONNECTION_LOST = c"connection_lost";
     CONNECTION_MADE = c"connection_made";
+    DEL = c"__del__";
     DETACH = c"_detach";
     GETPEERNAME = c"getpeername";
     GETSOCKNAME = c"getsockname";
     SOCKET = c"socket";
     SOCKNAME = c"sockname";
-    TRANSPORTS = c"_transports";
     BUFFER = c"buffer";
     RAW = c"raw";
     BUFFER_UPDATED = c"buffer_updated";
@@ -58,6 +66,10 @@ names! {
     EOF_RECEIVED = c"eof_received";
     EXTEND = c"extend";
     EXTRA = c"_extra";
+    EXTRA_KEYWORD = c"extra";
+    MAKE_SOCKET_TRANSPORT = c"_make_socket_transport";
+    SERVER = c"server";
+    WAITER = c"waiter";
     FATAL_ERROR = c"_fatal_error";
     GET = c"get";
     GET_BUFFER = c"get_buffer";

@@ -2,8 +2,8 @@
 
 The native base class has what schedules, waits and runs: `call_soon`, `call_later`, `call_at`,
 `call_soon_threadsafe`, `create_future`, `create_task`, readers and writers, one iteration, and the attributes that
-belong to these; the transports of sockets and pipes (`_transports.py`), and `sock_recv` and its kin, on Linux. All the
-rest (accepting, TLS, subprocesses, signals, executors) is asyncio's own.
+belong to these; on Linux, servers that accept, the transports of sockets and pipes (`_transports.py`), and `sock_recv`
+and its kin. All the rest (TLS, subprocesses, signals, executors) is asyncio's own.
 
 Importing this module imports asyncio.
 """
@@ -11,25 +11,27 @@ Importing this module imports asyncio.
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import os
 import selectors
 import sys
 import weakref
-from asyncio import base_events, constants, selector_events, sslproto
+from asyncio import base_events, constants, selector_events, sslproto, trsock
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6, socket
 from typing import TYPE_CHECKING, Any
 
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
-from ._replaced import SELECTOR, ask_here
+from ._replaced import SELECTOR, ask_here, is_own_method
 from ._selector import NativeSelector
 from ._transports import (
     DatagramTransport,
     ReadPipeTransport,
     WritePipeTransport,
+    checks_descriptors,
+    knows_sockets,
     make,
-    takes,
     takes_datagrams,
     takes_pipe,
 )
@@ -45,13 +47,35 @@ _WATCHES = bool(os.environ.get("RASYNCIO_WATCH"))
 loops: weakref.WeakValueDictionary[int, EventLoop] = weakref.WeakValueDictionary()
 
 
-def _checks_descriptors(name: str) -> bool:
-    """Whether making a transport fails where the descriptor has one already; this came with a patch release."""
-    return "_ensure_fd_no_transport" in getattr(selector_events.BaseSelectorEventLoop, name).__code__.co_names
+class _Probe:
+    """A loop and its listening socket, whose backlog has nothing but connections that were aborted."""
+
+    _debug = False
+
+    def __init__(self) -> None:
+        self.accepted = 0
+
+    def accept(self) -> Any:
+        self.accepted += 1
+        raise ConnectionAbortedError
 
 
-_CHECKS_DESCRIPTORS = _checks_descriptors("_make_socket_transport")
-_CHECKS_DESCRIPTORS_OF_DATAGRAMS = _checks_descriptors("_make_datagram_transport")
+@functools.cache
+def how_it_accepts() -> tuple[bool, bool]:
+    """Whether asyncio accepts one connection more than the backlog's length, and goes on after one that was aborted.
+
+    Both came with patch releases.
+    """
+    counts = []
+    for backlog in (0, 2):
+        probe: Any = _Probe()
+        selector_events.BaseSelectorEventLoop._accept_connection(probe, None, probe, backlog=backlog)  # type: ignore[attr-defined]
+        counts.append(probe.accepted)
+    return counts[0] > 0, counts[1] > 1
+
+
+_CHECKS_DESCRIPTORS_OF_SSL = checks_descriptors("_make_ssl_transport")
+_CHECKS_DESCRIPTORS_OF_DATAGRAMS = checks_descriptors("_make_datagram_transport")
 
 #: The namespace in which asyncio looks things up.
 _names: Any = base_events
@@ -72,7 +96,6 @@ _ATTRIBUTES = (
     "_selector",
     "_signal_handlers",
     "_ssock",
-    "_transports",
     "_unix_server_sockets",
     "_watcher",
     "slow_callback_duration",
@@ -93,7 +116,10 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         _signal_handlers: Any
         _ssock: Any
 
+        _accept_connection: Any
+
         def _check_closed(self) -> None: ...
+        def _remove_reader(self, fd: int) -> bool: ...
         def _check_running(self) -> None: ...
         def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
         def _asyncgen_firstiter_hook(self, agen: Any) -> None: ...
@@ -114,6 +140,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             selector = self._native_selector()
         super().__init__(selector)
         self._own_wake_up()
+        knows_sockets()
         loops[id(self)] = self
         if _WATCHES:
             from ._watch import watch_if_asked
@@ -163,19 +190,33 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             self._own_wake_up()
         return removed
 
-    # Transports
+    # Servers
 
-    def _make_socket_transport(
-        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None, **more: Any
-    ) -> Any:
-        if takes(sock) and self._makes_transports():
-            if _CHECKS_DESCRIPTORS:
-                self._ensure_fd_no_transport(sock)
-            transport = make(self, sock, protocol, waiter, extra, server, more.get("context"))
-            if transport is not None:
-                return transport
-        stock = super()._make_socket_transport  # type: ignore[misc]
-        return stock(sock, protocol, waiter, extra=extra, server=server, **more)
+    if sys.platform == "linux":
+
+        def _start_serving(self, protocol_factory: Any, sock: Any, *arguments: Any, **more: Any) -> None:
+            accept = self._accept_connection
+            if more or not (
+                is_own_method(accept, selector_events.BaseSelectorEventLoop, "_accept_connection")
+                and self._try_start_serving(accept, *how_it_accepts(), protocol_factory, sock, *arguments)
+            ):
+                super()._start_serving(protocol_factory, sock, *arguments, **more)  # type: ignore[misc]
+
+        def _accept_failed(self, error: OSError, arguments: Any) -> None:
+            """Do what asyncio does where the system has no room for a connection."""
+            sock = arguments[1]
+            self.call_exception_handler(
+                {
+                    "message": "socket.accept() out of system resource",
+                    "exception": error,
+                    "socket": trsock.TransportSocket(sock),
+                }
+            )
+            self._remove_reader(sock.fileno())
+            start: Callable[..., None] = self._start_serving
+            self.call_later(constants.ACCEPT_RETRY_DELAY, start, *arguments)
+
+    # Transports
 
     def _make_ssl_transport(
         self,
@@ -197,7 +238,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             sides = {"server_side": server_side, "server_hostname": server_hostname, "extra": extra, "server": server}
             stock = super()._make_ssl_transport  # type: ignore[misc]
             return stock(rawsock, protocol, sslcontext, waiter, **sides, **timeouts, **more)
-        if _CHECKS_DESCRIPTORS:
+        if _CHECKS_DESCRIPTORS_OF_SSL:
             self._ensure_fd_no_transport(rawsock)
         ssl_protocol = sslproto.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts

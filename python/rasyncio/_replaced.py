@@ -62,14 +62,16 @@ def is_own_function(module: ModuleType, name: str) -> bool:
     return _is_own(vars(module).get(name), "", name, module)
 
 
-def are_own(cls: type) -> bool:
-    """Are all functions in the class's namespace those that its module defines there?"""
+def are_own(cls: type, *names: str) -> bool:
+    """Are all functions in the class's namespace, or those of these names, the ones that its module defines there?"""
     module = sys.modules[cls.__module__]
-    return all(
-        _is_own(value, cls.__qualname__, name, module)
-        for name, value in vars(cls).items()
-        if callable(value) and not isinstance(value, type)
-    )
+    functions = {name: value for name, value in vars(cls).items() if callable(value) and not isinstance(value, type)}
+    return all(_is_own(functions.get(name), cls.__qualname__, name, module) for name in names or functions)
+
+
+def is_own_method(method: Any, cls: type, name: str) -> bool:
+    """Is it the method of that name that the class's module defines there, bound to an instance?"""
+    return _is_own(getattr(method, "__func__", None), cls.__qualname__, name, sys.modules[cls.__module__])
 
 
 class Names:
@@ -200,7 +202,11 @@ def socket_class_as_made(cls: type) -> bool:
         and cls.__qualname__ == "socket"
         and vars(cls).keys().isdisjoint({*_OF_SOCKETS, "__getattribute__", "__getattr__"})
         and all(type(vars(_socket.socket).get(name)) is MethodDescriptorType for name in _OF_SOCKETS)
-        and _is_own(vars(cls).get("accept"), "socket", "accept", socket)
+        and all(
+            _is_own(vars(cls).get(name), "socket", name, socket)
+            for name in ("__init__", "_real_close", "accept", "close")
+        )
+        and "__new__" not in vars(cls)
     )
 
 

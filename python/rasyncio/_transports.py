@@ -6,6 +6,7 @@ what happens for each piece of data is native, as long as nothing was replaced t
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import socket
@@ -13,6 +14,7 @@ import stat
 from asyncio import base_events, constants, futures, protocols, selector_events, transports, trsock, unix_events
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from . import _asyncio
 from ._replaced import Names, are_own, is_builtin, is_own_function
@@ -121,6 +123,7 @@ _NAMES = Names(
     (protocols, "BufferedProtocol", protocols.BufferedProtocol),
     (socket, "socket", socket.socket),
 )
+_SERVER: Any = base_events.Server
 #: Python's socket, as it was when this module was imported.
 _SOCKET = socket.socket
 #: The methods of Python's socket that native code passes over; they are its C base's.
@@ -140,9 +143,11 @@ def replaced() -> Iterator[str]:
     for cls, names in _OURS.items():
         if len(vars(cls)) != len(names) or any(vars(cls).get(name) is not value for name, value in names.items()):
             yield f"rasyncio's {cls.__qualname__}"
-    for cls in _STOCK_CLASSES:
+    for cls in (*_STOCK_CLASSES, _SERVER):
         if not are_own(cls):
             yield f"{cls.__module__}.{cls.__qualname__}"
+    if not are_own(WeakSet, "__len__", "add", "discard"):
+        yield "weakref.WeakSet"
     if (
         not _STOCK.max_size == _STOCK_DATAGRAM.max_size == _STOCK_READ_PIPE.max_size == _MAX_SIZE
         or getattr(_STOCK_DATAGRAM, "_header_size", _HEADER_SIZE) != _HEADER_SIZE
@@ -166,12 +171,6 @@ def _know_sockets() -> bool:
         return _asyncio._know_sockets(probe, probe.fileno(), probe.family, probe.type, probe.proto)
 
 
-# Whether a server is told which transport is attached to it, and whether a lost connection forgets what was to be
-# called even where the protocol's method fails: these came with patch releases.
-_asyncio._note_habits(
-    base_events.Server._attach.__code__.co_argcount == 2,  # type: ignore[attr-defined]
-    "_write_ready" in _STOCK._call_connection_lost.__code__.co_names,
-)
 #: Whether native code can look into sockets; None if that was not tried yet.
 _sockets_are_known: bool | None = None
 
@@ -180,7 +179,8 @@ def knows_sockets() -> bool:
     """Whether native transports can be made at all."""
     global _sockets_are_known
     if _sockets_are_known is None and socket.socket is _SOCKET:
-        _sockets_are_known = _know_sockets()
+        with contextlib.suppress(OSError):  # no descriptor is left, say
+            _sockets_are_known = _know_sockets()
     return bool(_sockets_are_known)
 
 
@@ -224,11 +224,29 @@ def takes_pipe(pipe: Any) -> bool:
     return descriptor >= 0 and bool(descriptor == pipe.fileno())
 
 
+def checks_descriptors(method: str) -> bool:
+    """Whether a loop's method refuses to make a transport for a descriptor that has one.
+
+    This came with a patch release.
+    """
+    function = getattr(selector_events.BaseSelectorEventLoop, method)
+    return "_ensure_fd_no_transport" in function.__code__.co_names
+
+
+# Whether a server is told which transport is attached to it, and whether a lost connection forgets what was to be
+# called even where the protocol's method fails: these came with patch releases, too.
+_asyncio._note_habits(
+    base_events.Server._attach.__code__.co_argcount == 2,  # type: ignore[attr-defined]
+    "_write_ready" in _STOCK._call_connection_lost.__code__.co_names,
+    checks_descriptors("_make_socket_transport"),
+)
 _asyncio._ask_about_transports(
     _as_made,
     *_CLASSES,
     *_STOCK_CLASSES,
     protocols.BufferedProtocol,
     socket.socket,
+    _SERVER,
+    WeakSet,
     *(vars(module) for module in (selector_events, unix_events, protocols, socket, os)),
 )

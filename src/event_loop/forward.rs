@@ -13,7 +13,7 @@ pub(super) static LOOP_KEYWORD: Once = Once::new();
 
 /// `super(EventLoopCore, loop).name(...)`: what asyncio has for the method, or who has replaced it.
 #[cold]
-pub(super) fn base(core: &LoopObject, name: &Name, arguments: Arguments<'_>) -> Res<Owned> {
+pub(crate) fn base(core: &LoopObject, name: &Name, arguments: Arguments<'_>) -> Res<Owned> {
     let bases = call::call(typeobj::super_type(), &[TYPE.as_object(), core.as_object()])?;
     call_with(&*call::getattr(&bases, name)?, arguments.positional, None, arguments)
 }

@@ -15,7 +15,7 @@ use crate::sys::error::{Builtin, raise_format};
 use crate::sys::object::{boolean, none};
 use crate::sys::slots::{Method, getset, noargs, one, positional, setattro, variadic};
 use crate::sys::typeobj::TypeBuilder;
-use crate::sys::{Layout, Object, Owned, Res, call, clock, containers};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, clock, containers};
 
 use super::calls::{add_file, call_at, call_later, call_soon, call_soon_threadsafe, remove_file};
 use super::create::{create_future, create_task};
@@ -30,6 +30,7 @@ use super::selector::{
     poller_add, poller_files, poller_forget, poller_get, poller_modify, poller_note, poller_remove, poller_wait,
 };
 use super::snapshot::counts;
+use super::transports::{self, ensure_fd_no_transport};
 use super::wake::wake_up;
 use super::watchers::Direction;
 
@@ -50,6 +51,7 @@ static TASK_FACTORY: Attribute = Attribute { bit: 1 << 6, name: c"_task_factory"
 static TIMER_CANCELLED_COUNT: Attribute = Attribute { bit: 1 << 7, name: c"_timer_cancelled_count" };
 static READY: Attribute = Attribute { bit: 1 << 8, name: c"_ready" };
 static SCHEDULED: Attribute = Attribute { bit: 1 << 9, name: c"_scheduled" };
+static TRANSPORTS: Attribute = Attribute { bit: 1 << 10, name: c"_transports" };
 
 impl Attribute {
     /// The value that a setter got, or `None`: the attribute is deleted now.
@@ -64,13 +66,14 @@ impl Attribute {
 
     /// Is it there?
     fn check(&self, core: &LoopObject) -> Res<()> {
-        if core.deleted.get() & self.bit == 0 {
-            return Ok(());
-        }
+        if core.deleted.get() & self.bit == 0 { Ok(()) } else { Err(self.missing(core)?) }
+    }
+
+    fn missing(&self, core: &LoopObject) -> Res<Raised> {
         let class = call::getattr(core.as_object().class().as_object(), &CLASS_NAME)?;
         let name = containers::string(self.name)?;
         let text = c"'%S' object has no attribute '%S'";
-        Err(raise_format(Builtin::AttributeError.class(), text, &[&*class, &*name]))
+        Ok(raise_format(Builtin::AttributeError.class(), text, &[&*class, &*name]))
     }
 }
 
@@ -323,6 +326,17 @@ fn set_scheduled(core: &LoopObject, value: Option<&Object>) -> Res<()> {
     Ok(())
 }
 
+fn get_transports(core: &LoopObject) -> Res<Owned> {
+    TRANSPORTS.check(core)?;
+    transports::shown(core)?.ok_or(()).or_else(|()| Err(TRANSPORTS.missing(core)?))
+}
+
+fn set_transports(core: &LoopObject, value: Option<&Object>) -> Res<()> {
+    let Some(value) = TRANSPORTS.given(core, value)? else { return Ok(()) };
+    core.transports.shown.set(value.own());
+    Ok(())
+}
+
 const CALL_SOON_DOC: &CStr = c"call_soon($self, callback, *args, context=None)\n--\n\n\
     Call the callback in the next iteration; first in, first out.";
 const CALL_SOON_THREADSAFE_DOC: &CStr = c"call_soon_threadsafe($self, callback, *args, context=None)\n--\n\n\
@@ -369,7 +383,7 @@ fn public_methods() -> [Method; 13] {
 }
 
 /// What asyncio's transports and other parts call on a loop.
-fn internal_methods() -> [Method; 7] {
+fn internal_methods() -> [Method; 8] {
     [
         variadic!(
             LoopObject,
@@ -391,6 +405,12 @@ fn internal_methods() -> [Method; 7] {
             c"_timer_handle_cancelled",
             timer_handle_cancelled,
             c"_timer_handle_cancelled($self, handle, /)\n--\n\n"
+        ),
+        one!(
+            LoopObject,
+            c"_ensure_fd_no_transport",
+            ensure_fd_no_transport,
+            c"_ensure_fd_no_transport($self, fd, /)\n--\n\n"
         ),
         noargs!(LoopObject, c"_write_to_self", write_to_self, PRIVATE_WRITE_TO_SELF_DOC),
     ]
@@ -469,6 +489,13 @@ pub(crate) fn describe(builder: TypeBuilder<LoopObject>) -> TypeBuilder<LoopObje
                 c"The handle that runs, in debug mode; else None."
             ),
             getset!(LoopObject, c"_task_factory", get_task_factory, set_task_factory, c"The task factory, or None."),
+            getset!(
+                LoopObject,
+                c"_transports",
+                get_transports,
+                set_transports,
+                c"The transports, by their descriptors."
+            ),
             getset!(LoopObject, c"_ready", get_ready, set_ready, c"What runs next: a deque of handles."),
             getset!(
                 LoopObject,

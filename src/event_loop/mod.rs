@@ -44,11 +44,14 @@ mod selector;
 mod snapshot;
 mod time;
 mod timers;
+mod transport_table;
+mod transports;
 mod wake;
 mod watchers;
 
 pub(crate) use counts::{Counter, Counts, RUNNING};
 pub(crate) use finish_step::finish_step;
+pub(crate) use forward::base as asyncios_own;
 pub(crate) use methods::describe;
 pub(crate) use object::{LoopObject, TYPE};
 pub(crate) use plain::{passed_over, plain};

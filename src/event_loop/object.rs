@@ -5,6 +5,7 @@
 //! * `ready`, `timers`: whoever schedules, in any thread; one iteration, in the thread that runs the loop. `exposed.rs`
 //!   takes both out while Python code has them.
 //! * `watchers`: readers and writers, in any thread; the poller's wait, which has let go of the GIL, only reads.
+//! * `transports`: whoever makes a transport, in any thread.
 //! * `after_step`: what runs in a step, in the thread that runs the loop; whoever finishes the step.
 //! * `counts`: whoever does what is counted.
 //! * `scratch`: who reads from a file; never while Python code runs.
@@ -30,6 +31,7 @@ use super::idle::Idle;
 use super::ready::ReadyQueue;
 use super::scratch::Scratch;
 use super::timers::TimerHeap;
+use super::transport_table::TransportTable;
 use super::watchers::Watchers;
 use crate::asyncio::loop_is_closed;
 use crate::handle::HandleObject;
@@ -43,6 +45,7 @@ object! {
         pub(super) timers: Own<TimerHeap>,
         pub(super) watchers: Own<Watchers>,
         pub(super) after_step: Own<AfterStep>,
+        pub(super) transports: Own<TransportTable>,
         pub(super) scratch: Own<Scratch>,
         pub(crate) counts: Own<Counts>,
         /// When the poller was asked last; not set at the beginning of a run.

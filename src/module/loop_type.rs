@@ -46,7 +46,10 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .flags(ffi::Py_TPFLAGS_BASETYPE);
     let builder = event_loop::describe(builder);
     #[cfg(target_os = "linux")]
-    let builder = builder.methods(crate::net::sock::methods());
+    let builder = builder
+        .methods(crate::net::sock::methods())
+        .methods(crate::net::server::methods())
+        .methods(crate::net::transport::loop_methods());
     builder.build(module, None)?;
     TYPE.add_to(module, c"EventLoopCore")?;
     add_to_module(module, c"_passed_over", &*PASSED_OVER.bind(module)?)?;

@@ -28,7 +28,10 @@ pub(crate) fn init(module: &Object) -> Res<()> {
     add_to_module(module, c"__name__", &*containers::string(NAME)?)?;
     loop_type::init(module)?;
     #[cfg(target_os = "linux")]
-    crate::net::sock::init(module)?;
+    {
+        crate::net::sock::init(module)?;
+        crate::net::server::init(module)?;
+    }
     add_functions(module)?;
     loops::init_link(module)?;
     beginning::init(module)?;

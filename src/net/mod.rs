@@ -6,6 +6,8 @@
 //! sent ([`send_queue`]), and when the step that wrote it is over, all of the queue is sent; what the system does not
 //! take waits for the descriptor to be writable.
 //!
+//! A connection comes in by a listening socket, which is watched like any other descriptor ([`server`]).
+//!
 //! The types are built on asyncio's own, whose Python code does whatever is not done here, and all of it where a program
 //! has replaced something, in debug mode, or on a loop that does not wait natively.
 
@@ -13,8 +15,9 @@ mod base;
 mod datagram;
 mod pipe;
 mod send_queue;
+pub(crate) mod server;
 pub(crate) mod sock;
-mod transport;
+pub(crate) mod transport;
 
 use crate::sys::slots::Method;
 

@@ -5,7 +5,6 @@
 //! looks names up and says what is wrong.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::fmt::Write;
 use std::mem::offset_of;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -94,7 +93,7 @@ impl InternetAddress {
     /// The tuple that Python's sockets make of it.
     pub(crate) fn to_tuple(self) -> Res<Owned> {
         if usize::try_from(self.length) == Ok(LENGTH_4) {
-            let host = Text::of(format_args!("{}", Ipv4Addr::from(self.number::<4>(4)))).to_object()?;
+            let host = Text::of_internet(self.number(4)).to_object()?;
             return containers::tuple(&[&*host, &*self.port()?]);
         }
         let host = Text::of_internet_6(&self.number(8)).to_object()?;
@@ -146,11 +145,26 @@ struct Text {
 }
 
 impl Text {
-    fn of(text: std::fmt::Arguments<'_>) -> Text {
+    fn of_internet(address: [u8; 4]) -> Text {
         let mut made = Text { bytes: [0; 46], length: 0 };
-        // There is room for the longest of them.
-        let _ = made.write_fmt(text);
+        for (i, number) in address.into_iter().enumerate() {
+            if i > 0 {
+                made.push(b'.');
+            }
+            if number >= 100 {
+                made.push(b'0' + number / 100);
+            }
+            if number >= 10 {
+                made.push(b'0' + number / 10 % 10);
+            }
+            made.push(b'0' + number % 10);
+        }
         made
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
     }
 
     /// By the C library, as Python does it: Rust's texts of some addresses are others.
@@ -174,16 +188,6 @@ impl Text {
 
     fn to_object(&self) -> Res<Owned> {
         containers::string_of(std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default())
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, part: &str) -> std::fmt::Result {
-        let end = self.length + part.len();
-        let place = self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?;
-        place.copy_from_slice(part.as_bytes());
-        self.length = end;
-        Ok(())
     }
 }
 
@@ -223,6 +227,11 @@ impl Source {
         let mut bytes = [0; LENGTH_6];
         bytes[..length].copy_from_slice(&self.bytes[..length]);
         Some(InternetAddress { bytes, length: u32::try_from(length).unwrap_or(0) })
+    }
+
+    /// Is it one of Unix's?
+    pub(crate) fn is_unix(&self) -> bool {
+        self.length >= FAMILY && self.family() == libc::AF_UNIX
     }
 
     /// What Python's sockets make of one of Unix's: its path; of an abstract one, bytes; `None` of no address at all.

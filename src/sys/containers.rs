@@ -335,6 +335,11 @@ pub(crate) fn is_exact_list(object: &Object) -> bool {
     unsafe { ffi::PyList_CheckExact(object.as_ptr()) != 0 }
 }
 
+/// The exact type `set`?
+pub(crate) fn is_exact_set(object: &Object) -> bool {
+    std::ptr::eq(object.type_ptr(), &raw mut ffi::PySet_Type)
+}
+
 /// The exact type `int`?
 pub(crate) fn is_exact_int(object: &Object) -> bool {
     // SAFETY: a live object.

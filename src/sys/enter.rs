@@ -137,6 +137,7 @@ functions! {
 
     // Allocations of what the collector tracks: up to 3.11 it runs right there.
     fn PyType_GenericAlloc(class: *mut PyTypeObject, items: Py_ssize_t) -> *mut PyObject;
+    fn PyWeakref_NewRef(object: *mut PyObject, callback: *mut PyObject) -> *mut PyObject;
     fn PyTuple_New(size: Py_ssize_t) -> *mut PyObject;
     fn PyList_New(size: Py_ssize_t) -> *mut PyObject;
     fn PyList_AsTuple(list: *mut PyObject) -> *mut PyObject;
@@ -212,6 +213,17 @@ pub(super) unsafe fn PyUnicode_FromFormat(format: *const c_char, object: *mut Py
 pub(super) unsafe fn PySys_Audit(event: *const c_char, objects: [*mut PyObject; 2]) -> c_int {
     // SAFETY: the caller's contract; the format has two conversions of objects.
     entered(|| unsafe { variadic::PySys_Audit(event, c"OO".as_ptr(), objects[0], objects[1]) })
+}
+
+/// The same with an object and three numbers.
+///
+/// # Safety
+/// As for the function.
+#[inline]
+pub(super) unsafe fn PySys_Audit_numbers(event: *const c_char, object: *mut PyObject, numbers: [c_int; 3]) -> c_int {
+    let [first, second, third] = numbers;
+    // SAFETY: the caller's contract; the format has conversions of an object and of three numbers.
+    entered(|| unsafe { variadic::PySys_Audit(event, c"Oiii".as_ptr(), object, first, second, third) })
 }
 
 /// Gives up a reference.

@@ -71,6 +71,9 @@ names! {
     ADD = c"add";
     APPEND = c"append";
     CAST = c"cast";
+    CLOSE = c"close";
+    CLOSED = c"_closed";
+    IO_REFS = c"_io_refs";
     SETBLOCKING = c"setblocking";
     ATTRIBUTE_CLASS = c"__class__";
     ATTRIBUTE_CODE = c"__code__";

@@ -58,6 +58,8 @@ pub(crate) mod pipes;
 pub(crate) mod raised;
 pub(crate) mod slots;
 #[cfg(target_os = "linux")]
+pub(crate) mod socket_objects;
+#[cfg(target_os = "linux")]
 pub(crate) mod sockets;
 pub(crate) mod threads;
 pub(crate) mod trash;
@@ -66,6 +68,7 @@ pub(crate) mod typeobj;
 pub(crate) mod types;
 pub(crate) mod visible;
 pub(crate) mod watch;
+pub(crate) mod weak;
 
 pub(crate) use field::{Field, Flags};
 pub(crate) use object::{Layout, Object, Owned, Type};

@@ -21,15 +21,15 @@ use super::{Layout, Object, Owned, Res, Type, call, types};
 
 /// `PySocketSockObject`'s beginning.
 #[repr(C)]
-struct SocketHead {
+pub(super) struct SocketHead {
     head: ffi::PyObject,
-    fd: c_int,
-    family: c_int,
-    kind: c_int,
-    protocol: c_int,
+    pub(super) fd: c_int,
+    pub(super) family: c_int,
+    pub(super) kind: c_int,
+    pub(super) protocol: c_int,
     errorhandler: *const c_void,
     /// Nanoseconds; less than nothing for a socket that blocks, nothing for one that does not.
-    timeout: i64,
+    pub(super) timeout: i64,
 }
 
 /// `socket.socket`, once its objects were found to begin with a [`SocketHead`]. It is kept for good.
@@ -69,6 +69,11 @@ pub(crate) fn know_wholly(probe: &Object, [fd, family, kind, protocol]: [c_int; 
     Ok(fits)
 }
 
+/// Is it a known socket of which all is known?
+pub(super) fn is_known_wholly(socket: &Object) -> bool {
+    IS_WHOLE.get() && is_known(socket)
+}
+
 /// Is it of exactly the class that is known?
 #[inline]
 pub(crate) fn is_known(socket: &Object) -> bool {
@@ -85,13 +90,13 @@ pub(crate) fn descriptor(socket: &Object) -> Option<c_int> {
 /// Is it a known socket, that is open and does not block?
 pub(crate) fn does_not_block(socket: &Object) -> bool {
     // SAFETY: an instance of a class whose objects begin so.
-    IS_WHOLE.get() && is_known(socket) && unsafe { (*socket.as_ptr().cast::<SocketHead>()).timeout == 0 }
+    is_known_wholly(socket) && unsafe { (*socket.as_ptr().cast::<SocketHead>()).timeout == 0 }
 }
 
 /// Has small pieces of data sent at once (`TCP_NODELAY`), if it is a known socket of TCP's; also where whoever made it
 /// has left the protocol to the system.
 pub(crate) fn set_no_delay(socket: &Object) -> Outcome {
-    if !IS_WHOLE.get() || !is_known(socket) {
+    if !is_known_wholly(socket) {
         return Outcome::NotNow;
     }
     // SAFETY: an instance of a class whose objects begin so.
@@ -314,4 +319,16 @@ pub(crate) fn family(fd: c_int) -> Option<c_int> {
     let status =
         unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_DOMAIN, (&raw mut family).cast(), &raw mut length) };
     (status == 0).then_some(family)
+}
+
+/// The socket's own name, if it is of the internet's.
+pub(crate) fn internet_name(fd: c_int) -> Option<InternetAddress> {
+    let mut name = Source::room();
+    let (place, mut length) = name.as_raw();
+    // SAFETY: room for an address of that length.
+    if unsafe { libc::getsockname(fd, place, &raw mut length) } != 0 {
+        return None;
+    }
+    name.set_length(length);
+    name.as_internet()
 }

@@ -287,6 +287,53 @@ def connection(loop: Any) -> Act:
     return act
 
 
+class Closing(asyncio.Protocol):
+    def __init__(self, transports: list[Any]) -> None:
+        self.transports = transports
+
+    def connection_made(self, transport: Any) -> None:
+        self.transports.append(transport)
+
+    def data_received(self, data: bytes) -> None:
+        transport = self.transports[-1]
+        transport.get_extra_info("sockname")
+        transport.write(data)
+        transport.close()
+
+
+def server(loop: Any) -> Act:
+    """Connections accepted, answered and closed."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.setblocking(False)
+    listening.listen()
+    transports: list[Any] = []
+    peers = [socket.create_connection(listening.getsockname()) for _ in range(2)]
+    made = asyncio.base_events.Server(loop, [listening], lambda: Closing(transports), None, 10, None, None)  # type: ignore[call-arg,unused-ignore]
+
+    def act() -> None:
+        with listening, peers[0], peers[1]:
+            try:
+                made._start_serving()
+                for peer in peers:
+                    peer.send(b"data")
+                for _ in range(6):
+                    loop.call_soon(loop.stop)
+                    loop.run_forever()
+                dict(loop._transports)
+            finally:
+                loop._remove_reader(listening.fileno())
+                for transport in transports:
+                    transport.abort()
+                transports.clear()
+                transport = peer = None
+                if not loop.is_running():  # asyncio's own may have failed on its way out
+                    loop.call_soon(loop.stop)
+                    loop.run_forever()
+
+    return act
+
+
 class EchoOfDatagrams(asyncio.DatagramProtocol):
     transport: Any = None
 
@@ -445,6 +492,7 @@ SCENARIOS: list[Callable[[Any], Act]] = [
     sleep,
     readers,
     connection,
+    server,
     datagrams,
     pipes,
     debug_mode,

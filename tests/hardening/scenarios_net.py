@@ -27,18 +27,37 @@ class Stage:
         self.loop.set_exception_handler(self.handle)
         self.transport: Any = None
         self.extra: list[Any] = []
-        mine, self.peer = socket.socketpair()
-        mine.setblocking(False)
-        self.peer.setblocking(False)
+        self.server: Any = None
         kind = Buffered if place in ("get_buffer", "buffer_updated") else Plain
         self.first = kind(self)
         protocol = self.first
-        task = self.loop.create_task(self.loop.create_unix_connection(lambda: protocol, sock=mine))
+        if place in OF_SERVERS:
+            mine = socket.socket(socket.AF_UNIX)
+            mine.bind("")  # a name of the kernel's choice
+            mine.setblocking(False)
+
+            def factory() -> Any:
+                self.at("factory")
+                return protocol
+
+            task = self.loop.create_task(self.serve(factory, mine))
+            self.turn(3)
+            self.peer = socket.socket(socket.AF_UNIX)
+            self.peer.connect(mine.getsockname())
+            self.peer.setblocking(False)
+        else:
+            mine, self.peer = socket.socketpair()
+            mine.setblocking(False)
+            self.peer.setblocking(False)
+            task = self.loop.create_task(self.loop.create_unix_connection(lambda: protocol, sock=mine))
         self.turn(4)
         if task.done() and not task.cancelled():
             self.say(f"made: {task.exception()!r}")
         task.cancel()
         del mine, task
+
+    async def serve(self, factory: Callable[[], Any], listening: socket.socket) -> None:
+        self.server = await self.loop.create_unix_server(factory, sock=listening)
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -91,7 +110,7 @@ class Common:
 
     def connection_made(self, transport: Any) -> None:
         self.stage.transport = transport
-        self.stage.at("connection_made")
+        self.stage.at("accepted" if self.stage.server else "connection_made")
 
     def eof_received(self) -> Any:
         self.stage.at("eof_received")
@@ -187,6 +206,7 @@ ACTIONS: dict[str, Callable[[Stage], object]] = {
     "set_protocol buffered": lambda stage: stage.transport.set_protocol(Buffered(stage)),
     "set_protocol none": lambda stage: stage.transport.set_protocol(None),
     "limits": lambda stage: stage.transport.set_write_buffer_limits(high=0),
+    "close the server": lambda stage: stage.server.close(),
     "stop": lambda stage: stage.loop.stop(),
     "close the loop": lambda stage: stage.loop.close(),
     "nested loop": nested_loop,
@@ -209,7 +229,10 @@ ACTIONS: dict[str, Callable[[Stage], object]] = {
     "raise SystemExit": raise_system_exit,
     "raise GeneratorExit": raise_base_exception,
 }
+#: Of a connection that a server accepts.
+OF_SERVERS = ("factory", "accepted")
 PLACES = (
+    *OF_SERVERS,
     "connection_made",
     "data_received",
     "get_buffer",
@@ -243,6 +266,8 @@ def scenario(new_loop: Callable[[], Any], place: str, action: str) -> str:
             step()
         except BaseException as error:
             stage.say(f"{type(error).__name__}: {error}")
+    if stage.server is not None:
+        stage.server.close()
     if stage.transport is not None:
         try:
             stage.transport.abort()

@@ -38,6 +38,7 @@ CASES = [(name, place, action) for name, of in MODULES.items() for place in of.P
 NOT_COMPARED = {
     ("", "clear the dictionary"): "what asyncio keeps in there, ours does not",
     ("", "connection lost by hand"): "asyncio's own code then comes upon attributes that it has cleared",
+    ("factory", "raise SystemExit"): "how long a traceback's frames keep the connection's task",
     ("resume_writing", "raise SystemExit"): "asyncio goes on waiting for a descriptor that it has nothing to write to",
 }
 

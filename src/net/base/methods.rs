@@ -62,6 +62,7 @@ fn add_own_reader<T: Receives>(transport: &T, arguments: &[&Object]) -> Res<bool
 /// `get_extra_info(name, default=None)`
 pub(in crate::net) fn get_extra_info<T: Transport>(transport: &T, arguments: Arguments<'_>) -> Res<Owned> {
     transport.finish()?;
+    transport.tell_names()?;
     let (name, default) = match arguments.positional {
         [name] if !arguments.has_keywords() => (name, none()),
         [name, default] if !arguments.has_keywords() => (name, *default),

@@ -26,6 +26,11 @@ pub(in crate::net) trait Transport: Life + Deref<Target = BaseObject> {
         Ok(())
     }
 
+    /// Makes what is to be seen of the transport in its `_extra`.
+    fn tell_names(&self) -> Res<()> {
+        Ok(())
+    }
+
     /// Has native code all that it needs of the transport, now?
     fn has_all(&self) -> bool {
         true

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 
 use crate::event_loop::{LoopObject, plain};
-use crate::names::{CREATE_FUTURE, DATA, ENSURE_FD_NO_TRANSPORT, TRANSPORTS};
+use crate::names::CREATE_FUTURE;
 use crate::sys::bytes::{Buffer, is_plain_view, of_exact, view_from};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::object::{boolean, none};
@@ -53,26 +53,10 @@ fn wait(request: &Request<'_>, kind: &'static Kind, fd: c_int) -> Res<Owned> {
         return Ok(declined());
     }
     let future = call::call_method(&CREATE_FUTURE, &[request.event_loop.as_object()], None)?;
-    ensure_no_transport(request.event_loop, fd)?;
+    request.event_loop.ensure_no_transport(fd, &*containers::int(fd.into())?)?;
     let keeps_view = std::ptr::eq(kind, &raw const SEND_ALL) && of_exact(request.first).is_none();
     let view = if keeps_view { view_from(request.first, 0)? } else { request.first.own() };
     begin_waiting(&Request { first: &view, ..*request }, kind, fd, future)
-}
-
-/// `loop._ensure_fd_no_transport(fd)`, if there is any transport with such a descriptor.
-fn ensure_no_transport(core: &LoopObject, fd: c_int) -> Res<()> {
-    let transports = call::getattr(core.as_object(), &TRANSPORTS)?;
-    let by_descriptor = call::getattr_optional(&transports, &DATA)?.filter(|data| containers::is_exact_dict(data));
-    if by_descriptor.as_ref().is_some_and(|data| containers::dict_len(data) == 0) {
-        return Ok(());
-    }
-    let number = containers::int(fd.into())?;
-    if let Some(data) = by_descriptor {
-        if containers::dict_get(&data, &number)?.is_none() {
-            return Ok(());
-        }
-    }
-    call::call_method(&ENSURE_FD_NO_TRANSPORT, &[core.as_object(), &*number], None).map(drop)
 }
 
 fn two<'a>(arguments: &[&'a Object]) -> Res<[&'a Object; 2]> {

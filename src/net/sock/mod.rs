@@ -21,3 +21,4 @@ mod python_socket;
 
 pub(crate) use methods::methods;
 pub(crate) use operation::init;
+pub(super) use python_socket::usable;

@@ -20,7 +20,7 @@ static OTHER: Attached<Cell<Identity>> = Attached::new(Cell::new(Identity::NOBOD
 
 /// The descriptor of a socket that native code may use; `None` for another object, or if it is closed.
 #[inline]
-pub(super) fn usable(socket: &Object) -> Option<c_int> {
+pub(in crate::net) fn usable(socket: &Object) -> Option<c_int> {
     let class = socket.class().identity();
     if AS_MADE.get().is(class) || (!OTHER.get().is(class) && ask(socket)) {
         sockets::descriptor(socket).filter(|&fd| fd >= 0)

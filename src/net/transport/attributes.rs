@@ -12,10 +12,25 @@ use crate::versions;
 
 use super::super::base::attributes::{common_attributes, flag_attribute, object_attribute, set_object};
 use super::object::TransportObject;
-use super::{exposed, writing};
+use super::{exposed, names, writing};
 
 object_attribute!(TransportObject, get_empty_waiter, set_empty_waiter, c"_empty_waiter", empty_waiter);
 flag_attribute!(TransportObject, get_eof, set_eof, c"_eof", eof);
+
+fn get_extra(transport: &TransportObject) -> Res<Owned> {
+    names::tell(transport)?;
+    Ok(transport.extra.get_or_none())
+}
+
+fn set_extra(transport: &TransportObject, value: Option<&Object>) -> Res<()> {
+    transport.untold.clear();
+    set_object(
+        transport.as_object(),
+        c"_extra",
+        &transport.extra,
+        Some(not_deleted(transport.as_object(), c"_extra", value)?),
+    )
+}
 
 fn get_protocol(transport: &TransportObject) -> Res<Owned> {
     writing::finish(transport)?;
@@ -94,6 +109,7 @@ fn set_write_ready(transport: &TransportObject, value: Option<&Object>) -> Res<(
 pub(super) fn table() -> Vec<ffi::PyGetSetDef> {
     let mut table = common_attributes!(TransportObject);
     table.extend([
+        getset!(TransportObject, c"_extra", get_extra, set_extra, c"What is known of the connection, a dict."),
         getset!(TransportObject, c"_protocol", get_protocol, set_protocol, c"The protocol."),
         getset!(TransportObject, c"_eof", get_eof, set_eof, c"Whether write_eof() was called."),
         getset!(

@@ -11,9 +11,11 @@ use crate::sys::attached::Attached;
 use crate::sys::error::chain;
 use crate::sys::lazy::Lazy;
 use crate::sys::object::none;
-use crate::sys::{Layout, Object, Res, call, containers};
+use crate::sys::{Layout, Object, Res, call, containers, socket_objects};
 
 use super::super::base::{self, Transport};
+use super::super::server::detach;
+use super::super::sock::usable;
 use super::object::{TYPE, TransportObject};
 use super::writing;
 
@@ -24,10 +26,12 @@ pub(super) struct Habits {
     pub(super) name_themselves: bool,
     /// However the protocol takes its loss, they forget what was to be called, and tell who waits.
     pub(super) forget_in_any_case: bool,
+    /// It is an error to make one for a descriptor that has one.
+    pub(super) check_descriptors: bool,
 }
 
 pub(super) static HABITS: Attached<Cell<Habits>> =
-    Attached::new(Cell::new(Habits { name_themselves: false, forget_in_any_case: false }));
+    Attached::new(Cell::new(Habits { name_themselves: false, forget_in_any_case: false, check_descriptors: false }));
 
 /// `transport._call_connection_lost(None)`
 static LOSE: Job = Job {
@@ -93,15 +97,20 @@ fn tell_protocol(transport: &TransportObject, exception: &Object) -> Res<()> {
 
 /// The socket is closed, and nothing is kept.
 fn let_go(transport: &TransportObject) -> Res<()> {
-    call::call_method(&CLOSE, &[&*transport.sock.get_or_none()], None)?;
+    let sock = transport.sock.get_or_none();
+    if usable(&sock).is_none() || !socket_objects::close(&sock)? {
+        call::call_method(&CLOSE, &[&*sock], None)?;
+    }
     transport.sock.clear();
     transport.protocol.clear();
     transport.itself.clear();
     transport.event_loop.set(none().own());
     let Some(server) = transport.server.get() else { return Ok(()) };
-    let arguments = [&*server, transport.as_object()];
-    let count = if HABITS.get().name_themselves { 2 } else { 1 };
-    call::call_method(&DETACH, &arguments[..count], None)?;
+    if HABITS.get().name_themselves {
+        detach(&server, transport.as_object())?;
+    } else {
+        call::call_method(&DETACH, &[&*server], None)?;
+    }
     transport.server.clear();
     Ok(())
 }

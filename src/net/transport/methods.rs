@@ -4,16 +4,17 @@ use std::ffi::CStr;
 
 use pyo3::ffi;
 
-use crate::names::{GET_WRITE_BUFFER_SIZE, Name, PAUSE_READING, RESUME_READING, WRITE, WRITE_EOF, WRITELINES};
+use crate::names::{DEL, GET_WRITE_BUFFER_SIZE, Name, PAUSE_READING, RESUME_READING, WRITE, WRITE_EOF, WRITELINES};
 use crate::sys::args::Arguments;
+use crate::sys::error::{keeping_raised, write_unraisable};
 use crate::sys::lazy::Lazy;
-use crate::sys::slots::{Method, noargs, one, setattro, variadic};
+use crate::sys::slots::{Method, finalizer, noargs, one, setattro, variadic};
 use crate::sys::typeobj::TypeBuilder;
 use crate::sys::{Layout, Object, Owned, Res, call, containers};
 
 use super::super::base::{
-    ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, SET_PROTOCOL_DOC, add_reader,
-    adopt, base, check_base, get_extra_info, get_protocol, is_closing, is_reading, set_attribute,
+    ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, SET_PROTOCOL_DOC, Transport,
+    add_reader, adopt, base, check_base, get_extra_info, get_protocol, is_closing, is_reading, set_attribute,
 };
 use super::closing::{close, lose};
 use super::object::{TYPE, TransportObject};
@@ -73,6 +74,17 @@ pub(super) fn set_protocol(transport: &TransportObject, protocol: &Object) -> Re
 
 static BUFFERED_PROTOCOL_CLASS: Lazy = Lazy::new("asyncio.protocols", "BufferedProtocol");
 
+/// `__del__()`: asyncio's has nothing to say of a transport whose socket was closed.
+fn finalize(transport: &TransportObject) {
+    if transport.sock.is_set() || !transport.is_as_made() {
+        keeping_raised(|| {
+            if let Err(raised) = base(transport, &DEL, Arguments::of(&[])) {
+                write_unraisable(raised, transport.as_object());
+            }
+        });
+    }
+}
+
 const WRITE_DOC: &CStr = c"write($self, data, /)\n--\n\n\
     Send the bytes, after the present step of the loop at the latest.";
 const WRITELINES_DOC: &CStr = c"writelines($self, list_of_data, /)\n--\n\n\
@@ -119,6 +131,7 @@ pub(super) fn make_type(_module: &Object, flow_control: &Object) -> Res<Owned> {
             .mutable()
             .flags(ffi::Py_TPFLAGS_BASETYPE)
             .slot(ffi::Py_tp_setattro, setattro!(TransportObject, set_attribute))
+            .slot(ffi::Py_tp_finalize, finalizer!(TransportObject, finalize))
             .getsets(attributes::table())
             .methods(table())
             .build_on(base)?;

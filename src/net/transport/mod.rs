@@ -16,6 +16,7 @@ mod attributes;
 mod closing;
 mod exposed;
 mod methods;
+mod names;
 mod native;
 mod object;
 mod opening;
@@ -25,9 +26,10 @@ mod writing;
 use crate::replaced::ask_about_transports;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::slots::{Method, one, positional};
-use crate::sys::{Object, Res, call, containers, sockets};
+use crate::sys::{Object, Res, call, containers, socket_objects, sockets};
 
 use closing::{HABITS, Habits};
+pub(crate) use opening::loop_methods;
 
 /// `_know_sockets(socket, fd, family, type, proto)`: are sockets like this one, whose numbers these are, what we take
 /// them for?
@@ -37,7 +39,11 @@ fn know_sockets(_module: &Object, arguments: &[&Object]) -> Res<bool> {
     for (place, number) in known.iter_mut().zip(numbers) {
         *place = i32::try_from(containers::int_clamped(number)?).unwrap_or(-1);
     }
-    sockets::know_wholly(socket, known)
+    let are_known = sockets::know_wholly(socket, known)?;
+    if are_known {
+        socket_objects::know_class(socket.class());
+    }
+    Ok(are_known)
 }
 
 /// `_does_not_block(socket)`
@@ -45,13 +51,16 @@ fn does_not_block(_module: &Object, socket: &Object) -> bool {
     sockets::does_not_block(socket)
 }
 
-/// `_note_habits(name_themselves, forget_in_any_case)`
+/// `_note_habits(name_themselves, forget_in_any_case, check_descriptors)`
 fn note_habits(_module: &Object, arguments: &[&Object]) -> Res<()> {
-    let &[name_themselves, forget_in_any_case] = arguments else {
-        return Err(raise(Builtin::TypeError.class(), c"two arguments were expected"));
+    let &[name_themselves, forget_in_any_case, check_descriptors] = arguments else {
+        return Err(raise(Builtin::TypeError.class(), c"three arguments were expected"));
     };
-    let (name_themselves, forget_in_any_case) = (call::is_true(name_themselves)?, call::is_true(forget_in_any_case)?);
-    HABITS.set(Habits { name_themselves, forget_in_any_case });
+    HABITS.set(Habits {
+        name_themselves: call::is_true(name_themselves)?,
+        forget_in_any_case: call::is_true(forget_in_any_case)?,
+        check_descriptors: call::is_true(check_descriptors)?,
+    });
     Ok(())
 }
 
@@ -85,7 +94,7 @@ pub(crate) fn functions() -> [Method; 7] {
         positional!(
             Object,
             c"_open_transport",
-            opening::open,
+            opening::open_or_none,
             c"_open_transport($module, loop, sock, protocol, waiter, extra, server, context, /)\n--\n\n\
               Make a native transport, or return None where asyncio's own is wanted."
         ),
@@ -93,7 +102,7 @@ pub(crate) fn functions() -> [Method; 7] {
             Object,
             c"_note_habits",
             note_habits,
-            c"_note_habits($module, name_themselves, forget_in_any_case, /)\n--\n\nSay what asyncio's own transports do."
+            c"_note_habits($module, name_themselves, forget_in_any_case, check_descriptors, /)\n--\n\nSay what asyncio's own transports do."
         ),
         positional!(
             Object,

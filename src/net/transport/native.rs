@@ -4,16 +4,16 @@ use std::cell::Cell;
 
 use crate::job::Job;
 use crate::names::{
-    ADD_READER, CALL_CONNECTION_LOST, CLOSE, GET_WRITE_BUFFER_SIZE, IS_CLOSING, IS_READING, MAX_SIZE, MAYBE_PAUSE_PROTOCOL,
-    MAYBE_RESUME_PROTOCOL, Name, PAUSE_READING, READ_READY, READ_READY_BUFFERED, READ_READY_DATA, READ_READY_EOF,
-    RESUME_READING, WRITE, WRITE_SENDMSG,
+    ADD_READER, CALL_CONNECTION_LOST, CLOSE, GET_WRITE_BUFFER_SIZE, IS_CLOSING, IS_READING, MAX_SIZE,
+    MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL, Name, PAUSE_READING, READ_READY, READ_READY_BUFFERED, READ_READY_DATA,
+    READ_READY_EOF, RESUME_READING, WRITE, WRITE_SENDMSG,
 };
 use crate::sys::attached::Attached;
 use crate::sys::{Res, Type};
 
 use super::super::base::{Receives, Transport};
 use super::object::TransportObject;
-use super::{exposed, reading, writing};
+use super::{exposed, names, reading, writing};
 
 static CLASS: Attached<Cell<Option<&'static Type>>> = Attached::new(Cell::new(None));
 
@@ -45,6 +45,11 @@ impl Transport for TransportObject {
     #[inline]
     fn finish(&self) -> Res<()> {
         writing::finish(self)
+    }
+
+    #[inline]
+    fn tell_names(&self) -> Res<()> {
+        names::tell(self)
     }
 
     #[inline]

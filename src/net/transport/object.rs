@@ -7,12 +7,14 @@
 //! * `is_buffered`, `itself`: `methods.rs`, with the protocol.
 //! * `queue`, `exposed`, `is_left`: `writing.rs`, and `exposed.rs`, which moves what is to be sent.
 //! * `read_ready_cb`, `expected`: `reading.rs`.
+//! * `untold`, `own_name`: `names.rs`.
 //! * `eof`: `writing.rs`.
 
 use std::cell::Cell;
 use std::ops::Deref;
 
 use crate::sys::Field;
+use crate::sys::addresses::InternetAddress;
 use crate::sys::life::{Life, object};
 use crate::sys::part::Own;
 use crate::sys::typeobj::StaticType;
@@ -34,6 +36,9 @@ object! {
         /// The transport itself, while it has a protocol: as asyncio's, which has methods of its own as attributes, it
         /// does not die before the collector comes, whoever forgets it.
         pub(super) itself: Field,
+        /// The socket, as long as it and its name are not in `extra`.
+        pub(super) untold: Field,
+        pub(super) own_name: Cell<InternetAddress>,
         pub(super) queue: Own<SendQueue>,
         /// How many bytes are likely to come at once.
         pub(super) expected: Cell<i32>,

@@ -2,27 +2,28 @@
 //! is told, each by `call_soon`.
 
 use crate::asyncio::SET_RESULT_UNLESS_CANCELLED;
-use crate::event_loop::{LoopObject, plain};
-use crate::job::{Entry, Job, context_keyword};
+use crate::event_loop::{LoopObject, asyncios_own, plain};
+use crate::job::{Entry, Job, context_keyword, shortcuts};
 use crate::names::{
-    ADD_READER, ATTACH, CALL_SOON, CONNECTION_MADE, GETPEERNAME, GETSOCKNAME, PEERNAME, READ_READY, SOCKET, SOCKNAME,
-    TRANSPORTS,
+    ADD_READER, ATTACH, CALL_SOON, CONNECTION_MADE, CONTEXT, EXTRA_KEYWORD, MAKE_SOCKET_TRANSPORT, READ_READY, SERVER,
+    WAITER,
 };
 use crate::replaced::transports_as_made;
 use crate::sched;
-use crate::sys::error::{Builtin, raise, raised_is};
-use crate::sys::lazy::Lazy;
+use crate::sys::args::Arguments;
+use crate::sys::error::{Builtin, raise};
 use crate::sys::object::{boolean, none};
 use crate::sys::os_error::raise_os_error;
+use crate::sys::slots::{Method, variadic};
 use crate::sys::sockets::{self, Outcome};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, life};
+use crate::versions;
 
 use super::super::base::{self, Transport};
+use super::super::server::attach;
 use super::closing::HABITS;
 use super::object::{TYPE, TransportObject};
-use super::{methods, reading};
-
-static TRANSPORT_SOCKET: Lazy = Lazy::new("asyncio.trsock", "TransportSocket");
+use super::{methods, names, reading};
 
 /// The water marks of a new transport, in bytes.
 const HIGH_WATER: i64 = 64 * 1024;
@@ -50,64 +51,107 @@ static BEGIN: Job = Job {
     needs_context: true,
 };
 
+/// What a transport is made with, as asyncio's constructor has it.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    sock: &'a Object,
+    protocol: &'a Object,
+    waiter: &'a Object,
+    extra: &'a Object,
+    server: &'a Object,
+    context: &'a Object,
+}
+
+impl<'a> Wanted<'a> {
+    /// The arguments of `loop._make_socket_transport()`; `None` if something is wrong with them.
+    fn of(arguments: Arguments<'a>) -> Option<Wanted<'a>> {
+        let (sock, protocol, waiter) = match arguments.positional {
+            [sock, protocol] => (*sock, *protocol, None),
+            [sock, protocol, waiter] => (*sock, *protocol, Some(*waiter)),
+            _ => return None,
+        };
+        let mut named = [waiter, None, None, None];
+        let parameters = [&WAITER, &EXTRA_KEYWORD, &SERVER, &CONTEXT];
+        let known = if versions::TRANSPORTS_HAVE_CONTEXT { 4 } else { 3 };
+        for (keyword, value) in arguments.keywords() {
+            let place = &mut named[parameters[..known].iter().position(|name| name.is(keyword))?];
+            if place.replace(value).is_some() {
+                return None;
+            }
+        }
+        let [waiter, extra, server, context] = named.map(|value| value.unwrap_or(none()));
+        Some(Wanted { sock, protocol, waiter, extra, server, context })
+    }
+}
+
+/// `_make_socket_transport(sock, protocol, waiter=None, *, extra=None, server=None)`
+fn make_socket_transport(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+    if let Some(wanted) = Wanted::of(arguments) {
+        if let Some(transport) = open(core.as_object(), &wanted, HABITS.get().check_descriptors)? {
+            return Ok(transport);
+        }
+    }
+    asyncios_own(core, &MAKE_SOCKET_TRANSPORT, arguments)
+}
+
+/// For the loop's type.
+pub(crate) fn loop_methods() -> [Method; 1] {
+    [variadic!(
+        LoopObject,
+        c"_make_socket_transport",
+        make_socket_transport,
+        c"_make_socket_transport($self, sock, protocol, waiter=None, *, extra=None, server=None, **more)\n--\n\n"
+    )]
+}
+
 /// `_open_transport(loop, sock, protocol, waiter, extra, server, context)`: a native transport; `None` where asyncio's own
 /// is wanted.
-pub(super) fn open(_module: &Object, arguments: &[&Object]) -> Res<Owned> {
+pub(super) fn open_or_none(_module: &Object, arguments: &[&Object]) -> Res<Owned> {
     let &[event_loop, sock, protocol, waiter, extra, server, context] = arguments else {
         return Err(raise(Builtin::TypeError.class(), c"seven arguments were expected"));
     };
+    let wanted = Wanted { sock, protocol, waiter, extra, server, context };
+    Ok(open(event_loop, &wanted, false)?.unwrap_or_else(|| none().own()))
+}
+
+/// A native transport; `None` where asyncio's own is wanted. `checks` says whether it is an error that the descriptor has
+/// a transport already.
+fn open(event_loop: &Object, wanted: &Wanted<'_>, checks: bool) -> Res<Option<Owned>> {
+    let &Wanted { sock, protocol, waiter, extra, server, context } = wanted;
     let (Some(core), Some(class)) = (plain(event_loop).map(Layout::own), TransportObject::instances().get()) else {
-        return Ok(none().own());
+        return Ok(None);
     };
     let is_usual = transports_as_made() && core.watches_natively() && !core.debug_is_on();
     let fd = sockets::descriptor(sock).filter(|&fd| fd >= 0 && is_usual && sockets::does_not_block(sock));
-    let Some(fd) = fd else { return Ok(none().own()) };
+    let Some(fd) = fd else { return Ok(None) };
+    if checks {
+        core.ensure_no_transport(fd, sock)?;
+    }
     let transport: Owned<TransportObject> = life::make_of(class)?;
-    let extra = if extra.is_none() { containers::new_dict()? } else { extra.own() };
-    transport.extra.set(extra.clone());
+    transport.extra.set(if extra.is_none() { containers::new_dict()? } else { extra.own() });
     transport.event_loop.set(event_loop.own());
     transport.protocol_paused.set(boolean(false).own());
     transport.high_water.set(containers::int(HIGH_WATER)?);
     transport.low_water.set(containers::int(LOW_WATER)?);
     drop(transport.context.replace((!context.is_none()).then(|| context.own())));
-    tell_names(sock, &extra)?;
+    names::ask(&transport, sock, fd)?;
     transport.sock.set(sock.own());
     transport.fd.set(fd);
     methods::set_protocol(&transport, protocol)?;
     if !server.is_none() {
         transport.server.set(server.own());
-        let arguments = [server, transport.as_object()];
-        let count = if HABITS.get().name_themselves { 2 } else { 1 };
-        call::call_method(&ATTACH, &arguments[..count], None)?;
+        if HABITS.get().name_themselves {
+            attach(server, transport.as_object())?;
+        } else {
+            call::call_method(&ATTACH, &[server], None)?;
+        }
     }
-    let all = call::getattr(event_loop, &TRANSPORTS)?;
-    containers::set_item(&all, &*containers::int(i64::from(fd))?, transport.as_object())?;
+    core.note_transport(fd, transport.as_object())?;
     if let Outcome::Failed(errno) = sockets::set_no_delay(sock) {
         return Err(raise_os_error(errno));
     }
     begin(&transport, &core, waiter)?;
-    Ok(transport.into_object())
-}
-
-/// `extra["socket"]`, `["sockname"]`, and `["peername"]` unless it is there.
-fn tell_names(sock: &Object, extra: &Object) -> Res<()> {
-    containers::set_item(extra, SOCKET.object(), &*call::call1(TRANSPORT_SOCKET.get()?, sock)?)?;
-    containers::set_item(extra, SOCKNAME.object(), &*name(sock, &GETSOCKNAME)?)?;
-    if containers::contains(extra, PEERNAME.object())? {
-        return Ok(());
-    }
-    containers::set_item(extra, PEERNAME.object(), &*name(sock, &GETPEERNAME)?)
-}
-
-/// `sock.getsockname()` and its like; `None` if the system has none to tell.
-fn name(sock: &Object, method: &crate::names::Name) -> Res<Owned> {
-    match call::call_method(method, &[sock], None) {
-        Err(_) if raised_is(Builtin::OSError.class()) => {
-            crate::sys::raised::clear();
-            Ok(none().own())
-        }
-        named => named,
-    }
+    Ok(Some(transport.into_object()))
 }
 
 fn begin(transport: &TransportObject, core: &LoopObject, waiter: &Object) -> Res<()> {
@@ -122,6 +166,13 @@ fn begin(transport: &TransportObject, core: &LoopObject, waiter: &Object) -> Res
         return Ok(());
     }
     let set_result = SET_RESULT_UNLESS_CANCELLED.get()?;
+    if let Some(job) = shortcuts::job_of(set_result, &[waiter, none()]) {
+        let (target, arguments) = (set_result.own(), Some(containers::tuple(&[waiter, none()])?));
+        return sched::call_soon(
+            event_loop,
+            Entry { job, target, argument: arguments, context: base::context(transport)? },
+        );
+    }
     match transport.context.get() {
         Some(given) => {
             let arguments = [event_loop, set_result, waiter, none(), &*given];

@@ -1,0 +1,15 @@
+//! What listens: accepting connections.
+//!
+//! A server's listening sockets are watched by an [`acceptor`]. For each event it accepts as many connections as asyncio's
+//! own `_accept_connection` would ([`accepting`]), and makes of each what that makes: the coroutine
+//! `_accept_connection2`, in a task. All that comes then is asyncio's, and the transports' ([`super::transport`]).
+//!
+//! Where something was replaced that this passes over, or in debug mode, asyncio's own `_accept_connection` is called,
+//! with the arguments that it was to be called with.
+
+mod accepting;
+mod acceptor;
+mod attached;
+
+pub(crate) use acceptor::{init, methods};
+pub(super) use attached::{attach, detach};

@@ -30,7 +30,7 @@ BRIDGE := examples/tokio_bridge/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tools fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak soak-doorbell memcheck bench-bridge clean check-python check-cargo check-lint
+.PHONY: help demo test test-tools fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak soak-doorbell memcheck bench-bridge docs docs-serve diagrams clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -176,6 +176,23 @@ ADVISORIES ?= advisories
 supply-chain: check-cargo ## licences, sources, duplicates, advisories of the crates (cargo-deny, cargo-audit)
 	cargo deny --locked check $(ADVISORIES) bans licenses sources
 	$(if $(ADVISORIES),cargo audit)
+
+DOCS := $(VENV)/.docs-$(VERSION)
+$(DOCS): $(INSTALLED) pyproject.toml
+	$(BIN)/python -m pip install -q --group docs
+	@touch $@
+
+# Strict: a link or an anchor that leads nowhere fails. The notice is of mkdocs-material's about its successor.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+docs: $(DOCS) ## the documentation's site, into build/site
+	$(MKDOCS) build -q
+
+docs-serve: $(DOCS) ## the site on http://127.0.0.1:8000/, built anew as its pages change
+	$(MKDOCS) serve
+
+# Needs Debian's graphviz.
+diagrams: ## the diagrams of docs/diagrams/, from what describes them
+	for each in docs/diagrams/*.dot; do dot -Tsvg $$each -o $${each%.dot}.svg || exit 1; done
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) $(CACHE) target build dist

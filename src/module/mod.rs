@@ -35,8 +35,7 @@ pub(crate) fn init(module: &Object) -> Res<()> {
     add_functions(module)?;
     loops::init_link(module)?;
     beginning::init(module)?;
-    tasks::init_list(module)?;
-    state::init(module, task::LAYOUT)?;
+    state::init(module, task::LAYOUT, &*tasks::linked_tasks_function(module)?)?;
     fork::init(module)?;
     exit::init(module)
 }

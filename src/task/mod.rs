@@ -34,7 +34,6 @@ use crate::future::{self, FutureObject};
 use crate::sys::error::{Builtin, raise_format};
 use crate::sys::{Object, Res};
 
-pub(crate) use name::show as show_name;
 pub(crate) use object::{LAYOUT, TYPE, TaskObject, is_pending_in};
 
 /// Makes the types. Called once, by the module's initialisation, after the future's.

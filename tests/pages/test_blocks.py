@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,24 +66,47 @@ def test_section(section: Section, tmp_path: Path) -> None:
             command = command_of(block, number, tmp_path)
             steps.append({"command": command, "url": url, "patience": 60 * PATIENCE, "fails": "fails" in block.remarks})
             ran.append(block)
-    done = subprocess.run(
-        [*(own_network() if section.serves else []), sys.executable, str(Path(__file__).with_name("typed.py"))],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        input=json.dumps(steps),
-        capture_output=True,
-        text=True,
-    )
-    results = [json.loads(line) for line in done.stdout.splitlines()]
+    results, log = typed(steps, tmp_path, in_own_network=section.serves)
     for block, result in zip(ran, results, strict=False):
         where = f"{section.page.relative_to(ROOT)}:{block.line}"
         fails = "fails" in block.remarks
         assert (result["status"] != 0) == fails, f"{where}: exit status {result['status']}\n{result['said']}"
         if block.prints is not None and not block.remark("serves"):
             assert matches(block.prints, result["said"]), f"{where} expects\n{block.prints}\nand got\n{result['said']}"
-    assert len(results) == len(ran), done.stderr
+    assert len(results) == len(ran), log
     if skipped:
         pytest.skip(skipped)
+
+
+def typed(steps: list[dict[str, object]], folder: Path, *, in_own_network: bool) -> tuple[list[Any], str]:
+    """What came of each step, up to the first that failed, and what the typist itself has to say."""
+    done = subprocess.run(
+        [*(own_network() if in_own_network else []), sys.executable, str(Path(__file__).with_name("typed.py"))],
+        cwd=folder,
+        env=environment(folder),
+        input=json.dumps(steps),
+        capture_output=True,
+        text=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+@pytest.mark.timeout(120)
+def test_image(tmp_path: Path) -> None:
+    """What the Dockerfile on the page starts, with its variable, is on rasyncio: the application of another section."""
+    page = {section.title: section for section in sections(ROOT / "docs" / "by-framework.md")}
+    (dockerfile,) = (block.text for block in page["Docker"].blocks if block.title == "Dockerfile")
+    (application,) = (block.text for block in page["FastAPI and uvicorn"].blocks if block.title == "app.py")
+    (tmp_path / "app.py").write_text(application)
+    lines = dict(line.split(" ", 1) for line in dockerfile.splitlines())
+    packages = lines["RUN"].removeprefix("pip install --no-cache-dir ").split()
+    assert all(importlib.util.find_spec(package) for package in packages)
+    command = ["env", lines["ENV"], *json.loads(lines["CMD"])]
+    url = "http://127.0.0.1:8000/"
+    serve = {"command": command, "url": url, "patience": 60 * PATIENCE, "fails": False}
+    look = {"command": ["curl", "-s", url], "url": "", "fails": False}
+    results, log = typed([serve, look], tmp_path, in_own_network=True)
+    assert len(results) == 2 and results[1]["said"] == '{"runs on":"rasyncio.EventLoop"}', (results, log)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -30,7 +30,7 @@ BRIDGE := examples/tokio_bridge/Cargo.toml
 SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tools fuzz lint build bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak soak-doorbell memcheck bench-bridge docs docs-serve diagrams clean check-python check-cargo check-lint
+.PHONY: help demo test test-tools fuzz lint build wheel bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak soak-doorbell memcheck bench-bridge docs docs-serve diagrams clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,6 +58,24 @@ $(INSTALLED): $(MADE) $(SOURCES) pyproject.toml README.md LICENSE | check-cargo
 	@rm -f $(VENV)/.installed-* && touch $@
 
 build: $(INSTALLED) ## build the wheel and install it into .venv (PROFILE=checked: with debug assertions)
+
+# The linker is zig's, which links for an older glibc than this machine has: what the wheel asks for is then what
+# .github/workflows/wheels.yml's ask for. In a virtual environment of its own, as zig is large.
+WHEEL_TOOLS := $(CACHE)/wheel-tools
+WHEEL_TOOLS_MADE := $(WHEEL_TOOLS)/.made-$(VERSION)
+WHEEL := $(WHEELS)/release
+
+$(WHEEL_TOOLS_MADE): pyproject.toml | check-python
+	$(PYTHON) -m venv --clear $(WHEEL_TOOLS)
+	$(WHEEL_TOOLS)/bin/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
+	$(WHEEL_TOOLS)/bin/python -m pip install -q --group wheel
+	@touch $@
+
+wheel: $(WHEEL_TOOLS_MADE) | check-cargo ## the wheel for PYTHON as it is published: build it, check it, install it where there is no Rust
+	rm -rf $(WHEEL)
+	PATH="$(abspath $(WHEEL_TOOLS)/bin):$$PATH" maturin build --release --locked -q --zig \
+		--compatibility manylinux_2_28 -i $(shell command -v $(PYTHON)) --out $(WHEEL)
+	$(WHEEL_TOOLS)/bin/python tools/check_wheel $(WHEEL)/*.whl $(shell command -v $(PYTHON))
 
 demo: $(INSTALLED) ## run a real program on CPython, on the swap, on swap and loop, side by side
 	$(BIN)/python examples/demo.py $(ARGS)

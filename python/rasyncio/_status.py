@@ -155,7 +155,7 @@ def _transports(kind: type | None, running: Any) -> str:
         return "asyncio's"
     if running is not None and running.get_debug():
         return "asyncio's, as in debug mode"
-    return "rasyncio's for sockets, asyncio's for pipes"
+    return "rasyncio's"
 
 
 def _replaced_in(kind: type | None) -> set[str]:

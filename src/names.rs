@@ -121,6 +121,11 @@ names! {
     CHECK_CALLBACK = c"_check_callback";
     CHECK_THREAD = c"_check_thread";
     CREATE_TASK = c"create_task";
+    AG_CODE = c"ag_code";
+    CODE = c"__code__";
+    CR_CODE = c"cr_code";
+    GI_CODE = c"gi_code";
+    SELF = c"__self__";
     DELAY = c"delay";
     FD = c"fd";
     FUTURE_ADD_TO_AWAITED_BY = c"future_add_to_awaited_by";

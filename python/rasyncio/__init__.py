@@ -21,6 +21,7 @@ __all__ = [
     "install",
     "installed",
     "new_event_loop",
+    "profile",
     "run",
     "stats",
     "status",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ._asyncio import __rasyncio_version__ as __version__
     from ._loop import EventLoop
     from ._policy import EventLoopPolicy
+    from ._profile import profile
     from ._stats import stats
     from ._status import status
     from ._watch import watch
@@ -58,7 +60,7 @@ else:
     # And where what is imported late is.
     _LATE = {"load_ipython_extension": "._ipython", "status": "._status"}
     if ours is not None:
-        _LATE |= {"stats": "._stats", "watch": "._watch"}
+        _LATE |= {"profile": "._profile", "stats": "._stats", "watch": "._watch"}
 
     def __getattr__(name: str) -> object:
         if name == "__version__":

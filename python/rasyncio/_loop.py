@@ -41,6 +41,8 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from ._stats import LoopStats
 
+#: What profiles the loops that are made, if anything does.
+profiles: list[object] = []
 #: Whether slow steps are to be watched for from the first loop on; a forked child begins anew.
 _WATCHES = bool(os.environ.get("RASYNCIO_WATCH"))
 #: The loops that there are, by their `id()`: a subclass may have a hash of its own.
@@ -142,6 +144,8 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         self._own_wake_up()
         knows_sockets()
         loops[id(self)] = self
+        if profiles:
+            self._profile(True)
         if _WATCHES:
             from ._watch import watch_if_asked
 
@@ -160,11 +164,14 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             raise
         return selector
 
-    def stats(self) -> LoopStats:
-        """Tell what the loop has done since it was made, at no cost but that of asking. From any thread."""
+    def stats(self, *, tasks: bool = False) -> LoopStats:
+        """Tell what the loop has done since it was made, at no cost but that of asking. From any thread.
+
+        With `tasks`, tell also what each coroutine function took, which `rasyncio.profile()` finds out.
+        """
         from ._stats import of_loop
 
-        return of_loop(self)
+        return of_loop(self, tasks)
 
     # Files
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._loop import EventLoop, loops
+from ._profile import FunctionProfile
+from ._profile import of_loop as profiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class LoopStats:
     """How many bytes came by stream connections that rasyncio itself reads from."""
     bytes_sent: int
     """How many bytes went out by stream connections that rasyncio itself writes to."""
+    functions: tuple[FunctionProfile, ...] = ()
+    """What each coroutine function took, if it was asked for and a `rasyncio.profile()` is on, or was."""
 
     @property
     def seconds_busy(self) -> float:
@@ -128,9 +132,11 @@ def _durations(counted: list[Any]) -> Durations:
     return Durations(largest, tuple(buckets))
 
 
-def of_loop(loop: EventLoop) -> LoopStats:
-    """Make a snapshot of what the loop has counted."""
+def of_loop(loop: EventLoop, tasks: bool = False) -> LoopStats:
+    """Make a snapshot of what the loop has counted; with `tasks`, also of what a profile has found."""
     counts: dict[str, Any] = loop._counts()
+    if tasks:
+        counts["functions"] = profiled(loop)
     for name in ("gaps", "ready_wait", "timer_lateness"):
         counts[name] = _durations(counts[name])
     return LoopStats(loop=repr(loop), thread=loop._thread_id, tasks_alive=len(asyncio.all_tasks(loop)), **counts)

@@ -29,7 +29,7 @@ use super::run::{is_cancelled, run_once, run_until_stopped};
 use super::selector::{
     poller_add, poller_files, poller_forget, poller_get, poller_modify, poller_note, poller_remove, poller_wait,
 };
-use super::snapshot::counts;
+use super::snapshot::{counts, profile, profiled};
 use super::transports::{self, ensure_fd_no_transport};
 use super::wake::wake_up;
 use super::watchers::Direction;
@@ -147,6 +147,7 @@ fn set_debug(core: &LoopObject, value: Option<&Object>) -> Res<()> {
     let Some(value) = DEBUG.given(core, value)? else { return Ok(()) };
     core.debug_is_on.set(call::is_true(value)?);
     core.note_special();
+    core.note_observed();
     core.debug.set(value.own());
     Ok(())
 }
@@ -358,6 +359,10 @@ const PRIVATE_WRITE_TO_SELF_DOC: &CStr = c"_write_to_self($self, /)\n--\n\n\
     End the wait for files, if there is one.";
 const PRIVATE_OWN_FILE_DOC: &CStr = c"_own_file($self, fd, /)\n--\n\n\
     Say that nothing comes by this file but the loop's own wake-up.";
+const PRIVATE_PROFILE_DOC: &CStr = c"_profile($self, on, /)\n--\n\n\
+    Begin to time what runs, or end that.";
+const PRIVATE_PROFILED_DOC: &CStr = c"_profiled($self, /)\n--\n\n\
+    Tell what was found: of each function, steps, seconds in all, of the longest, and between steps.";
 const PRIVATE_COUNTS_DOC: &CStr = c"_counts($self, /)\n--\n\n\
     Tell what the loop has counted, in seconds and bytes.";
 const PRIVATE_COUNT_LOOKS_DOC: &CStr = c"_count_looks($self, /)\n--\n\n\
@@ -417,8 +422,10 @@ fn internal_methods() -> [Method; 8] {
 }
 
 /// What `_loop.py` and `_selector.py` are built on.
-fn inspection_methods() -> [Method; 17] {
+fn inspection_methods() -> [Method; 19] {
     [
+        one!(LoopObject, c"_profile", profile, PRIVATE_PROFILE_DOC),
+        noargs!(LoopObject, c"_profiled", profiled, PRIVATE_PROFILED_DOC),
         noargs!(LoopObject, c"_counts", counts, PRIVATE_COUNTS_DOC),
         one!(LoopObject, c"_own_file", own_file, PRIVATE_OWN_FILE_DOC),
         noargs!(LoopObject, c"_count_looks", count_looks, PRIVATE_COUNT_LOOKS_DOC),

@@ -36,6 +36,7 @@ mod object;
 mod once;
 mod plain;
 mod poll;
+mod profile;
 mod ready;
 mod run;
 mod run_entry;

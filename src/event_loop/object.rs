@@ -8,12 +8,14 @@
 //! * `transports`: whoever makes a transport, in any thread.
 //! * `after_step`: what runs in a step, in the thread that runs the loop; whoever finishes the step.
 //! * `counts`: whoever does what is counted.
+//! * `profile`: `run.rs`, and whoever turns it on.
 //! * `scratch`: who reads from a file; never while Python code runs.
 //! * `last_poll`, `last_tidy`, `idle`: `poll.rs`, in the thread that runs the loop; `wake.rs` reads and sets the state of
 //!   `idle` from any.
 //! * `closed`, `debug_is_on`, `debug`, `stopping`, `thread_id`, `clock_resolution`, `current_handle`, `task_factory`,
 //!   `deleted`: asyncio's Python code, through the attributes of these names (`methods.rs`); `stop()` too.
-//! * `exposed`: `exposed.rs`. `is_special` follows it, `closed` and `debug_is_on` ([`LoopObject::note_special`]).
+//! * `exposed`: `exposed.rs`. `is_special` follows it, `closed` and `debug_is_on` ([`LoopObject::note_special`]);
+//!   `is_observed` follows `debug_is_on` and `profile` ([`LoopObject::note_observed`]).
 //! * `look_closer`, `selector_was_changed`: `plain.rs`, when something of the instance is set. `own_selector`: when the
 //!   poller is opened and closed.
 
@@ -28,6 +30,7 @@ use crate::sys::{Field, Object, Res};
 use super::after_step::AfterStep;
 use super::counts::Counts;
 use super::idle::Idle;
+use super::profile::Profile;
 use super::ready::ReadyQueue;
 use super::scratch::Scratch;
 use super::timers::TimerHeap;
@@ -48,6 +51,7 @@ object! {
         pub(super) transports: Own<TransportTable>,
         pub(super) scratch: Own<Scratch>,
         pub(crate) counts: Own<Counts>,
+        pub(super) profile: Own<Profile>,
         /// When the poller was asked last; not set at the beginning of a run.
         pub(super) last_poll: Own<Cell<Option<Moment>>>,
         /// When memory that is of no use was freed last.
@@ -57,6 +61,8 @@ object! {
         pub(super) stopping: Cell<bool>,
         /// Is `debug` true?
         pub(super) debug_is_on: Cell<bool>,
+        /// What runs is looked at more closely: in debug mode, or by [`super::profile`].
+        pub(super) is_observed: Cell<bool>,
         /// The instance may have an attribute with the name of a method that Rust code passes over ([`super::plain`]).
         pub(super) look_closer: Cell<bool>,
         /// The selector is not the one that the loop was made with, or something of it was replaced.
@@ -107,6 +113,11 @@ impl LoopObject {
     /// One of the three has changed that make a loop special.
     pub(super) fn note_special(&self) {
         self.is_special.set(self.closed.get() || self.debug_is_on.get() || self.exposed.get());
+    }
+
+    /// Debug mode, or profiling, has been turned on or off.
+    pub(super) fn note_observed(&self) {
+        self.is_observed.set(self.debug_is_on.get() || self.profile.is_on());
     }
 
     pub(crate) fn debug_is_on(&self) -> bool {

@@ -125,16 +125,39 @@ fn run(core: &LoopObject, ready: Ready) -> Res<()> {
     }
 }
 
-/// Not in debug mode, and nobody has replaced what handles do.
+/// Neither in debug mode nor profiled, and nobody has replaced what handles do.
 #[inline]
 fn runs_natively(core: &LoopObject) -> bool {
-    !core.debug_is_on.get() && all_as_made()
+    !core.is_observed.get() && all_as_made()
 }
 
 #[cold]
 fn run_slowly(core: &LoopObject, ready: Ready) -> Res<()> {
-    let outcome = run_in_python(core, ready);
-    over(core, outcome)
+    if !core.profile.is_on() {
+        let outcome = run_in_python(core, ready);
+        return over(core, outcome);
+    }
+    let timed = core.profile.begin(&ready);
+    let outcome = run_observed(core, ready);
+    if let Some(timed) = timed {
+        core.profile.end(timed);
+    }
+    outcome
+}
+
+/// As it would run if nobody timed it.
+fn run_observed(core: &LoopObject, ready: Ready) -> Res<()> {
+    let natively = !core.debug_is_on() && all_as_made();
+    match ready {
+        Ready::Entry(entry) if natively => run_entry(core, entry),
+        Ready::Handle(handle) if natively && !handle.is_cancelled() => {
+            handle::run(&handle, |outcome| over(core, outcome))
+        }
+        ready => {
+            let outcome = run_in_python(core, ready);
+            over(core, outcome)
+        }
+    }
 }
 
 fn run_in_python(core: &LoopObject, ready: Ready) -> Res<()> {

@@ -1,8 +1,9 @@
-//! `loop._counts()`: what the loop has counted, for `python/rasyncio/_stats.py`, in seconds and bytes.
+//! What the loop has counted, and what its profile has found, for `python/rasyncio/_stats.py` and `_profile.py`: in
+//! seconds and bytes.
 
 use crate::histogram::Histogram;
 use crate::sys::clock::Rate;
-use crate::sys::{Field, Owned, Res, containers};
+use crate::sys::{Field, Object, Owned, Res, call, containers};
 
 use super::object::LoopObject;
 
@@ -60,4 +61,23 @@ pub(super) fn counts(core: &LoopObject) -> Res<Owned> {
     put("gaps", durations(counts.gaps(), |ticks| rate.seconds(ticks)))?;
     put("ready_wait", durations(counts.ready_wait(), |ticks| rate.seconds(ticks)))?;
     Ok(dict)
+}
+
+/// `_profile(on)`
+pub(super) fn profile(core: &LoopObject, on: &Object) -> Res<()> {
+    core.profile.turn(call::is_true(on)?);
+    core.note_observed();
+    Ok(())
+}
+
+/// `_profiled()`: a list of `(code or type, steps, busy, longest, waiting)`, in seconds.
+pub(super) fn profiled(core: &LoopObject) -> Res<Owned> {
+    let rate = Rate::now();
+    let list = containers::new_list()?;
+    for (of, steps, times) in core.profile.rows() {
+        let [busy, longest, waiting] = times.map(|ticks| containers::float(rate.seconds(ticks)));
+        let row = containers::tuple(&[&of, &*whole(steps)?, &*busy?, &*longest?, &*waiting?])?;
+        containers::list_append(&list, &row)?;
+    }
+    Ok(list)
 }

@@ -171,6 +171,11 @@ impl HandleObject {
         self.callback.get().is_some_and(|it| it.is(target) || bound_object(&it).is_some_and(|owner| owner.is(target)))
     }
 
+    /// What it runs: a callback, or the target of a job.
+    pub(crate) fn target(&self) -> Option<Owned> {
+        self.callback.get()
+    }
+
     /// The time of a timer, in the loop's seconds.
     #[inline]
     pub(crate) fn when(&self) -> f64 {

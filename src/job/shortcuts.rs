@@ -16,6 +16,16 @@ type MakeFuture = fn(event_loop: &Object) -> Res<Owned>;
 /// Makes a task of the coroutine and the loop; name and context, if they were given.
 type MakeTask =
     fn(coroutine: &Object, event_loop: &Object, name: Option<&Object>, context: Option<&Object>) -> Res<Owned>;
+/// The coroutine of a native task.
+pub(crate) fn coroutine_of(object: &Object) -> Option<Owned> {
+    TASKS.get().and_then(|tasks| (tasks.coroutine)(object))
+}
+
+/// Is it a native task that is not done?
+pub(crate) fn is_unfinished_task(object: &Object) -> bool {
+    TASKS.get().is_some_and(|tasks| (tasks.is_unfinished)(object))
+}
+
 /// The job that does what calling the callback would do. It will get the callback as its target, and as its argument
 /// the callback's only one, or the tuple of several.
 type FindJob = fn(callback: &Object, arguments: &[&Object]) -> Option<&'static Job>;
@@ -24,6 +34,15 @@ static FUTURE: Attached<Cell<Option<MakeFuture>>> = Attached::new(Cell::new(None
 static FUTURE_CLASS: Attached<Cell<Option<&'static Object>>> = Attached::new(Cell::new(None));
 static TASK: Attached<Cell<Option<MakeTask>>> = Attached::new(Cell::new(None));
 static TASK_CLASS: Attached<Cell<Option<&'static Object>>> = Attached::new(Cell::new(None));
+/// What is asked of an object that may be a task.
+pub(crate) struct Tasks {
+    /// Its coroutine, if it is one that has any.
+    pub(crate) coroutine: fn(&Object) -> Option<Owned>,
+    /// Is it one that is not done?
+    pub(crate) is_unfinished: fn(&Object) -> bool,
+}
+
+static TASKS: Attached<Cell<Option<&'static Tasks>>> = Attached::new(Cell::new(None));
 static FIND_JOB: Attached<Cell<Option<FindJob>>> = Attached::new(Cell::new(None));
 
 pub(crate) fn register_future(class: &'static Object, make: MakeFuture) {
@@ -31,9 +50,10 @@ pub(crate) fn register_future(class: &'static Object, make: MakeFuture) {
     FUTURE.set(Some(make));
 }
 
-pub(crate) fn register_task(class: &'static Object, make: MakeTask) {
+pub(crate) fn register_task(class: &'static Object, make: MakeTask, tasks: &'static Tasks) {
     TASK_CLASS.set(Some(class));
     TASK.set(Some(make));
+    TASKS.set(Some(tasks));
 }
 
 pub(crate) fn register_callbacks(find: FindJob) {

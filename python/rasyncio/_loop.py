@@ -63,7 +63,7 @@ class _Probe:
 
 
 @functools.cache
-def how_it_accepts() -> tuple[bool, bool]:
+def _how_it_accepts() -> tuple[bool, bool]:
     """Whether asyncio accepts one connection more than the backlog's length, and goes on after one that was aborted.
 
     Both came with patch releases.
@@ -205,7 +205,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             accept = self._accept_connection
             if more or not (
                 is_own_method(accept, selector_events.BaseSelectorEventLoop, "_accept_connection")
-                and self._try_start_serving(accept, *how_it_accepts(), protocol_factory, sock, *arguments)
+                and self._try_start_serving(accept, *_how_it_accepts(), protocol_factory, sock, *arguments)
             ):
                 super()._start_serving(protocol_factory, sock, *arguments, **more)  # type: ignore[misc]
 

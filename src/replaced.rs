@@ -18,17 +18,22 @@ struct Questions {
     about_all: Field,
     /// Is all that transports depend on as asyncio was made?
     about_transports: Field,
-    /// The last answers to these two.
+    /// Is all that TLS depends on as asyncio was made?
+    about_tls: Field,
+    /// The last answers to these three.
     all_as_made: Cell<bool>,
     transports_as_made: Cell<bool>,
+    tls_as_made: Cell<bool>,
 }
 
 static QUESTIONS: Attached<Questions> = Attached::new(Questions {
     about_class: Field::unset(),
     about_all: Field::unset(),
     about_transports: Field::unset(),
+    about_tls: Field::unset(),
     all_as_made: Cell::new(false),
     transports_as_made: Cell::new(false),
+    tls_as_made: Cell::new(false),
 });
 
 /// `_ask_about_replacements(about_class, about_all, *watched)`, with the classes and dicts on which the answer to the
@@ -51,6 +56,12 @@ pub(crate) fn ask_about_transports(_module: &Object, arguments: &[&Object]) -> R
     watched.iter().try_for_each(|object| watch::watch(object))
 }
 
+/// The same about TLS, with what its answer depends on.
+pub(crate) fn ask_about_tls(about_tls: &Object, watched: &[&Object]) -> Res<()> {
+    QUESTIONS.about_tls.set(about_tls.own());
+    watched.iter().try_for_each(|object| watch::watch(object))
+}
+
 /// Is all that all loops depend on as asyncio was made?
 #[inline]
 pub(crate) fn all_as_made() -> bool {
@@ -66,6 +77,15 @@ pub(crate) fn transports_as_made() -> bool {
     QUESTIONS.transports_as_made.get()
 }
 
+/// Is all that TLS depends on as asyncio was made?
+#[inline]
+pub(crate) fn tls_as_made() -> bool {
+    if watch::attention() {
+        look_at_all();
+    }
+    QUESTIONS.tls_as_made.get()
+}
+
 #[cold]
 fn look_at_all() -> bool {
     if !watch::changed() {
@@ -75,11 +95,14 @@ fn look_at_all() -> bool {
     watch::begin();
     QUESTIONS.all_as_made.set(false);
     QUESTIONS.transports_as_made.set(false);
+    QUESTIONS.tls_as_made.set(false);
     // Without our loop's Python half, native handles are made for unchanged loops of asyncio's only.
     let as_made = !QUESTIONS.about_all.is_set() || answer(&QUESTIONS.about_all, &[]);
     QUESTIONS.all_as_made.set(as_made);
     let transports = QUESTIONS.about_transports.is_set() && answer(&QUESTIONS.about_transports, &[]);
     QUESTIONS.transports_as_made.set(transports);
+    let tls = QUESTIONS.about_tls.is_set() && answer(&QUESTIONS.about_tls, &[]);
+    QUESTIONS.tls_as_made.set(tls);
     if !as_made {
         watch::unsettle();
     }

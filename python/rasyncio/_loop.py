@@ -2,8 +2,8 @@
 
 The native base class has what schedules, waits and runs: `call_soon`, `call_later`, `call_at`,
 `call_soon_threadsafe`, `create_future`, `create_task`, readers and writers, one iteration, and the attributes that
-belong to these; on Linux, servers that accept, the transports of sockets and pipes (`_transports.py`), and `sock_recv`
-and its kin. All the rest (TLS, subprocesses, signals, executors) is asyncio's own.
+belong to these; on Linux, servers that accept, the transports of sockets and pipes (`_transports.py`) and of TLS
+(`_tls.py`), and `sock_recv` and its kin. All the rest (subprocesses, signals, executors) is asyncio's own.
 
 Importing this module imports asyncio.
 """
@@ -22,6 +22,7 @@ from collections.abc import Callable
 from socket import AF_INET, AF_INET6, socket
 from typing import TYPE_CHECKING, Any
 
+from . import _tls
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 from ._replaced import SELECTOR, ask_here, is_own_method
 from ._selector import NativeSelector
@@ -444,3 +445,4 @@ for _name, _function in list(vars(EventLoop).items()):
 _adopt_event_loop_class(EventLoop)
 #: What is to be known of classes of loops that derive from ours.
 LOOPS = ask_here(EventLoopCore, EventLoop, NativeSelector)
+_tls.ask_here()

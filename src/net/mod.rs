@@ -4,7 +4,7 @@
 //! queue ([`crate::event_loop`]), it runs, and the transport receives what there is and hands it to the protocol
 //! ([`transport`]). A byte goes out like this: the protocol writes it, it joins the transport's queue of what is to be
 //! sent ([`send_queue`]), and when the step that wrote it is over, all of the queue is sent; what the system does not
-//! take waits for the descriptor to be writable.
+//! take waits for the descriptor to be writable. With TLS there is a layer in between ([`tls`]).
 //!
 //! A connection comes in by a listening socket, which is watched like any other descriptor ([`server`]).
 //!
@@ -17,11 +17,12 @@ mod pipe;
 mod send_queue;
 pub(crate) mod server;
 pub(crate) mod sock;
+mod tls;
 pub(crate) mod transport;
 
 use crate::sys::slots::Method;
 
 /// What the module has of them, for `_transports.py`.
 pub(crate) fn functions() -> Vec<Method> {
-    [&transport::functions()[..], &datagram::functions()[..], &pipe::functions()[..]].concat()
+    [&transport::functions()[..], &datagram::functions()[..], &pipe::functions()[..], &tls::functions()[..]].concat()
 }

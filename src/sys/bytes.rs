@@ -65,6 +65,48 @@ impl NewBytes {
     pub(super) unsafe fn into_bytes(self) -> Owned {
         self.0
     }
+
+    /// The object, of its first bytes only. Most of its memory is likely to be in use.
+    ///
+    /// # Safety
+    /// That many bytes of its memory have been written.
+    #[inline]
+    pub(super) unsafe fn shortened(self, length: usize) -> Res<Owned> {
+        // SAFETY: the caller's contract.
+        unsafe { self.resized(length).map(|made| made.into_bytes()) }
+    }
+
+    /// The same bytes with more memory, whose first part holds what has been written.
+    ///
+    /// # Safety
+    /// That many bytes of its memory have been written.
+    pub(super) unsafe fn lengthened(self, written: usize, length: usize) -> Res<NewBytes> {
+        debug_assert!(written <= length);
+        // SAFETY: the caller's contract.
+        unsafe { self.resized(length) }
+    }
+
+    /// # Safety
+    /// What is kept of its memory counts as written, or is to be written later.
+    unsafe fn resized(self, length: usize) -> Res<NewBytes> {
+        // pyo3-ffi does not declare it.
+        unsafe extern "C" {
+            fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, length: ffi::Py_ssize_t) -> c_int;
+        }
+        let mut object = self.0.into_ptr();
+        // SAFETY: a `bytes` that only we know; the reference is the function's, which leaves another in its place, or
+        // NULL with the exception set.
+        unsafe {
+            if usize::try_from(ffi::Py_SIZE(object)) == Ok(length) {
+                return Ok(NewBytes(Owned::steal(object)));
+            }
+            let length = ffi::Py_ssize_t::try_from(length).unwrap_or(ffi::PY_SSIZE_T_MAX);
+            match _PyBytes_Resize(&raw mut object, length) {
+                0 => Ok(NewBytes(Owned::steal(object))),
+                _ => Err(Raised),
+            }
+        }
+    }
 }
 
 /// Memory that an object has lent: it stays where it is, and as long as it is, until this is dropped.
@@ -109,16 +151,36 @@ impl Drop for Buffer {
 
 /// `memoryview(object)[start:]`, of bytes whatever the object's items are.
 pub(crate) fn view_from(object: &Object, start: usize) -> Res<Owned> {
-    // SAFETY: live objects; each call returns a new reference, or NULL with the exception set. A memoryview's slice is
-    // another one.
+    // SAFETY: a live object; a new reference, or NULL with the exception set.
     let view: Owned = unsafe { Owned::steal_or_raised(enter::PyMemoryView_FromObject(object.as_ptr()))? };
     let format = super::containers::string(c"B")?;
     let view = call::call_method(&CAST, &[&*view, &*format], None)?;
-    // SAFETY: as before.
-    unsafe {
-        let start = ffi::Py_ssize_t::try_from(start).unwrap_or(ffi::PY_SSIZE_T_MAX);
-        Owned::steal_or_raised(enter::PySequence_GetSlice(view.as_ptr(), start, ffi::PY_SSIZE_T_MAX))
+    rest_of(&view, start)
+}
+
+/// `view[start:]`, of a memoryview.
+pub(crate) fn rest_of(view: &Object, start: usize) -> Res<Owned> {
+    let start = ffi::Py_ssize_t::try_from(start).unwrap_or(ffi::PY_SSIZE_T_MAX);
+    // SAFETY: a live object; a new reference, or NULL with the exception set.
+    unsafe { Owned::steal_or_raised(enter::PySequence_GetSlice(view.as_ptr(), start, ffi::PY_SSIZE_T_MAX)) }
+}
+
+/// `b"".join(pieces)`, of objects of exactly the type `bytes`.
+pub(crate) fn joined(pieces: &[Owned]) -> Res<Owned> {
+    if let [only] = pieces {
+        return Ok(only.clone());
     }
+    let contents = || pieces.iter().filter_map(|piece| of_exact(piece));
+    let mut made = NewBytes::of_length(contents().map(<[u8]>::len).sum())?;
+    let mut rest = made.memory();
+    for content in contents() {
+        let (places, behind) = rest.split_at_mut(content.len());
+        // SAFETY: as many places as there are bytes, which nobody else knows yet.
+        unsafe { ptr::copy_nonoverlapping(content.as_ptr(), places.as_mut_ptr().cast(), content.len()) };
+        rest = behind;
+    }
+    // SAFETY: as many were written as there are.
+    Ok(unsafe { made.into_bytes() })
 }
 
 /// `array += data`, of a bytearray; the result, which is another object if `array` was none.

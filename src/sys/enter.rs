@@ -26,7 +26,7 @@ impl Drop for Hang {
 
 /// Runs a call; should it be unwound, the thread stays here.
 #[inline]
-fn entered<T>(call: impl FnOnce() -> T) -> T {
+pub(super) fn entered<T>(call: impl FnOnce() -> T) -> T {
     let hang = Hang;
     let result = call();
     std::mem::forget(hang);

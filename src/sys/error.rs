@@ -14,6 +14,7 @@ use super::{Layout, Object, Owned, Raised, Res, enter, panics};
 pub(crate) enum Builtin {
     AttributeError,
     BlockingIOError,
+    Exception,
     InterruptedError,
     OSError,
     OverflowError,
@@ -31,6 +32,7 @@ impl Builtin {
             Object::from_ptr(match self {
                 Builtin::AttributeError => ffi::PyExc_AttributeError,
                 Builtin::BlockingIOError => ffi::PyExc_BlockingIOError,
+                Builtin::Exception => ffi::PyExc_Exception,
                 Builtin::InterruptedError => ffi::PyExc_InterruptedError,
                 Builtin::OSError => ffi::PyExc_OSError,
                 Builtin::OverflowError => ffi::PyExc_OverflowError,

@@ -39,6 +39,12 @@ impl<T: Layout> Field<T> {
         ptr::eq(self.0.get(), object.as_ptr())
     }
 
+    /// Is it set, to the object at this address?
+    #[inline]
+    pub(crate) fn is_at(&self, address: *const ffi::PyObject) -> bool {
+        self.is_set() && ptr::eq(self.0.get(), address)
+    }
+
     #[inline]
     pub(crate) fn show(&self, visitor: Visitor) -> Visited {
         // SAFETY: a field that is set holds a strong reference, so the object is alive.

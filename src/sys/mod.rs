@@ -49,6 +49,8 @@ pub(crate) mod list;
 pub(crate) mod memory;
 pub(crate) mod native_function;
 pub(crate) mod object;
+#[cfg(target_os = "linux")]
+pub(crate) mod openssl;
 pub(crate) mod os_error;
 pub(crate) mod panics;
 pub(crate) mod part;

@@ -164,8 +164,7 @@ pub(crate) fn receive_likely(fd: c_int, expected: usize, scratch: &mut [u8]) -> 
 /// `recv(2)`: what has come, up to the length of `scratch`, as a `bytes`.
 #[inline]
 fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {
-    // SAFETY: memory of that length, which nobody else looks at.
-    match outcome(unsafe { libc::recv(fd, scratch.as_mut_ptr().cast(), scratch.len(), libc::MSG_DONTWAIT) }) {
+    match receive_raw(fd, scratch) {
         Outcome::Done(count) => Ok(Received::Bytes(bytes::copied(&scratch[..count])?, count)),
         Outcome::NotNow => Ok(Received::NotNow),
         Outcome::Failed(errno) => Ok(Received::Failed(errno)),
@@ -220,6 +219,13 @@ pub(super) fn in_two_parts(
         Outcome::NotNow => Ok(Received::NotNow),
         Outcome::Failed(errno) => Ok(Received::Failed(errno)),
     }
+}
+
+/// `recv(2)`: what has come, into the memory.
+#[inline]
+pub(crate) fn receive_raw(fd: c_int, memory: &mut [u8]) -> Outcome {
+    // SAFETY: memory of that length, which nobody else looks at.
+    outcome(unsafe { libc::recv(fd, memory.as_mut_ptr().cast(), memory.len(), libc::MSG_DONTWAIT) })
 }
 
 /// `recv(2)` into memory that an object has lent for it.

@@ -39,6 +39,7 @@ fn get_protocol(transport: &TransportObject) -> Res<Owned> {
 
 fn set_protocol(transport: &TransportObject, value: Option<&Object>) -> Res<()> {
     set_object(transport.as_object(), c"_protocol", &transport.protocol, value)?;
+    transport.tls.clear();
     if !transport.protocol.is_set() {
         transport.itself.clear();
     }

@@ -103,6 +103,7 @@ fn let_go(transport: &TransportObject) -> Res<()> {
     }
     transport.sock.clear();
     transport.protocol.clear();
+    transport.tls.clear();
     transport.itself.clear();
     transport.event_loop.set(none().own());
     let Some(server) = transport.server.get() else { return Ok(()) };

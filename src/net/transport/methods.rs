@@ -16,6 +16,7 @@ use super::super::base::{
     ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, SET_PROTOCOL_DOC, Transport,
     add_reader, adopt, base, check_base, get_extra_info, get_protocol, is_closing, is_reading, set_attribute,
 };
+use super::super::tls::{is_ssl_protocol, link};
 use super::closing::{close, lose};
 use super::object::{TYPE, TransportObject};
 use super::writing::{Written, finish};
@@ -64,6 +65,8 @@ pub(super) fn set_protocol(transport: &TransportObject, protocol: &Object) -> Re
     let is_buffered = call::is_instance(protocol, BUFFERED_PROTOCOL_CLASS.get()?)?;
     transport.read_ready_cb.clear();
     transport.is_buffered.set(is_buffered);
+    let linked = if is_ssl_protocol(protocol) { link(protocol)? } else { None };
+    drop(transport.tls.replace(linked));
     transport.protocol_connected.set(true);
     transport.protocol.set(protocol.own());
     if !transport.itself.is_set() {

@@ -4,7 +4,7 @@
 //! these through `attributes.rs`, and so may change any of them whenever it runs. Besides,
 //!
 //! * `empty_waiter`, `write_ready`: asyncio's own functions alone.
-//! * `is_buffered`, `itself`: `methods.rs`, with the protocol.
+//! * `is_buffered`, `itself`, `tls`: `methods.rs`, with the protocol.
 //! * `queue`, `exposed`, `is_left`: `writing.rs`, and `exposed.rs`, which moves what is to be sent.
 //! * `read_ready_cb`, `expected`: `reading.rs`.
 //! * `untold`, `own_name`: `names.rs`.
@@ -21,6 +21,7 @@ use crate::sys::typeobj::StaticType;
 
 use super::super::base::BaseObject;
 use super::super::send_queue::SendQueue;
+use super::super::tls::TlsObject;
 
 object! {
     pub(in crate::net) struct TransportObject: TYPE {
@@ -39,6 +40,8 @@ object! {
         /// The socket, as long as it and its name are not in `extra`.
         pub(super) untold: Field,
         pub(super) own_name: Cell<InternetAddress>,
+        /// What the program has of TLS, if the protocol is asyncio's for it.
+        pub(super) tls: Field<TlsObject>,
         pub(super) queue: Own<SendQueue>,
         /// How many bytes are likely to come at once.
         pub(super) expected: Cell<i32>,

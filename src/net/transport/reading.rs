@@ -10,6 +10,7 @@ use crate::sys::sockets::{self, Outcome, Received};
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers};
 
 use super::super::base::{BAD_DESCRIPTOR, Transport, fail, start, stop, stopped};
+use super::super::tls;
 use super::closing::close;
 use super::object::{TYPE, TransportObject};
 
@@ -45,7 +46,15 @@ fn read_ready(transport: &TransportObject, argument: Option<&Object>) -> Res<()>
     if transport.conn_lost.get() != 0 {
         return Ok(());
     }
-    if transport.is_buffered.get() { read_into_buffer(transport, &core) } else { read_data(transport, &core) }
+    if !transport.is_buffered.get() {
+        return read_data(transport, &core);
+    }
+    if let Some(tls) = transport.tls.get() {
+        if let Some(native) = tls::native(&tls) {
+            return read_tls(transport, &core, &native);
+        }
+    }
+    read_into_buffer(transport, &core)
 }
 
 /// `protocol.data_received(data)`
@@ -74,6 +83,18 @@ fn receive(transport: &TransportObject, core: &LoopObject) -> Res<Received> {
     core.read_with(|scratch| sockets::receive_likely(fd, expected, scratch))?
 }
 
+/// The same where the protocol is asyncio's for TLS.
+fn read_tls(transport: &TransportObject, core: &LoopObject, native: &tls::Native) -> Res<()> {
+    let Some(fd) = transport.descriptor() else { return read_failed(transport, raise_os_error(BAD_DESCRIPTOR)) };
+    match tls::receive(native, core, fd) {
+        Ok(Outcome::NotNow) => Ok(()),
+        Ok(Outcome::Done(0)) => end_of_file(transport, core),
+        Ok(Outcome::Done(_)) => tls::received(native).or_else(|raised| update_failed(transport, raised)),
+        Ok(Outcome::Failed(errno)) => read_failed(transport, raise_os_error(errno)),
+        Err(raised) => update_failed(transport, raised),
+    }
+}
+
 /// `protocol.get_buffer(-1)`, and `protocol.buffer_updated(count)`
 fn read_into_buffer(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     let protocol = transport.protocol.get_or_none();
@@ -96,7 +117,12 @@ fn read_into_buffer(transport: &TransportObject, core: &LoopObject) -> Res<()> {
         let count = containers::int(i64::try_from(count).unwrap_or(i64::MAX))?;
         call::call_method(&BUFFER_UPDATED, &[&protocol, &count], None).map(drop)
     };
-    updated().or_else(|raised| fail(transport, raised, c"Fatal error: protocol.buffer_updated() call failed."))
+    updated().or_else(|raised| update_failed(transport, raised))
+}
+
+#[cold]
+fn update_failed(transport: &TransportObject, raised: Raised) -> Res<()> {
+    fail(transport, raised, c"Fatal error: protocol.buffer_updated() call failed.")
 }
 
 fn get_buffer(protocol: &Object) -> Res<Owned> {

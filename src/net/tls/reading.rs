@@ -1,0 +1,209 @@
+//! From the socket to the program's protocol: `get_buffer`, `buffer_updated` and `_do_read`, in one.
+
+use std::ffi::c_int;
+
+use crate::event_loop::LoopObject;
+use crate::job::{Entry, Job};
+use crate::names::{
+    APP_PROTOCOL, APP_PROTOCOL_BUFFER_UPDATED, APP_PROTOCOL_GET_BUFFER, APP_PROTOCOL_IS_BUFFER, APP_READING_PAUSED,
+    BUFFER_UPDATED, CALL_EOF_RECEIVED, CONTROL_SSL_READING, DATA_RECEIVED, DO_FLUSH, DO_READ, DO_SHUTDOWN, DO_WRITE,
+    INCOMING_HIGH_WATER, INCOMING_LOW_WATER, PRIVATE_LOOP, READ_AGAIN, SSL_READING_PAUSED, START_SHUTDOWN,
+};
+use crate::sched;
+use crate::sys::bytes::Buffer;
+use crate::sys::object::{boolean, none};
+use crate::sys::openssl::End;
+use crate::sys::sockets::{self, Outcome, Received};
+use crate::sys::{Layout, Owned, Res, call, containers, context};
+
+use super::engine::{Engine, fed};
+use super::known::KNOWN;
+use super::object::{TYPE, TlsObject};
+use super::protocol::{Native, native};
+use super::writing::{process_outgoing, write_backlog};
+
+/// `resume` of `_resume_reading`
+static RESUME: Job = Job {
+    run: |transport, _| resume_now(TYPE.expect(transport)),
+    callback: |transport, _| Ok((call::getattr(transport, &READ_AGAIN)?, None)),
+    stop: None,
+    takes_several: false,
+    needs_context: true,
+};
+
+/// `ssl_protocol._do_read()`, where there may be more than the program's buffer could take.
+static GO_ON: Job = Job {
+    run: |transport, _| go_on(TYPE.expect(transport)),
+    callback: |transport, _| Ok((call::getattr(&TYPE.expect(transport).ssl_protocol.get_or_none(), &DO_READ)?, None)),
+    stop: None,
+    takes_several: false,
+    needs_context: true,
+};
+
+/// Receives what has come to the socket, as much at once as asyncio does, and has the engine take it.
+pub(in crate::net) fn receive(native: &Native, core: &LoopObject, fd: c_int) -> Res<Outcome> {
+    let engine = Engine::of(native.transport);
+    if let Some(session) = engine.session() {
+        let (outcome, is_taken) = core.read_with(|scratch| {
+            let outcome = sockets::receive_raw(fd, scratch);
+            let Outcome::Done(count) = outcome else { return (outcome, true) };
+            (outcome, session.feed(&scratch[..count]))
+        })?;
+        return fed(is_taken).map(|()| outcome);
+    }
+    match core.read_with(|scratch| sockets::receive_likely(fd, 0, scratch))?? {
+        Received::Bytes(ciphertext, count) => engine.feed(&ciphertext).map(|()| Outcome::Done(count)),
+        Received::NotNow => Ok(Outcome::NotNow),
+        Received::Failed(errno) => Ok(Outcome::Failed(errno)),
+    }
+}
+
+/// What follows in `buffer_updated`.
+pub(in crate::net) fn received(native: &Native) -> Res<()> {
+    if native.is_wrapped() {
+        return do_read(native);
+    }
+    // With nothing to add to what has come.
+    let nothing = containers::int(0)?;
+    call::call_method(&BUFFER_UPDATED, &[&*native.protocol, &*nothing], None).map(drop)
+}
+
+/// `_do_read()`, while data goes both ways.
+fn do_read(native: &Native) -> Res<()> {
+    read(native).or_else(|raised| native.fail(raised))
+}
+
+fn read(native: &Native) -> Res<()> {
+    let (Some(is_paused), Some(is_buffer)) = (native.flag(&APP_READING_PAUSED), native.flag(&APP_PROTOCOL_IS_BUFFER))
+    else {
+        return native.call(&DO_READ);
+    };
+    let engine = Engine::of(native.transport);
+    if !is_paused {
+        let is_last = if is_buffer { read_into_buffer(native, &engine)? } else { read_data(native, &engine)? };
+        if is_last {
+            native.call(&CALL_EOF_RECEIVED)?;
+            native.call(&START_SHUTDOWN)?;
+        }
+        match native.backlog_size() {
+            Some(0) => process_outgoing(native, &engine)?,
+            _ if write_backlog(native)? => native.call(&DO_WRITE)?,
+            _ => process_outgoing(native, &engine)?,
+        }
+    }
+    control_ssl_reading(native, &engine)
+}
+
+/// `data_received(data)`; was it the last?
+fn read_data(native: &Native, engine: &Engine) -> Res<bool> {
+    let plaintext = engine.read_all()?;
+    if let Some(data) = plaintext.data {
+        let protocol = native.get(&APP_PROTOCOL).unwrap_or_else(|| none().own());
+        call::call_method(&DATA_RECEIVED, &[&*protocol, &*data], None)?;
+    }
+    Ok(plaintext.is_last)
+}
+
+/// `get_buffer(size)`, and `buffer_updated(count)`; was it the last?
+fn read_into_buffer(native: &Native, engine: &Engine) -> Res<bool> {
+    let get_buffer = native.get(&APP_PROTOCOL_GET_BUFFER).unwrap_or_else(|| none().own());
+    let size = containers::int(i64::try_from(engine.incoming_size()?).unwrap_or(i64::MAX))?;
+    let buffer = call::call1(&get_buffer, &size)?;
+    let wanted = containers::length(&buffer)?;
+    let memory = Buffer::writable(&buffer).ok().filter(|memory| memory.len() == wanted && wanted > 0);
+    let (count, end) = if let Some(memory) = memory {
+        engine.read_into(&buffer, memory)?
+    } else {
+        crate::sys::raised::clear();
+        engine.read_once_into(&buffer, wanted)?
+    };
+    drop(buffer);
+    if end == End::Full {
+        go_on_soon(native)?;
+    }
+    if count > 0 {
+        let updated = native.get(&APP_PROTOCOL_BUFFER_UPDATED).unwrap_or_else(|| none().own());
+        call::call1(&updated, &*containers::int(i64::try_from(count).unwrap_or(i64::MAX))?)?;
+    }
+    Ok(end == End::Closed)
+}
+
+fn go_on_soon(native: &Native) -> Res<()> {
+    soon(native, &GO_ON)
+}
+
+/// `self._loop.call_soon(...)`
+fn soon(native: &Native, job: &'static Job) -> Res<()> {
+    let event_loop = native.get(&PRIVATE_LOOP).unwrap_or_else(|| none().own());
+    let target = native.transport.as_object().own();
+    sched::call_soon(&event_loop, Entry { job, target, argument: None, context: context::copy_current()? })
+}
+
+fn go_on(transport: &TlsObject) -> Res<()> {
+    match native(transport) {
+        Some(native) if native.is_wrapped() => do_read(&native),
+        _ => call::call_method(&DO_READ, &[&*transport.ssl_protocol.get_or_none()], None).map(drop),
+    }
+}
+
+/// `_control_ssl_reading()`
+fn control_ssl_reading(native: &Native, engine: &Engine) -> Res<()> {
+    let limits =
+        (native.flag(&SSL_READING_PAUSED), native.size(&INCOMING_HIGH_WATER), native.size(&INCOMING_LOW_WATER));
+    if let (Some(is_paused), Some(high), Some(low)) = limits {
+        let size = engine.incoming_size()?;
+        let pauses_or_resumes = if is_paused { size <= low } else { size >= high };
+        if !pauses_or_resumes {
+            return Ok(());
+        }
+    }
+    native.call(&CONTROL_SSL_READING)
+}
+
+/// `pause_reading()`. False if it was not done.
+pub(super) fn pause(transport: &TlsObject) -> Res<bool> {
+    let Some(native) = native(transport) else { return Ok(false) };
+    native.set(&APP_READING_PAUSED, boolean(true))?;
+    Ok(true)
+}
+
+/// `resume_reading()`. False if it was not done.
+pub(super) fn resume(transport: &TlsObject) -> Res<bool> {
+    let Some(native) = native(transport) else { return Ok(false) };
+    match native.flag(&APP_READING_PAUSED) {
+        None => return Ok(false),
+        Some(false) => {}
+        Some(true) => {
+            native.set(&APP_READING_PAUSED, boolean(false))?;
+            soon(&native, &RESUME)?;
+        }
+    }
+    Ok(true)
+}
+
+/// What `resume_reading()` leaves to the loop.
+pub(super) fn resume_now(transport: &TlsObject) -> Res<()> {
+    let Some(native) = native(transport) else { return resume_in_python(transport) };
+    if native.is_wrapped() {
+        do_read(&native)
+    } else if native.is_in(&KNOWN.flushing) {
+        native.call(&DO_FLUSH)
+    } else if native.is_in(&KNOWN.shutdown) {
+        native.call(&DO_SHUTDOWN)
+    } else {
+        Ok(())
+    }
+}
+
+/// By the protocol's own method: once more, as if reading were still paused.
+#[cold]
+fn resume_in_python(transport: &TlsObject) -> Res<()> {
+    let Some(protocol) = transport.ssl_protocol.get().filter(|protocol| !protocol.is_none()) else { return Ok(()) };
+    call::setattr(&protocol, &APP_READING_PAUSED, boolean(true))?;
+    call::call_method(&crate::names::RESUME_READING_PRIVATE, &[&*protocol], None).map(drop)
+}
+
+/// For whoever looks into the loop's queue.
+pub(super) fn read_again(transport: &TlsObject) -> Res<Owned> {
+    resume_now(transport).map(|()| none().own())
+}

@@ -162,3 +162,22 @@ def test_crawler(way: str) -> None:
     characters = sum(map(len, pages.values()))
     assert lines[0] == f"{len(pages)} pages, {characters:,} characters, on {WAYS[way]}"
     assert lines[1:3] == ["  /missing: 404 Not Found", "  /slow: nothing within 2 s"]
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("comm", ["tcp", "asyncio_tcp"])
+def test_cluster(comm: str, tmp_path: Path) -> None:
+    """Scheduler and workers on ours; the job checks its results, and that it met no other loop."""
+    pytest.importorskip("distributed", reason="it has no wheel for this Python")
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- cluster:start -->\nold\n<!-- cluster:end -->\nafter\n")
+    command = [sys.executable, str(EXAMPLES / "cluster" / "cluster.py"), "--tasks", "300", "--records", "1000"]
+    subprocess.run(
+        [*command, "--loop", "rasyncio", "--comm", comm, "--update", str(page)],
+        check=True,
+        timeout=200 * PATIENCE,
+        env={name: value for name, value in os.environ.items() if name != "RASYNCIO"},
+    )
+    text = page.read_text()
+    assert text.startswith("before\n<!-- cluster:start -->\n| cluster |") and text.endswith("end -->\nafter\n")
+    assert f"\n| {comm}, rasyncio | " in text and "old" not in text

@@ -54,9 +54,9 @@ def serving(command: Sequence[str], port: int, folder: Path, variables: Mapping[
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, headless, as playwright's browser. Errors on a page are the test's to look for."""
+    """Debian's Chromium or its kin, headless, as playwright's browser. Errors on a page are the test's to look for."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not here")
-    program = shutil.which("chromium")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("needs Debian's chromium")
     with playwright.sync_playwright() as manager:

@@ -196,7 +196,7 @@ supply-chain: check-cargo ## licences, sources, duplicates, advisories of the cr
 	$(if $(ADVISORIES),cargo audit)
 
 DOCS := $(VENV)/.docs-$(VERSION)
-$(DOCS): $(INSTALLED) pyproject.toml
+$(DOCS): $(MADE) pyproject.toml
 	$(BIN)/python -m pip install -q --group docs
 	@touch $@
 

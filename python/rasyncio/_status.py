@@ -16,27 +16,31 @@ from ._swap import installed
 class Status:
     """What a process uses of rasyncio; its str() is for people."""
 
-    #: The version of rasyncio, and of the Python that runs.
     version: str
+    """The version of rasyncio."""
     python: str
-    #: Whose Future and Task asyncio uses: "rasyncio" or "CPython".
+    """The version of the Python that runs."""
     future_and_task: str
-    #: The class of the loops that asyncio.run() and asyncio.new_event_loop() make, as "module.name".
+    """Whose Future and Task asyncio uses: "rasyncio" or "CPython"."""
     event_loop: str
-    #: The class of the loop that runs in this thread, as "module.name"; None if none runs.
+    """The class of the loops that asyncio.run() and asyncio.new_event_loop() make, as "module.name"."""
     running: str | None
-    #: Whose transports those loops have, whose TLS and whose streams, and which functions of asyncio's run natively.
+    """The class of the loop that runs in this thread, as "module.name"; None if none runs."""
     transports: str
+    """Whose transports those loops have."""
     tls: str
+    """Whose TLS."""
     streams: str
+    """Whose streams."""
     grafts: str
-    #: Whose places running loop, current task and tasks are in: "CPython's", where its module and debuggers find them,
-    #: or "rasyncio's own".
+    """Which functions of asyncio's run natively."""
     state: str
-    #: What RASYNCIO says to the Python processes that this one starts; None if it is not set.
+    """Whose places running loop, current task and tasks are in: "CPython's", where its module and debuggers find them,
+    or "rasyncio's own"."""
     children: str | None
-    #: What is not rasyncio's, why, and what to do about it: a sentence each.
+    """What RASYNCIO says to the Python processes that this one starts; None if it is not set."""
     remarks: tuple[str, ...]
+    """What is not rasyncio's, why, and what to do about it: a sentence each."""
 
     def __str__(self) -> str:
         rows = [

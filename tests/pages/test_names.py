@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import re
 import tomllib
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import rasyncio
 from pages.blocks import PAGES, ROOT
 
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::([\w:]+))?`")
@@ -35,6 +37,24 @@ def test_tests_are_there(page: Path) -> None:
     for file, name in _TEST.findall(page.read_text()):
         assert (ROOT / file).is_file(), file
         assert not name or name in names(ROOT / file), f"{file}::{name}"
+
+
+def test_all_public_names_are_on_the_api_s_page() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    names = set(rasyncio.__all__) - {"__version__"}
+    assert {
+        name for name in names if not re.search(rf"::: rasyncio\.(_\w+\.)?{name}$|`rasyncio\.{name}`", page, re.M)
+    } == set()
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "docs" / "diagrams").glob("*.dot")), ids=lambda file: file.stem)
+def test_diagrams_are_drawn(source: Path) -> None:
+    """Each word of what describes a diagram is in the picture; where not: make diagrams."""
+    labels = re.findall(r'label=(?:"(.*?)"|<(.*?)>\])', source.read_text(), re.DOTALL)
+    words = {word for pair in labels for word in re.split(r"\\n|<[^>]*>|\s+", "".join(pair)) if word}
+    shown = html.unescape(re.sub(r"<[^>]*>", " ", source.with_suffix(".svg").read_text()))
+    assert len(words) > 10
+    assert {word for word in words if word not in shown} == set()
 
 
 def rows() -> dict[str, list[str]]:

@@ -12,11 +12,16 @@
 //! * [`sched`]: handing work to any event loop. [`watchdog`]: which steps block their loop.
 //! * [`future`]: Future and its iterator.
 //! * [`task`]: Task; read this one to learn how a coroutine is driven. `net`: moving bytes natively, on Linux.
+//! * `graft`, `sync`, `group`, `time`: native code behind functions that asyncio has in Python, from 3.12 on.
 //! * [`module`]: the functions of the module, and the loop's type.
 
 mod asyncio;
 mod event_loop;
 mod future;
+#[cfg(Py_3_12)]
+mod graft;
+#[cfg(Py_3_12)]
+mod group;
 mod handle;
 mod histogram;
 mod io;
@@ -28,8 +33,12 @@ mod net;
 mod replaced;
 mod sched;
 mod state;
+#[cfg(Py_3_12)]
+mod sync;
 mod sys;
 mod task;
+#[cfg(Py_3_12)]
+mod time;
 mod versions;
 mod watchdog;
 

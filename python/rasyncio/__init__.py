@@ -18,6 +18,7 @@ __all__ = [
     "Loop",
     "Task",
     "__version__",
+    "grafted",
     "install",
     "installed",
     "new_event_loop",
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from asyncio import Future, Task
 
     from ._asyncio import __rasyncio_version__ as __version__
+    from ._grafted import grafted
     from ._loop import EventLoop
     from ._policy import EventLoopPolicy
     from ._profile import profile
@@ -60,7 +62,7 @@ else:
     # And where what is imported late is.
     _LATE = {"load_ipython_extension": "._ipython", "status": "._status"}
     if ours is not None:
-        _LATE |= {"profile": "._profile", "stats": "._stats", "watch": "._watch"}
+        _LATE |= {"grafted": "._grafted", "profile": "._profile", "stats": "._stats", "watch": "._watch"}
 
     def __getattr__(name: str) -> object:
         if name == "__version__":

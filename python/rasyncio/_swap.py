@@ -47,20 +47,31 @@ _theirs: ModuleType | None = None
 _kept: frozenset[tuple[str, ...]] = frozenset()
 
 
-def install(loop: bool = True) -> None:
+# Whether the program wants asyncio's functions grafted; only install() can say no.
+_wants_grafts = True
+
+
+def install(loop: bool = True, graft: bool = True) -> None:
     """Put rasyncio's Future and Task in the place of CPython's, and its event loop too, for the whole process.
 
     With `loop`, asyncio.run(), asyncio.Runner() and asyncio.new_event_loop() make a rasyncio.EventLoop from now on,
     unless the program chooses for itself by a loop factory or an event loop policy; asyncio is imported for that.
     `install(loop=False)` swaps Future and Task alone, and takes the loop out again if an earlier call put it in.
 
+    With `loop` and `graft`, native code runs for functions that asyncio has in Python, such as gather() and
+    Event.wait(), where nobody can tell (3.12 on); grafted() says which. `graft=False` or RASYNCIO_GRAFT=0 in the
+    environment leaves them all to their Python bodies.
+
     Before or after `import asyncio`; a second call does nothing. RuntimeError while an event loop runs in any thread,
     if Future and Task are not swapped yet.
     In a sub-interpreter it does nothing: the extension module cannot be loaded there, CPython's stays in place.
     """
+    global _wants_grafts
     with _lock:
         if ours is None:
             return
+        from . import _graft
+
         _startup.disarm()
         if not _swapped():
             _refuse_while_a_loop_runs("install")
@@ -68,6 +79,11 @@ def install(loop: bool = True) -> None:
         _loop_policy.make_default(ours=loop)
         if not loop:
             _startup.expect_other_loops()
+        _wants_grafts = graft
+        if loop:
+            _graft.attach(graft)
+        else:
+            _graft.detach()
 
 
 def uninstall() -> None:
@@ -75,12 +91,18 @@ def uninstall() -> None:
 
     RuntimeError while an event loop runs in any thread.
     """
+    global _wants_grafts
     with _lock:
         if ours is None:
             return
+        from . import _graft
+
         _startup.disarm()
         if _swapped():
             _refuse_while_a_loop_runs("uninstall")
+        _graft.detach()
+        _wants_grafts = True
+        if _swapped():
             _swap_out()
         _loop_policy.make_default(ours=False)
         _startup.expect_other_loops()
@@ -127,6 +149,7 @@ def new_event_loop(case: object = None, /) -> EventLoop:
 
     from ._loop import EventLoop
 
+    _graft_for_our_loop()
     return EventLoop()
 
 
@@ -154,6 +177,15 @@ def run(
         return asyncio.run(main, debug=debug)
     with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:  # asyncio.run has no loop_factory in 3.11
         return runner.run(main)
+
+
+def _graft_for_our_loop() -> None:
+    """A program that has not called install() gets grafts with the first loop of ours."""
+    from . import _graft
+
+    with _lock:
+        if _swapped() and not _graft.attached:
+            _graft.attach(_wants_grafts)
 
 
 def _swap_in() -> None:

@@ -152,6 +152,17 @@ pub(super) fn call_later(core: &LoopObject, arguments: Arguments<'_>) -> Res<Own
     call_at_object(core, &when, callback, rest, context)
 }
 
+/// `call_later(seconds, callback, *arguments)` of a plain loop.
+#[cfg(Py_3_12)]
+pub(crate) fn call_later_plainly(
+    core: &LoopObject,
+    seconds: f64,
+    callback: &Object,
+    arguments: &[&Object],
+) -> Res<Owned> {
+    call_at_time(core, clock::monotonic() + seconds, None, callback, arguments, None)
+}
+
 /// `call_at(when, callback, *args, context=None)`; `when` is in seconds on the loop's clock.
 pub(super) fn call_at(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     let Some(core) = plain(core.as_object()) else { return base(core, &CALL_AT, arguments) };

@@ -37,7 +37,7 @@ pub(super) fn create_future(core: &LoopObject) -> Res<Owned> {
 }
 
 /// `create_task(coro, **keywords)`; which keywords there are is the affair of this version's `Task`.
-pub(super) fn create_task(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
+pub(crate) fn create_task(core: &LoopObject, arguments: Arguments<'_>) -> Res<Owned> {
     let Some(core) = plain(core.as_object()) else { return base(core, &CREATE_TASK, arguments) };
     check_closed(core)?;
     let &[coroutine] = arguments.positional else {

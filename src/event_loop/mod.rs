@@ -50,10 +50,16 @@ mod transports;
 mod wake;
 mod watchers;
 
+#[cfg(Py_3_12)]
+pub(crate) use calls::call_later_plainly;
 pub(crate) use counts::{Counter, Counts, RUNNING};
+#[cfg(Py_3_12)]
+pub(crate) use create::create_task;
 pub(crate) use finish_step::finish_step;
 pub(crate) use forward::base as asyncios_own;
 pub(crate) use methods::describe;
 pub(crate) use object::{LoopObject, TYPE};
+#[cfg(Py_3_12)]
+pub(crate) use plain::makes_natively;
 pub(crate) use plain::{passed_over, plain};
 pub(crate) use watchers::Direction;

@@ -16,7 +16,7 @@
 //!   `deleted`: asyncio's Python code, through the attributes of these names (`methods.rs`); `stop()` too.
 //! * `exposed`: `exposed.rs`. `is_special` follows it, `closed` and `debug_is_on` ([`LoopObject::note_special`]);
 //!   `is_observed` follows `debug_is_on` and `profile` ([`LoopObject::note_observed`]).
-//! * `look_closer`, `selector_was_changed`: `plain.rs`, when something of the instance is set. `own_selector`: when the
+//! * `look_closer`, `may_make_its_own`, `selector_was_changed`: `plain.rs`, when something of the instance is set. `own_selector`: when the
 //!   poller is opened and closed.
 
 use std::cell::Cell;
@@ -65,6 +65,8 @@ object! {
         pub(super) is_observed: Cell<bool>,
         /// The instance may have an attribute with the name of a method that Rust code passes over ([`super::plain`]).
         pub(super) look_closer: Cell<bool>,
+        /// The instance may have its own `create_future` or `create_task` ([`super::plain::makes_natively`]).
+        pub(super) may_make_its_own: Cell<bool>,
         /// The selector is not the one that the loop was made with, or something of it was replaced.
         pub(super) selector_was_changed: Cell<bool>,
         /// Python code has the ready queue, or the timers ([`super::exposed`]).
@@ -118,6 +120,12 @@ impl LoopObject {
     /// Debug mode, or profiling, has been turned on or off.
     pub(super) fn note_observed(&self) {
         self.is_observed.set(self.debug_is_on.get() || self.profile.is_on());
+    }
+
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn has_task_factory(&self) -> bool {
+        self.task_factory.get().is_some_and(|factory| !factory.is_none())
     }
 
     pub(crate) fn debug_is_on(&self) -> bool {

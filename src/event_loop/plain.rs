@@ -9,15 +9,18 @@
 use std::cell::Cell;
 
 use crate::names::{
-    ADD_CALLBACK, ADD_READER, ADD_WRITER, CALL_AT, CALL_LATER, CALL_SOON, CHECK_CLOSED, ENSURE_FD_NO_TRANSPORT,
-    GET_DEBUG, IS_CLOSED, IS_RUNNING, Name, PRIVATE_CALL_SOON, PROCESS_EVENTS, PROCESS_SELF_DATA, PUBLIC_REMOVE_READER,
-    PUBLIC_REMOVE_WRITER, READ_FROM_SELF, REMOVE_READER, REMOVE_WRITER, RUN_ONCE, SELECTOR, SOCK_ACCEPT, SOCK_CONNECT,
-    SOCK_CONNECT_CB, SOCK_READ_DONE, SOCK_RECV, SOCK_RECV_INTO, SOCK_RECVFROM, SOCK_RECVFROM_INTO, SOCK_SENDALL,
-    SOCK_SENDTO, SOCK_WRITE_DONE, TIME, TIMER_HANDLE_CANCELLED, WRITE_TO_SELF,
+    ADD_CALLBACK, ADD_READER, ADD_WRITER, CALL_AT, CALL_LATER, CALL_SOON, CHECK_CLOSED, CREATE_FUTURE, CREATE_TASK,
+    ENSURE_FD_NO_TRANSPORT, GET_DEBUG, IS_CLOSED, IS_RUNNING, Name, PRIVATE_CALL_SOON, PROCESS_EVENTS,
+    PROCESS_SELF_DATA, PUBLIC_REMOVE_READER, PUBLIC_REMOVE_WRITER, READ_FROM_SELF, REMOVE_READER, REMOVE_WRITER,
+    RUN_ONCE, SELECTOR, SOCK_ACCEPT, SOCK_CONNECT, SOCK_CONNECT_CB, SOCK_READ_DONE, SOCK_RECV, SOCK_RECV_INTO,
+    SOCK_RECVFROM, SOCK_RECVFROM_INTO, SOCK_SENDALL, SOCK_SENDTO, SOCK_WRITE_DONE, TIME, TIMER_HANDLE_CANCELLED,
+    WRITE_TO_SELF,
 };
 use crate::sys::attached::Attached;
 use crate::sys::types::Identity;
 use crate::sys::{Layout, Object, Owned, Res, containers, typeobj, watch};
+#[cfg(Py_3_12)]
+use crate::sys::{Type, native_function};
 
 use super::object::{LoopObject, TYPE};
 use crate::replaced;
@@ -102,6 +105,42 @@ pub(crate) fn plain(event_loop: &Object) -> Option<&LoopObject> {
     if must_look { look_closer(core) } else { Some(core) }
 }
 
+/// What native code that stands in for asyncio's functions does itself instead of calling the loop.
+static MAKERS: [&Name; 2] = [&CREATE_FUTURE, &CREATE_TASK];
+
+/// Of the class used last: are both methods of those names ours?
+#[cfg(Py_3_12)]
+static MAKES: Attached<Known> = Attached::new(Known::nothing());
+
+/// Do `create_future` and `create_task` of this loop, a plain one, do what ours do? Runs no Python code.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn makes_natively(core: &LoopObject) -> bool {
+    let class = core.as_object().class();
+    let makes = match MAKES.about(class.identity()) {
+        Some(makes) => makes,
+        None => look_at_makers(class),
+    };
+    makes && (!core.may_make_its_own.get() || has_no_maker_of_its_own(core))
+}
+
+#[cfg(Py_3_12)]
+#[cold]
+fn look_at_makers(class: &Type) -> bool {
+    let is_ours = |name: &&Name| class.find(name).is_some_and(|method| native_function::is_for(&method, name));
+    let makes = MAKERS.iter().all(is_ours);
+    MAKES.class.set(class.identity());
+    MAKES.is_plain.set(makes);
+    makes
+}
+
+#[cfg(Py_3_12)]
+#[cold]
+fn has_no_maker_of_its_own(core: &LoopObject) -> bool {
+    let dict = typeobj::existing_dict(core.as_object());
+    dict.is_none_or(|dict| MAKERS.iter().all(|name| containers::dict_peek(&dict, name).is_null()))
+}
+
 #[cold]
 fn ask(event_loop: &Object) -> bool {
     let [first, second] = &*KNOWN;
@@ -167,6 +206,9 @@ fn has_nothing_of_its_own(core: &LoopObject) -> bool {
 
 /// `tp_setattro`: notes that an attribute of the instance may hide a method.
 pub(super) fn set_attribute(core: &LoopObject, name: &Object, value: Option<&Object>) -> Res<()> {
+    if MAKERS.iter().any(|maker| maker.equals(name)) {
+        core.may_make_its_own.set(true);
+    }
     if PASSED_OVER.iter().any(|passed| passed.equals(name)) {
         core.look_closer.set(true);
     } else if SELECTOR.equals(name) {
@@ -188,5 +230,6 @@ pub(super) fn note_selector(core: &LoopObject, changed: bool) {
 /// `__dict__`, for whoever wants to look into it or to change it.
 pub(super) fn instance_dict(core: &LoopObject) -> Res<Owned> {
     core.look_closer.set(true);
+    core.may_make_its_own.set(true);
     typeobj::instance_dict(core.as_object()).ok_or(crate::sys::Raised)
 }

@@ -35,7 +35,7 @@ static TYPE: StaticType<IteratorObject> = StaticType::keeping(FEW);
 
 /// `future.__await__()`
 #[inline]
-pub(super) fn new(future: &FutureObject) -> Res<Owned> {
+pub(crate) fn new(future: &FutureObject) -> Res<Owned> {
     if !future.is_initialized() {
         return Err(not_initialized());
     }

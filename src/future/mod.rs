@@ -25,10 +25,16 @@ use crate::sys::{Object, Res};
 pub(crate) use awaited_by::{AwaitedBy, add_to_awaited_by, discard_from_awaited_by, link};
 pub(crate) use callbacks::add_waiter;
 pub(crate) use finalize::{finalize, report_to_loop};
+#[cfg(Py_3_12)]
+pub(crate) use iter::new as iterate;
 pub(crate) use iter::{step as advance, thrown};
 pub(crate) use methods::{inherited_getsets, iterator_slot, shared_methods};
 pub(crate) use object::{FutureObject, TYPE, initialize, initialize_new};
+#[cfg(Py_3_12)]
+pub(crate) use result::exception;
 pub(crate) use result::{Outcome, cancel, make_cancelled_error, outcome, set_exception, set_result};
+#[cfg(Py_3_12)]
+pub(crate) use shortcuts::make;
 pub(crate) use waiter::{Waiter, WaiterJob};
 
 /// Makes the types. Called once, by the module's initialisation.

@@ -132,6 +132,19 @@ impl FutureObject {
         self.state.get()
     }
 
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.get() == State::Cancelled
+    }
+
+    /// Was it cancelled, or does it hold an exception?
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn has_failed(&self) -> bool {
+        self.is_cancelled() || self.exception.is_set()
+    }
+
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.state.get() == State::Pending

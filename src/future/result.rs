@@ -146,7 +146,7 @@ pub(super) fn result(future: &FutureObject) -> Res<Owned> {
 }
 
 /// `Future.exception()`
-pub(super) fn exception(future: &FutureObject) -> Res<Owned> {
+pub(crate) fn exception(future: &FutureObject) -> Res<Owned> {
     match future.state.get() {
         State::Pending if !future.is_initialized() => Err(asyncio::invalid_state(c"Future object is not initialized.")),
         State::Pending => Err(asyncio::invalid_state(c"Exception is not set.")),

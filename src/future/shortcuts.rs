@@ -58,15 +58,16 @@ fn job_of(callback: &Object, arguments: &[&Object]) -> Option<&'static Job> {
     }
 }
 
-fn make(event_loop: &Object) -> Res<Owned> {
+/// A new future of the loop.
+pub(crate) fn make(event_loop: &Object) -> Res<Owned<FutureObject>> {
     asyncio::prepare();
     let future = TYPE.allocate()?;
     initialize_new(&future, event_loop)?;
-    Ok(future.into_object())
+    Ok(future)
 }
 
 /// Tells the scheduler. Called once, by the module's initialisation.
 pub(super) fn init() {
-    shortcuts::register_future(TYPE.as_object(), make);
+    shortcuts::register_future(TYPE.as_object(), |event_loop| make(event_loop).map(Owned::into_object));
     shortcuts::register_callbacks(job_of);
 }

@@ -26,6 +26,14 @@ pub(crate) fn is_unfinished_task(object: &Object) -> bool {
     TASKS.get().is_some_and(|tasks| (tasks.is_unfinished)(object))
 }
 
+/// Makes a task of our own type, of the loop.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn make_task(coroutine: &Object, event_loop: &Object) -> Res<Owned> {
+    let make = TASK.get().expect("a type that was made");
+    make(coroutine, event_loop, None, None)
+}
+
 /// The job that does what calling the callback would do. It will get the callback as its target, and as its argument
 /// the callback's only one, or the tuple of several.
 type FindJob = fn(callback: &Object, arguments: &[&Object]) -> Option<&'static Job>;

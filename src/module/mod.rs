@@ -4,6 +4,8 @@ mod awaited_by;
 mod beginning;
 mod exit;
 mod fork;
+#[cfg(Py_3_12)]
+mod grafts;
 mod loop_type;
 mod loops;
 mod tasks;
@@ -36,6 +38,8 @@ pub(crate) fn init(module: &Object) -> Res<()> {
     loops::init_link(module)?;
     beginning::init(module)?;
     state::init(module, task::LAYOUT, &*tasks::linked_tasks_function(module)?)?;
+    #[cfg(Py_3_12)]
+    grafts::init(module)?;
     fork::init(module)?;
     exit::init(module)
 }
@@ -56,6 +60,8 @@ fn functions() -> Vec<Method> {
         functions.extend(awaited_by::AWAITED_BY_FUNCTIONS);
     }
     functions.extend(watchdog::functions());
+    #[cfg(Py_3_12)]
+    functions.extend(grafts::FUNCTIONS);
     #[cfg(target_os = "linux")]
     functions.extend(crate::net::functions());
     #[cfg(feature = "panic-on-purpose")]

@@ -4,6 +4,8 @@
 //! loop is this module's affair: straight into the queue of our own loop ([`crate::event_loop`]); as a native handle if
 //! the loop is asyncio's own and nobody has changed it ([`stock`]); by `loop.call_soon(...)` on any other.
 
+#[cfg(Py_3_12)]
+mod plain;
 mod stock;
 
 use crate::event_loop::{self, Counter, Counts};
@@ -12,6 +14,11 @@ use crate::job::{Entry, context_keyword};
 use crate::names::{CALL_SOON, GET_DEBUG, IS_RUNNING, TIMER_HANDLE_CANCELLED};
 use crate::sys::object::boolean;
 use crate::sys::{Layout, Object, Res, call, context};
+
+#[cfg(Py_3_12)]
+pub(crate) use plain::{
+    call_later, cancel, create_native_task, create_task, is_plain, makes_native_futures, makes_native_tasks,
+};
 
 /// Tells the handles how to ask the loops that they belong to. Called once, by the module's initialisation.
 pub(crate) fn init() {

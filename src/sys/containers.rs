@@ -176,6 +176,20 @@ pub(crate) fn dict_peek(dict: &Object, key: &Name) -> *mut ffi::PyObject {
     }
 }
 
+/// Has the dict, whose keys are strings, this value under the name? An unset field is that of none.
+#[cfg(Py_3_12)]
+pub(crate) fn dict_holds(dict: &Object, name: &Object, value: &super::Field) -> bool {
+    // SAFETY: a live dict and a string; a borrowed reference, of which the address is compared.
+    unsafe {
+        let found = enter::PyDict_GetItemWithError(dict.as_ptr(), name.as_ptr());
+        if found.is_null() && !ffi::PyErr_Occurred().is_null() {
+            enter::PyErr_Clear();
+            return false;
+        }
+        value.is_exactly_at(found)
+    }
+}
+
 pub(crate) fn dict_set(dict: &Object, key: &Object, value: &Object) -> Res<()> {
     // SAFETY: a live dict; it makes its own references.
     check(unsafe { enter::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
@@ -323,6 +337,13 @@ pub(crate) fn format1(format: &CStr, object: &Object) -> Res<Owned> {
     unsafe { Owned::steal_or_raised(enter::PyUnicode_FromFormat(format.as_ptr(), object.as_ptr())) }
 }
 
+/// A string?
+#[cfg(Py_3_12)]
+pub(crate) fn is_string(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyUnicode_Check(object.as_ptr()) != 0 }
+}
+
 /// The exact type `str`?
 pub(crate) fn is_exact_string(object: &Object) -> bool {
     // SAFETY: a live object.
@@ -376,6 +397,15 @@ pub(crate) fn float_value(object: &Object) -> Res<f64> {
     let value = unsafe { enter::PyFloat_AsDouble(object.as_ptr()) };
     #[allow(clippy::float_cmp)] // the very value that tells of an error
     if value == -1.0 && super::raised::occurred() { Err(Raised) } else { Ok(value) }
+}
+
+/// The value of an exact `float`, or of an exact `int` that fits.
+#[cfg(Py_3_12)]
+pub(crate) fn float_or_none(object: &Object) -> Option<f64> {
+    if !is_exact_float(object) && !is_exact_int(object) {
+        return None;
+    }
+    float_value(object).map_err(|raised| drop(super::error::fetch(raised))).ok()
 }
 
 /// The exact type `float`?

@@ -26,6 +26,19 @@ pub(crate) fn empty() -> Res<Owned> {
     SPARE.take().map_or_else(new, Ok)
 }
 
+/// For work that no Python code of a program runs in: one for all.
+#[cfg(Py_3_12)]
+pub(crate) fn shared_empty() -> Owned {
+    static SHARED: super::lazy::Once = super::lazy::Once::new();
+    match SHARED.get_or_init(new) {
+        Ok(context) => context.own(),
+        Err(raised) => {
+            drop(super::error::fetch(raised));
+            super::object::none().own()
+        }
+    }
+}
+
 /// Keeps a context for [`empty`], if it cannot be told from a new one.
 #[inline]
 pub(crate) fn keep_if_empty(context: Owned) {

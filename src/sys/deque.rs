@@ -1,19 +1,38 @@
-//! Appending to an exact `collections.deque` without a method lookup.
+//! An exact `collections.deque`, by the C functions behind its methods.
 
+use std::ffi::c_int;
 use std::ptr;
 
 use once_cell::sync::OnceCell;
 use pyo3::ffi;
 
 use super::error::{Builtin, raise};
-use super::intern::APPEND;
+use super::intern::{APPEND, Name};
+#[cfg(Py_3_12)]
+use super::intern::{POPLEFT, REMOVE};
 use super::lazy::Lazy;
 use super::{Layout, Object, Owned, Raised, Res, call};
 
 static DEQUE: Lazy = Lazy::new("collections", "deque");
 
-/// The C function behind `deque.append`, if it is the plain `METH_O` method that it has always been.
-static APPEND_FUNCTION: OnceCell<Option<ffi::PyCFunction>> = OnceCell::new();
+/// A method of the type, and the C function behind it, if it is the plain one that it has always been.
+struct Method {
+    name: &'static Name,
+    flags: c_int,
+    function: OnceCell<Option<ffi::PyCFunction>>,
+}
+
+impl Method {
+    const fn new(name: &'static Name, flags: c_int) -> Self {
+        Method { name, flags, function: OnceCell::new() }
+    }
+}
+
+static APPEND_METHOD: Method = Method::new(&APPEND, ffi::METH_O);
+#[cfg(Py_3_12)]
+static POPLEFT_METHOD: Method = Method::new(&POPLEFT, ffi::METH_NOARGS);
+#[cfg(Py_3_12)]
+static REMOVE_METHOD: Method = Method::new(&REMOVE, ffi::METH_O);
 
 /// An instance of exactly `collections.deque`.
 #[repr(transparent)]
@@ -35,8 +54,8 @@ pub(crate) fn new() -> Res<Owned<Deque>> {
 
 /// How long it is.
 pub(crate) fn len(deque: &Deque) -> usize {
-    // SAFETY: a live object, whose length is a number that it keeps.
-    usize::try_from(unsafe { ffi::PyObject_Size(deque.as_ptr()) }).unwrap_or(0)
+    // SAFETY: a live object with a variable part, whose length is where all of these have it.
+    usize::try_from(unsafe { ffi::Py_SIZE(deque.as_ptr()) }).unwrap_or(0)
 }
 
 /// The object as a deque, if it is one.
@@ -46,21 +65,25 @@ pub(crate) fn downcast(object: Owned) -> Option<Owned<Deque>> {
     Deque::fits(&object).then(|| unsafe { Owned::steal(object.into_ptr()) })
 }
 
-/// `deque.append(item)`
+/// Calls the method, with the argument if it takes one.
 #[inline]
-pub(crate) fn append(deque: &Deque, item: &Object) -> Res<()> {
+fn call_method(deque: &Deque, method: &'static Method, argument: Option<&Object>) -> Res<Owned> {
     let class = DEQUE.get()?;
-    match APPEND_FUNCTION.get_or_try_init(|| find_append_function(class))? {
-        // SAFETY: the deque type's own function, called as CPython calls it; a new reference to None, or NULL.
-        Some(append) => unsafe { Owned::<Object>::steal_or_raised(append(deque.as_ptr(), item.as_ptr())) },
-        None => call::call_method(&APPEND, &[deque.as_object(), item], None),
+    match method.function.get_or_try_init(|| find_function(class, method))? {
+        // SAFETY: the deque type's own function, called as CPython calls it; a new reference, or NULL.
+        Some(function) => unsafe {
+            Owned::steal_or_raised(function(deque.as_ptr(), argument.map_or(ptr::null_mut(), Layout::as_ptr)))
+        },
+        None => match argument {
+            Some(argument) => call::call_method(method.name, &[deque.as_object(), argument], None),
+            None => call::call_method(method.name, &[deque.as_object()], None),
+        },
     }
-    .map(drop)
 }
 
 /// Looking up an attribute of a builtin type runs no Python code, so that nobody waits here with the GIL in hand.
-fn find_append_function(class: &Object) -> Result<Option<ffi::PyCFunction>, Raised> {
-    let method = call::getattr(class, &APPEND)?;
+fn find_function(class: &Object, wanted: &Method) -> Result<Option<ffi::PyCFunction>, Raised> {
+    let method = call::getattr(class, wanted.name)?;
     // SAFETY: an object whose exact type is the method descriptor has that layout, and its definition is static; the
     // union's field is the one that the flags name.
     unsafe {
@@ -68,7 +91,49 @@ fn find_append_function(class: &Object) -> Result<Option<ffi::PyCFunction>, Rais
             return Ok(None);
         }
         let definition = (*method.as_ptr().cast::<ffi::PyMethodDescrObject>()).d_method;
-        let plain = (*definition).ml_flags & !ffi::METH_COEXIST == ffi::METH_O;
+        let plain = (*definition).ml_flags & !ffi::METH_COEXIST == wanted.flags;
         Ok(plain.then(|| (*definition).ml_meth.PyCFunction))
     }
+}
+
+/// `deque.append(item)`
+#[inline]
+pub(crate) fn append(deque: &Deque, item: &Object) -> Res<()> {
+    call_method(deque, &APPEND_METHOD, Some(item)).map(drop)
+}
+
+/// `deque.popleft()`
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn popleft(deque: &Deque) -> Res<Owned> {
+    call_method(deque, &POPLEFT_METHOD, None)
+}
+
+/// `deque.remove(item)`: compares from the left, which may run Python code if there are such items.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn remove(deque: &Deque, item: &Object) -> Res<()> {
+    if first(deque).is_some_and(|first| first.is(item)) {
+        return popleft(deque).map(drop);
+    }
+    call_method(deque, &REMOVE_METHOD, Some(item)).map(drop)
+}
+
+/// The first item.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn first(deque: &Deque) -> Option<Owned> {
+    item(deque, 0)
+}
+
+/// The `index`th item, or `None` past the end.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn item(deque: &Deque, index: usize) -> Option<Owned> {
+    if index >= len(deque) {
+        return None;
+    }
+    let index = ffi::Py_ssize_t::try_from(index).ok()?;
+    // SAFETY: a live deque, within its bounds; a new reference.
+    unsafe { Owned::steal_nullable(ffi::PySequence_GetItem(deque.as_ptr(), index)) }
 }

@@ -226,6 +226,28 @@ pub(super) unsafe fn PySys_Audit_numbers(event: *const c_char, object: *mut PyOb
     entered(|| unsafe { variadic::PySys_Audit(event, c"Oiii".as_ptr(), object, first, second, third) })
 }
 
+/// What an object is called by, as it may unwind.
+#[cfg(Py_3_12)]
+pub(super) type Vectorcall =
+    unsafe extern "C-unwind" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject;
+
+/// Calls an object by the function that is in it.
+///
+/// # Safety
+/// The function is one that the interpreter would call the object by, with these arguments.
+#[inline]
+#[cfg(Py_3_12)]
+pub(super) unsafe fn call_by(
+    vectorcall: Vectorcall,
+    callable: *mut PyObject,
+    values: *const *mut PyObject,
+    count_and_flag: usize,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    entered(|| unsafe { vectorcall(callable, values, count_and_flag, keywords) })
+}
+
 /// Gives up a reference.
 ///
 /// # Safety

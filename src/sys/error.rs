@@ -46,6 +46,13 @@ impl Builtin {
     }
 }
 
+/// `GeneratorExit`
+#[cfg(Py_3_12)]
+pub(crate) fn generator_exit() -> &'static Object {
+    // SAFETY: a builtin exception class lives as long as the interpreter.
+    unsafe { Object::from_ptr(ffi::PyExc_GeneratorExit) }
+}
+
 /// Raises `class(text)`.
 #[cold]
 pub(crate) fn raise(class: &Object, text: &CStr) -> Raised {

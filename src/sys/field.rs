@@ -45,6 +45,13 @@ impl<T: Layout> Field<T> {
         self.is_set() && ptr::eq(self.0.get(), address)
     }
 
+    /// Is its object at this address? NULL is that of none.
+    #[inline]
+    #[cfg(Py_3_12)]
+    pub(super) fn is_exactly_at(&self, address: *mut ffi::PyObject) -> bool {
+        ptr::eq(self.0.get(), address)
+    }
+
     #[inline]
     pub(crate) fn show(&self, visitor: Visitor) -> Visited {
         // SAFETY: a field that is set holds a strong reference, so the object is alive.

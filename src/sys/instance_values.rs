@@ -3,7 +3,7 @@
 //!
 //! The public way to them would be the object's `__dict__`. But asking for it has a price that Python code pays from
 //! then on, at each access to the object's attributes: the interpreter then gives up its shortcuts for them (3.11,
-//! 3.12), or makes no new ones (3.14, 3.15). Nothing is written here. The layouts are those of CPython 3.11 to 3.15; a
+//! 3.12), or makes no new ones (3.14, 3.15). What is written here replaces a value by another. The layouts are those of CPython 3.11 to 3.15; a
 //! trial on an object of our own shows first whether this interpreter has them, and else there are no values to be had.
 
 use std::cell::Cell;
@@ -119,6 +119,26 @@ impl<'a> Values<'a> {
     pub(crate) fn get(self, place: usize) -> Option<Owned> {
         // SAFETY: a value of a live instance, made owned before anything else runs.
         unsafe { Object::from_nullable(self.peek(place)) }.map(Layout::own)
+    }
+}
+
+/// Changing them is for the code that stands in for a class's own methods.
+#[cfg(Py_3_12)]
+impl Values<'_> {
+    /// Replaces the value at a place that has one; false, and nothing is done, if it has none.
+    #[inline]
+    pub(crate) fn replace(self, place: usize, value: Owned) -> bool {
+        if self.peek(place).is_null() {
+            return false;
+        }
+        // SAFETY: the place of a value, which a dict of the instance, if it has one, shares: its size does not change. The
+        // value before is let go of when the new one is there.
+        unsafe {
+            let slot = self.first.cast_mut().add(place);
+            let before: Owned = Owned::steal(slot.replace(value.into_ptr()));
+            drop(before);
+        }
+        true
     }
 }
 

@@ -86,6 +86,9 @@ names! {
     ATTRIBUTE_QUALNAME = c"__qualname__";
     CO_QUALNAME = c"co_qualname";
     CO_VARNAMES = c"co_varnames";
+    F_LINENO = c"f_lineno";
+    POPLEFT = c"popleft";
+    REMOVE = c"remove";
     THROW = c"throw";
     VALUE = c"value";
 }

@@ -18,12 +18,17 @@ pub(crate) enum Sent {
 /// `coroutine.send(None)`, without a `StopIteration` where the object can do without.
 #[inline]
 pub(crate) fn send_none(coroutine: &Object) -> Res<Sent> {
+    send_value(coroutine, super::object::none())
+}
+
+#[inline]
+fn send_value(coroutine: &Object, value: &Object) -> Res<Sent> {
     const NEXT: c_int = ffi::PySendResult::PYGEN_NEXT as c_int;
     const RETURN: c_int = ffi::PySendResult::PYGEN_RETURN as c_int;
 
     let mut result = ptr::null_mut();
     // SAFETY: live objects and a place for the new reference.
-    let outcome = unsafe { enter::PyIter_Send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) };
+    let outcome = unsafe { enter::PyIter_Send(coroutine.as_ptr(), value.as_ptr(), &raw mut result) };
     match outcome {
         // SAFETY: the outcome says that `result` is a new reference.
         NEXT => Ok(Sent::Yielded(unsafe { Owned::steal(result) })),
@@ -62,6 +67,19 @@ pub(crate) fn raise_stop_iteration(value: &Object) -> Raised {
 pub(crate) fn is_native_coroutine(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// `types.CoroutineType`
+#[cfg(Py_3_12)]
+pub(crate) fn coroutine_type() -> &'static Object {
+    // SAFETY: the type is static.
+    unsafe { Object::from_ptr((&raw mut ffi::PyCoro_Type).cast()) }
+}
+
+/// `coroutine.send(value)`
+#[cfg(Py_3_12)]
+pub(crate) fn send(coroutine: &Object, value: &Object) -> Res<Sent> {
+    send_value(coroutine, value)
 }
 
 /// A generator?

@@ -36,6 +36,8 @@ mod enter;
 pub(crate) mod error;
 pub(crate) mod field;
 pub(crate) mod foreign_fields;
+#[cfg(Py_3_12)]
+pub(crate) mod frame;
 pub(crate) mod freelist;
 pub(crate) mod gc;
 pub(crate) mod instance;
@@ -57,6 +59,8 @@ pub(crate) mod part;
 pub(crate) mod per_thread;
 #[cfg(target_os = "linux")]
 pub(crate) mod pipes;
+#[cfg(Py_3_12)]
+pub(crate) mod python_function;
 pub(crate) mod raised;
 pub(crate) mod slots;
 #[cfg(target_os = "linux")]
@@ -64,6 +68,8 @@ pub(crate) mod socket_objects;
 #[cfg(target_os = "linux")]
 pub(crate) mod sockets;
 pub(crate) mod threads;
+#[cfg(Py_3_12)]
+pub(crate) mod tools;
 pub(crate) mod trash;
 pub(crate) mod type_name;
 pub(crate) mod typeobj;

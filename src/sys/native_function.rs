@@ -429,6 +429,14 @@ fn reduce(function: &NativeFunction) -> Res<Owned> {
     containers::tuple(&[GETATTR_FUNCTION.get()?, &*arguments])
 }
 
+/// Is it one of these, for the method of that name?
+#[cfg(Py_3_12)]
+pub(crate) fn is_for(object: &Object, name: &Name) -> bool {
+    let definition = TYPE.downcast_exact(object).and_then(|function| function.definition.get());
+    // SAFETY: the definition lives for good, and so does its name, which ends with NUL.
+    definition.is_some_and(|definition| unsafe { CStr::from_ptr(definition.ml_name) } == name.text)
+}
+
 /// Makes the type. Called once, by the module's initialisation.
 pub(crate) fn init(module: &Object) -> Res<()> {
     let member = |name: &'static CStr, offset: usize| ffi::PyMemberDef {

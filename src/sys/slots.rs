@@ -167,6 +167,36 @@ macro_rules! sender {
     }};
 }
 
+/// `am_send`: `fn(&T, &Object) -> Res<Sent>`.
+#[cfg(Py_3_12)]
+macro_rules! value_sender {
+    ($layout:ty, $function:path) => {{
+        #[allow(unsafe_code)] // of this module, wherever it is expanded
+        unsafe extern "C" fn trampoline(
+            slf: *mut pyo3::ffi::PyObject,
+            value: *mut pyo3::ffi::PyObject,
+            place: *mut *mut pyo3::ffi::PyObject,
+        ) -> pyo3::ffi::PySendResult {
+            let place_of_panics = concat!(stringify!($layout), "::", stringify!($function));
+            $crate::sys::error::guard(place_of_panics, pyo3::ffi::PySendResult::PYGEN_ERROR, || {
+                // SAFETY: CPython calls the slot with a live instance of the type, an object, and a place for the result.
+                let (slf, value, place) = unsafe {
+                    (
+                        <$layout as $crate::sys::Layout>::from_ptr(slf),
+                        <$crate::sys::Object as $crate::sys::Layout>::from_ptr(value),
+                        &mut *place,
+                    )
+                };
+                *place = std::ptr::null_mut();
+                $crate::sys::slots::deliver($function(slf, value), place)
+            })
+        }
+        trampoline as unsafe extern "C" fn(_, _, _) -> _ as *mut std::ffi::c_void
+    }};
+}
+#[cfg(Py_3_12)]
+pub(crate) use value_sender;
+
 /// `tp_setattro`: `fn(&T, name: &Object, value: Option<&Object>) -> Res<()>`; `None` deletes. The name need not be a
 /// string: the slot's own wrapper, `__setattr__`, hands on anything.
 macro_rules! setattro {

@@ -4,6 +4,8 @@ use std::ptr;
 
 use pyo3::ffi;
 
+#[cfg(Py_3_12)]
+use super::Field;
 use super::intern::Name;
 use super::object::Type;
 use super::{Layout, Object, Owned, containers};
@@ -105,6 +107,18 @@ impl Type {
         }
     }
 
+    /// What looking the name up in the class finds, without the metaclass. Runs no Python code.
+    #[cfg(Py_3_12)]
+    pub(crate) fn find(&self, name: &Name) -> Option<Owned> {
+        self.ancestors().iter().find_map(|class| {
+            // SAFETY: a live type's dict, or NULL; borrowed, and made owned before anything else runs.
+            unsafe {
+                let dict = Object::from_nullable((*class.as_type_ptr()).tp_dict)?;
+                containers::dict_get_named(dict, name)
+            }
+        })
+    }
+
     /// Are attributes of the class's instances found in the generic way (no `__getattribute__`, no `__getattr__`)?
     pub(crate) fn has_generic_getattr(&self) -> bool {
         // SAFETY: a live type.
@@ -131,4 +145,21 @@ pub(crate) fn keep(class: &Type) -> &'static Type {
 pub(crate) fn type_type() -> &'static Object {
     // SAFETY: the type of types is static.
     unsafe { Object::from_ptr((&raw mut ffi::PyType_Type).cast()) }
+}
+
+/// Has the class itself, without its bases, this value under the name? An unset field is that of none.
+#[cfg(Py_3_12)]
+pub(crate) fn member_is(class: &Type, name: &Object, value: &Field) -> bool {
+    // SAFETY: a live type's dict, or NULL: static builtin types keep theirs elsewhere, and do not change.
+    match unsafe { Object::from_nullable((*class.as_type_ptr()).tp_dict) } {
+        Some(dict) => containers::dict_holds(dict, name, value),
+        None => true,
+    }
+}
+
+/// Is it the class's `__mro__`?
+#[cfg(Py_3_12)]
+pub(crate) fn mro_is(class: &Type, mro: &Field) -> bool {
+    // SAFETY: a live type.
+    mro.is_exactly_at(unsafe { (*class.as_type_ptr()).tp_mro })
 }

@@ -26,14 +26,23 @@ struct Watched {
 /// Forgets an answer that holds only as long as nothing changes.
 type Forget = fn();
 
-static ON_CHANGE: Attached<Cell<Option<Forget>>> = Attached::new(Cell::new(None));
+/// Who wants to be called at each change.
+static ON_CHANGE: Attached<[Cell<Option<Forget>>; 2]> = Attached::new([const { Cell::new(None) }; 2]);
 
 /// Are changes told, so that [`on_change`] can be counted on as long as [`changed`] says no?
 pub(crate) const TELLS: bool = cfg!(Py_3_12);
 
 /// Has the function called at each change. It runs no Python code.
 pub(crate) fn on_change(forget: Forget) {
-    ON_CHANGE.set(Some(forget));
+    let has = |place: &Cell<Option<Forget>>| place.get().is_none_or(|present| std::ptr::fn_addr_eq(present, forget));
+    ON_CHANGE.iter().find(|place| has(place)).expect("a place for it").set(Some(forget));
+}
+
+/// Watches a class or a dict from now on, for those who are called at each change. Are changes of it told?
+#[cfg(Py_3_12)]
+pub(crate) fn watch_now(object: &Object) -> Res<bool> {
+    keep(object)?;
+    Ok(watchers::are_there() && watchers::watch(object))
 }
 
 /// Must anybody look?
@@ -61,8 +70,17 @@ pub(crate) fn unsettle() {
 
 /// Watches a class or a dict.
 pub(crate) fn watch(object: &Object) -> Res<()> {
+    if keep(object)? {
+        CHANGED.set(true);
+        ATTENTION.set(true);
+    }
+    Ok(())
+}
+
+/// Adds it to what is watched; false if it is already.
+fn keep(object: &Object) -> Res<bool> {
     if WATCHED.borrow().iter().any(|watched| watched.object.is(object)) {
-        return Ok(());
+        return Ok(false);
     }
     let watched = Watched {
         object: object.own(),
@@ -72,10 +90,7 @@ pub(crate) fn watch(object: &Object) -> Res<()> {
     let mut all = WATCHED.borrow_mut();
     make_room(&mut *all)?;
     all.push(watched);
-    drop(all);
-    CHANGED.set(true);
-    ATTENTION.set(true);
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(Py_3_12)]
@@ -116,9 +131,7 @@ mod watchers {
     fn note() {
         CHANGED.set(true);
         ATTENTION.set(true);
-        if let Some(forget) = ON_CHANGE.get() {
-            forget();
-        }
+        ON_CHANGE.iter().filter_map(Cell::get).for_each(|forget| forget());
     }
 
     unsafe extern "C" fn dict_changed(_: c_int, _: *mut PyObject, _: *mut PyObject, _: *mut PyObject) -> c_int {

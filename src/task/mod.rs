@@ -50,7 +50,7 @@ pub(crate) fn init(module: &Object) -> Res<()> {
 
 /// The object as a future, if it is exactly a `Future` or a `Task`: then nothing in it can be overridden.
 #[inline]
-fn as_exact_future(object: &Object) -> Option<&FutureObject> {
+pub(crate) fn as_exact_future(object: &Object) -> Option<&FutureObject> {
     future::TYPE.downcast_exact(object).or_else(|| TYPE.downcast_exact(object).map(TaskObject::future))
 }
 

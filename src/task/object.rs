@@ -93,6 +93,11 @@ impl TaskObject {
         self.future.task_flags.put(MUST_CANCEL, value);
     }
 
+    #[cfg(Py_3_12)]
+    pub(crate) fn do_not_log_destroy_pending(&self) {
+        self.set_log_destroy_pending(false);
+    }
+
     pub(super) fn log_destroy_pending(&self) -> bool {
         self.future.task_flags.has(LOG_DESTROY_PENDING)
     }

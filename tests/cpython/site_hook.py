@@ -211,6 +211,19 @@ def take_the_loops_place() -> None:
     sys.meta_path.insert(0, Finder)
 
 
+def leave_debug_mode_off() -> None:
+    """Have unittest's asyncio tests run as programs do: in debug mode, which they turn on, nothing is grafted."""
+    from unittest import IsolatedAsyncioTestCase
+
+    set_up: Any = IsolatedAsyncioTestCase._setupAsyncioRunner  # type: ignore[attr-defined]
+
+    def set_up_runner(self: Any) -> None:
+        set_up(self)
+        self._asyncioRunner._debug = False
+
+    IsolatedAsyncioTestCase._setupAsyncioRunner = set_up_runner  # type: ignore[attr-defined]
+
+
 def start(mode: str) -> None:
     """What the `.pth` file calls."""
     atexit.register(record_process)
@@ -218,3 +231,5 @@ def start(mode: str) -> None:
         keep_journal(os.environ.pop("RASYNCIO_JOURNAL"))
         if mode in ("loop", "alone"):
             take_the_loops_place()
+        if os.environ.get("RASYNCIO_TESTS_DEBUG") == "0":
+            leave_debug_mode_off()

@@ -25,6 +25,8 @@ FLOORS = (
     ("sched", "watchdog"),
     ("future",),
     ("task", "net"),
+    ("graft",),
+    ("sync", "group", "time"),
     ("module",),
     ("lib",),
 )

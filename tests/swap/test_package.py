@@ -16,7 +16,18 @@ from support.children import check_python, run_python
 
 
 def test_public_names() -> None:
-    functions = {"install", "installed", "new_event_loop", "profile", "run", "stats", "status", "uninstall", "watch"}
+    functions = {
+        "grafted",
+        "install",
+        "installed",
+        "new_event_loop",
+        "profile",
+        "run",
+        "stats",
+        "status",
+        "uninstall",
+        "watch",
+    }
     public = {"EventLoop", "EventLoopPolicy", "Future", "Loop", "Task", "__version__", *functions}
     assert set(rasyncio.__all__) == public
     for name in public:

@@ -1,0 +1,59 @@
+"""The function `_done_callback` inside of asyncio's `gather`, for a program that looks at a future's callbacks.
+
+Native code asks for it then: a function of asyncio's own code, with cells for the variables of the call.
+"""
+
+from __future__ import annotations
+
+from asyncio import exceptions
+from types import CellType, CodeType, FunctionType
+
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from asyncio import Future
+    from typing import Any
+
+
+def expose(
+    gather: FunctionType,
+    children: list[Future[Any]],
+    outer: Future[Any] | None,
+    nfuts: int,
+    nfinished: int,
+    return_exceptions: bool,
+    cur_task: object,
+) -> FunctionType:
+    """The callback of a call of gather() that is under way."""
+    code = next(
+        constant
+        for constant in gather.__code__.co_consts
+        if isinstance(constant, CodeType) and constant.co_name == "_done_callback"
+    )
+    variables = {
+        "children": children,
+        "outer": outer,
+        "nfuts": nfuts,
+        "nfinished": nfinished,
+        "return_exceptions": return_exceptions,
+    }
+    closure = tuple(CellType(variables[name]) for name in code.co_freevars)
+    defaults = (cur_task,) if code.co_argcount > 1 else None
+    return FunctionType(code, gather.__globals__, code.co_name, defaults, closure)
+
+
+def complete(callback: FunctionType, outer: Future[Any], nfuts: int) -> None:
+    """Tell a callback that was made early what gather() has found out since."""
+    for name, cell in zip(callback.__code__.co_freevars, callback.__closure__ or (), strict=True):
+        if name == "outer":
+            cell.cell_contents = outer
+        elif name == "nfuts":
+            cell.cell_contents = nfuts
+
+
+def result(child: Future[Any]) -> object:
+    """What gather() returns of a child that is none of ours, or has attributes of its own."""
+    if child.cancelled():
+        message = child._cancel_message  # type: ignore[attr-defined]
+        return exceptions.CancelledError("" if message is None else message)
+    exception = child.exception()
+    return child.result() if exception is None else exception

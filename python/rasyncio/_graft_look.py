@@ -1,0 +1,169 @@
+"""What does the body of a function of asyncio's look up, and is that as asyncio made it?
+
+Native code asks when a grafted function is called first, and again when something of what it was told has changed and
+the answer had been no. All that the code mentions by name is looked up where the body would: in the function's module,
+in the modules that are found there, in the classes whose objects it works on. What is found of asyncio's functions
+is followed in the same way, for native code passes them over; each must be one whose code is known.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from types import CodeType, FunctionType, ModuleType
+
+from ._graft import find
+from ._graft_digest import digest, name_of, names_in
+from ._graft_known import KNOWN
+
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from typing import Any
+
+    #: A dict or a class, a name (None: its __mro__), whether it is there, and what it is.
+    _Reliance = tuple[object, str | None, bool, object]
+
+# What the interpreter looks up in a class of its own accord.
+_IMPLIED = frozenset(
+    {"__init__", "__new__", "__getattribute__", "__getattr__", "__setattr__", "__delattr__", "__del__"}
+    | {"__class__", "__bool__", "__len__", "__eq__", "__hash__", "__iter__", "__await__"}
+)
+_MISSING = object()
+
+
+def look(module: str, path: str, classes: list[str]) -> tuple[str | None, list[_Reliance], list[FunctionType]]:
+    """Why native code may not stand in for the function (None: it may), what that relies on, and which functions."""
+    looker = _Looker()
+    function = find(module, path)
+    if function is None:
+        return f"{path} is no Python function any more", list(looker.reliances.values()), []
+    owner, _, name = path.rpartition(".")
+    try:
+        known = [looker.named(f"{module}:{owner}")] if owner else []
+        known += [looker.named(each) for each in classes]
+    except LookupError as error:
+        return str(error), list(looker.reliances.values()), []
+    if owner:
+        looker.note_member(known[0], name)
+    else:
+        looker.note(vars(sys.modules[module]), name)
+    looker.follow(function, tuple(known))
+    return looker.reason, list(looker.reliances.values()), list(looker.functions)
+
+
+class _Looker:
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.reliances: dict[tuple[int, str | None], _Reliance] = {}
+        self.functions: dict[FunctionType, None] = {}
+        self._seen: set[tuple[object, tuple[type, ...]]] = set()
+        self._known = KNOWN.get(sys.version_info[:2], {})
+
+    def named(self, name: str) -> type:
+        """A class of asyncio's by `module:name`."""
+        module, _, attribute = name.partition(":")
+        names = vars(sys.modules[module])
+        cls = names.get(attribute)
+        self.note(names, attribute)
+        if not isinstance(cls, type) or cls.__module__ != module or cls.__qualname__ != attribute:
+            raise LookupError(f"{module}.{attribute} was replaced")
+        return cls
+
+    def note(self, names: dict[str, Any], name: str) -> object:
+        value = names.get(name, _MISSING)
+        self.reliances[id(names), name] = (names, name, value is not _MISSING, None if value is _MISSING else value)
+        return value
+
+    def note_member(self, cls: type, name: str) -> tuple[type | None, object]:
+        """What looking the name up in a class finds, and in which base; and that nothing is found before."""
+        self.reliances[id(cls), None] = (cls, None, True, cls.__mro__)
+        for base in cls.__mro__:
+            if base is object:
+                break
+            value = vars(base).get(name, _MISSING)
+            self.reliances[id(base), name] = (base, name, value is not _MISSING, None if value is _MISSING else value)
+            if value is not _MISSING:
+                return base, value
+        return None, _MISSING
+
+    def follow(self, function: FunctionType, classes: tuple[type, ...]) -> None:
+        """Note what the function's body looks up."""
+        if (function, classes) in self._seen:
+            return
+        self._seen.add((function, classes))
+        self.functions[function] = None
+        name = name_of(function)
+        if digest(function) not in self._known.get(name, "").split():
+            self.reason = self.reason or f"the code of {name} is not known: another release, or changed"
+        keywords = function.__kwdefaults__ or {}  # a dict that can be changed in place
+        for keyword in keywords:
+            self.note(keywords, keyword)
+        names = names_in(function.__code__)
+        for each in names:
+            self._look_up(function, each, names)
+        for cls in classes:
+            self._follow_class(cls, names, classes)
+
+    def _look_up(self, function: FunctionType, name: str, names: set[str]) -> None:
+        value = self.note(function.__globals__, name)
+        if value is _MISSING:
+            if name in vars(builtins):
+                self.note(vars(builtins), name)
+        elif isinstance(value, ModuleType):
+            for attribute in names & vars(value).keys():
+                self._follow_value(self.note(vars(value), attribute), names)
+        else:
+            self._follow_value(value, names)
+
+    def _follow_value(self, value: object, names: set[str]) -> None:
+        if isinstance(value, FunctionType):
+            if _is_asyncios(value.__globals__.get("__name__")):
+                self.follow(value, ())
+        elif isinstance(value, type) and _is_asyncios(value.__module__):
+            self._follow_class(value, names, (value,))
+
+    def _follow_class(self, cls: type, names: set[str], classes: tuple[type, ...]) -> None:
+        for name in names | _IMPLIED:
+            base, found = self.note_member(cls, name)
+            if base is None or not _is_asyncios(base.__module__) or found is None:
+                continue
+            for attribute in ("__func__", "fget"):
+                found = getattr(found, attribute, found)
+            if isinstance(found, FunctionType) and name_of(found) == f"{base.__module__}.{base.__qualname__}.{name}":
+                self.follow(found, classes)
+            elif not (isinstance(found, (type, type(vars)))):
+                self.reason = self.reason or f"{name} of {base.__module__}.{base.__qualname__} was replaced"
+
+
+def _is_asyncios(module: object) -> bool:
+    return isinstance(module, str) and module.startswith("asyncio.")
+
+
+def awaits(code: CodeType) -> list[tuple[int, int]]:
+    """Instruction (in bytes) and line of the last call of a method `remove`, then of each `await` in its order."""
+    from opcode import opmap
+
+    send, wait = opmap["SEND"], opmap["YIELD_VALUE"]
+    lines = [line for line, *_ in code.co_positions()]
+    operations = code.co_code[::2]
+    found = [_call_of(code, "remove", operations, lines)]
+    for place, operation in enumerate(operations):
+        if operation == send:
+            where = operations.index(wait, place)
+            found.append((2 * where, lines[where] or code.co_firstlineno))
+    return found
+
+
+def _call_of(code: CodeType, method: str, operations: bytes, lines: list[int | None]) -> tuple[int, int]:
+    from opcode import opmap
+
+    if method not in code.co_names:
+        return 0, code.co_firstlineno
+    index = code.co_names.index(method)
+    last = max(
+        place
+        for place, operation in enumerate(operations)
+        if operation == opmap["LOAD_ATTR"] and code.co_code[2 * place + 1] >> 1 == index
+    )
+    where = operations.index(opmap["CALL"], last)
+    return 2 * where, lines[where] or code.co_firstlineno

@@ -1,0 +1,87 @@
+//! The coroutine of a grafted coroutine function: no frame, a native body instead.
+//!
+//! To a program it is what the function's own coroutine would be: `send`, `throw`, `close`, `__await__`, `cr_await`,
+//! `cr_frame` and so on answer as that would, its `__class__` is `types.CoroutineType`, it warns if it was never awaited,
+//! and exceptions that pass through it name the function and the line ([`shown`]). `type()` tells the truth.
+//!
+//! A [`Body`] is a function that is called with what has come ([`Input`]) and says what to do next ([`Step`]). Between
+//! two of its calls any Python code may have run. It keeps what it needs in the coroutine's fields, asks its graft again
+//! before it does what Python code could have changed, and can [`become_python`] where the function's own body, begun from
+//! the start, would do what is left to do.
+//!
+//! * `subject`, `first`, `second`, `stage`: the body's own; what it is called with is in the first two or three.
+//! * `awaited`, `waits`: `drive.rs`, between two steps.
+//! * `state`: `drive.rs`, and `methods.rs` for a coroutine that ends without having begun.
+//! * `name`, `qualname`: whoever sets these attributes; `shown`: `shown.rs`, when somebody looks.
+
+mod drive;
+mod methods;
+mod object;
+mod shown;
+mod wrapper;
+
+use crate::future::FutureObject;
+use crate::sys::attached::Attached;
+use crate::sys::{Field, Object, Owned, Res};
+
+use super::Graft;
+
+pub(crate) use object::{Coroutine, downcast, new};
+pub(crate) use shown::ask_where;
+
+/// What a grafted coroutine function does.
+pub(crate) struct Body {
+    pub(crate) graft: &'static Graft,
+    pub(crate) run: fn(&Coroutine, Input) -> Res<Step>,
+    /// Makes what a bare `yield` of the body stands for, for who looks at it.
+    yielder: Option<fn() -> Res<Owned>>,
+    /// Where the function's code awaits: a list of `(instruction, line)`, when somebody has asked.
+    places: Attached<Field>,
+}
+
+impl Body {
+    pub(crate) const fn new(graft: &'static Graft, run: fn(&Coroutine, Input) -> Res<Step>) -> Self {
+        Body { graft, run, yielder: None, places: Attached::new(Field::unset()) }
+    }
+
+    /// The same, which yields where the function awaits what this makes.
+    pub(crate) const fn yielding(mut self, yielder: fn() -> Res<Owned>) -> Self {
+        self.yielder = Some(yielder);
+        self
+    }
+}
+
+/// What has come to a body.
+pub(crate) enum Input {
+    /// Its first step.
+    Start,
+    /// What it awaits has this result.
+    Value(Owned),
+    /// This is raised where it awaits.
+    Error(Owned),
+}
+
+/// What a body does next.
+pub(crate) enum Step {
+    Return(Owned),
+    /// A bare `yield` of something that it awaits: the code's await of that number.
+    Yield(u16),
+    /// `await future`: the code's await of that number, from zero on.
+    Wait(u16, Owned<FutureObject>),
+    /// `await coroutine`
+    Await(u16, Owned),
+    /// Goes on as this coroutine.
+    Become(Owned),
+}
+
+/// Goes on as the function's own body, from its start.
+pub(crate) fn become_python(coroutine: &Coroutine, arguments: &[&Object]) -> Res<Step> {
+    let function = coroutine.body()?.graft.body()?;
+    crate::sys::call::call(&function, arguments).map(Step::Become)
+}
+
+/// Makes the types. Called once, by the module's initialisation.
+pub(crate) fn init(module: &Object) -> Res<()> {
+    wrapper::init(module)?;
+    methods::init(module)
+}

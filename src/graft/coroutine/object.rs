@@ -1,0 +1,135 @@
+//! The memory of a native coroutine.
+
+use std::cell::Cell;
+
+use crate::sys::error::{Builtin, raise};
+use crate::sys::freelist::FEW;
+use crate::sys::instance::Weakrefs;
+use crate::sys::life::{Life, object};
+use crate::sys::part::zeroed;
+use crate::sys::typeobj::StaticType;
+use crate::sys::{Field, Layout, Object, Owned, Res};
+
+use super::{Body, shown};
+
+/// How far a coroutine is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum State {
+    /// Or taken apart.
+    Done = 0,
+    Created = 1,
+    Suspended = 2,
+    Running = 3,
+}
+
+zeroed!(State::Done);
+
+/// What a suspended coroutine waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Waits {
+    /// The next step, after a bare `yield`.
+    Step = 0,
+    /// A future of ours.
+    Future = 1,
+    /// Another coroutine, whose end is an input of the body.
+    Coroutine = 2,
+    /// The coroutine that it has become.
+    Itself = 3,
+}
+
+zeroed!(Waits::Step);
+
+/// The coroutine is where its code calls a method `remove`.
+pub(super) const REMOVES: u16 = u16::MAX;
+
+object! {
+    pub(crate) struct Coroutine: TYPE {
+        head: Object,
+        pub(crate) subject: Field,
+        pub(crate) first: Field,
+        pub(crate) second: Field,
+        pub(super) awaited: Field,
+        /// A coroutine of Python's own, for its frame.
+        pub(super) shown: Field,
+        pub(super) name: Field,
+        pub(super) qualname: Field,
+        pub(super) body: Cell<Option<&'static Body>>,
+        pub(super) state: Cell<State>,
+        pub(super) waits: Cell<Waits>,
+        /// The code's await of that number is where it is, or was last, from one on; zero before the first; or [`REMOVES`].
+        pub(super) place: Cell<u16>,
+        /// Where the body is.
+        pub(crate) stage: Cell<u16>,
+        weakrefs: Weakrefs,
+    }
+}
+
+impl Life for Coroutine {
+    #[inline]
+    fn needs_finalizer(&self) -> bool {
+        self.state.get() != State::Done
+    }
+
+    #[inline]
+    fn disarm(&self) {
+        self.state.set(State::Done);
+        if let Some(shown) = self.shown.take() {
+            shown::forget(&shown);
+        }
+    }
+}
+
+pub(super) static TYPE: StaticType<Coroutine> = StaticType::keeping(FEW);
+
+/// A coroutine of the body, with what it is called with.
+#[inline]
+pub(crate) fn new(body: &'static Body, subject: Option<&Object>, first: Option<&Object>) -> Res<Owned> {
+    let made = TYPE.allocate()?;
+    made.body.set(Some(body));
+    made.state.set(State::Created);
+    if let Some(subject) = subject {
+        made.subject.fill(subject.own());
+    }
+    if let Some(first) = first {
+        made.first.fill(first.own());
+    }
+    Ok(made.into_object())
+}
+
+/// The object as a native coroutine, if it is one.
+#[inline]
+pub(crate) fn downcast(object: &Object) -> Option<&Coroutine> {
+    TYPE.downcast_exact(object)
+}
+
+impl Coroutine {
+    pub(super) fn body(&self) -> Res<&'static Body> {
+        self.body.get().ok_or_else(|| raise(Builtin::SystemError.class(), c"a coroutine that was taken apart"))
+    }
+
+    /// The body removes itself from those who wait: what that raises comes from there.
+    pub(crate) fn now_removes(&self) {
+        self.place.set(REMOVES);
+    }
+
+    /// What is kept in the body's first field, which it has set.
+    #[inline]
+    pub(crate) fn subject(&self) -> Owned {
+        self.subject.get_or_none()
+    }
+
+    /// The end: nothing is kept. The state is set first, for letting go may run Python code.
+    #[inline]
+    pub(super) fn finish(&self) {
+        self.state.set(State::Done);
+        self.waits.set(Waits::Step);
+        for field in [&self.subject, &self.first, &self.second, &self.awaited] {
+            field.clear();
+        }
+        if let Some(shown) = self.shown.take() {
+            shown::forget(&shown);
+        }
+    }
+}

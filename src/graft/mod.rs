@@ -1,0 +1,144 @@
+//! Grafting: native code behind functions that asyncio has in Python, with nothing exchanged.
+//!
+//! `asyncio.gather`, `Event.wait`, `Queue.get` stay the objects that they are. Each gets a native function that its calls
+//! go to first ([`crate::sys::python_function`]), which does the usual case and leaves anything else to the function's own
+//! body. The rules that keep this unseen:
+//!
+//! * A function is grafted only as long as all that its body would look up is what asyncio made it ([`guard`]): names of
+//!   modules, methods of classes, code, defaults. Its code's digest must be known, and so must that of each function of
+//!   asyncio's that is passed over. What changes is told by the interpreter, or compared at each call.
+//! * Nobody watches what Python code runs ([`crate::sys::tools`]), and the running loop is a plain one of ours, not in
+//!   debug mode ([`running`]).
+//! * An object is looked at as its class left it: no subclass, no attribute that hides a method ([`shape`]).
+//! * A call is left to the body before it has changed anything. A coroutine that has begun natively asks again whenever
+//!   it goes on, and where the answer is no, it goes on as Python code would ([`coroutine`]).
+//!
+//! A construct is a file in a room above: a [`Graft`] for each function, a native function, and for a coroutine function
+//! a [`coroutine::Body`]. It is attached by one line in `module/grafts.rs`.
+
+pub(crate) mod coroutine;
+mod guard;
+pub(crate) mod running;
+pub(crate) mod shape;
+
+use std::cell::{Cell, RefCell};
+
+use pyo3::ffi;
+
+use crate::sys::attached::Attached;
+use crate::sys::python_function::{self, Call};
+use crate::sys::{Field, Layout, Object, Owned, Res, tools};
+
+pub(crate) use guard::{ask, init as watch_changes};
+
+use guard::Found;
+
+/// A function of asyncio's with native code for it.
+pub(crate) struct Graft {
+    /// The module that defines it, and its qualified name there.
+    pub(crate) module: &'static str,
+    pub(crate) path: &'static str,
+    /// Classes, as `module:name`, of other objects than `self` whose methods the body calls.
+    pub(crate) classes: &'static [&'static str],
+    vectorcall: ffi::vectorcallfunc,
+    state: Attached<State>,
+}
+
+struct State {
+    function: Field,
+    /// The function without native code, for bodies that begin later than they were called.
+    twin: Field,
+    /// The count of changes for which the last answer holds.
+    looked_at: Cell<usize>,
+    /// That answer.
+    is_on: Cell<bool>,
+    found: RefCell<Option<Found>>,
+    reason: RefCell<String>,
+}
+
+impl Graft {
+    pub(crate) const fn new(module: &'static str, path: &'static str, vectorcall: ffi::vectorcallfunc) -> Self {
+        let state = State {
+            function: Field::unset(),
+            twin: Field::unset(),
+            looked_at: Cell::new(0),
+            is_on: Cell::new(false),
+            found: RefCell::new(None),
+            reason: RefCell::new(String::new()),
+        };
+        Graft { module, path, classes: &[], vectorcall, state: Attached::new(state) }
+    }
+
+    /// The same, whose body calls methods of objects of these classes, too.
+    pub(crate) const fn with(mut self, classes: &'static [&'static str]) -> Self {
+        self.classes = classes;
+        self
+    }
+
+    /// May native code do this call?
+    #[inline]
+    pub(crate) fn takes(&self, call: &Call<'_>) -> bool {
+        self.state.function.holds(call.function) && self.is_on()
+    }
+
+    /// May native code do what the body would?
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        let is_on = if self.state.looked_at.get() == guard::changes() { self.state.is_on.get() } else { self.look() };
+        is_on && tools::nobody_watches() && self.functions_are_unchanged()
+    }
+
+    #[inline]
+    fn functions_are_unchanged(&self) -> bool {
+        self.state.found.try_borrow().is_ok_and(|found| found.as_ref().is_some_and(Found::functions_are_unchanged))
+    }
+
+    /// Puts the native code into the function.
+    pub(crate) fn attach(&self, function: &Object) -> Res<bool> {
+        if self.state.function.is_set() {
+            return Ok(true);
+        }
+        let twin = python_function::twin(function)?;
+        if !python_function::hook(function, self.vectorcall) {
+            return Ok(false);
+        }
+        self.state.twin.set(twin);
+        self.state.function.set(function.own());
+        self.state.looked_at.set(0);
+        Ok(true)
+    }
+
+    /// Takes it out again. Coroutines that have begun stay native ones, which ask whether they still may be.
+    pub(crate) fn detach(&self) {
+        if let Some(function) = self.state.function.take() {
+            python_function::unhook(&function, self.vectorcall);
+        }
+        self.state.looked_at.set(0);
+        self.state.is_on.set(false);
+        drop(self.state.found.take());
+    }
+
+    /// Is it on? If not, why.
+    pub(crate) fn standing(&self) -> Result<(), String> {
+        if !self.state.function.is_set() {
+            return Err("not attached".into());
+        }
+        if self.is_on() {
+            return Ok(());
+        }
+        if !tools::nobody_watches() {
+            return Err("a tracer, a profiler or a tool of sys.monitoring is on".into());
+        }
+        Err(self.state.reason.borrow().clone())
+    }
+
+    /// A copy of the function that runs its body; it stays when the native code is taken out.
+    pub(crate) fn body(&self) -> Res<Owned> {
+        self.state.twin.get().ok_or_else(|| {
+            crate::sys::error::raise(
+                crate::sys::error::Builtin::SystemError.class(),
+                c"a function that was not grafted",
+            )
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Attributes of plain instances of asyncio's classes, where the interpreter keeps them.
+//!
+//! A [`Shape`] knows a class by what a graft was looked at for, and where its instances have which attribute. Only an
+//! instance of exactly that class, with its attributes beside it and none that hides a method, is looked at; all others
+//! are for Python code. Which places there are is asked again whenever the class's instances have more names than before.
+
+use std::cell::Cell;
+
+use crate::sys::attached::Attached;
+use crate::sys::instance_values::{NOWHERE, Values};
+use crate::sys::intern::Name;
+use crate::sys::lazy::Lazy;
+use crate::sys::{Layout, Object, Owned, Res, call};
+
+/// Attributes of the instances of a class: `N` that native code uses, and the names that none of them may have.
+pub(crate) struct Shape<const N: usize> {
+    class: Lazy,
+    names: [&'static Name; N],
+    /// The methods that native code passes over.
+    hidden: &'static [&'static Name],
+    places: Attached<Places<N>>,
+}
+
+struct Places<const N: usize> {
+    /// How many names the class's instances had.
+    count: Cell<usize>,
+    of: [Cell<usize>; N],
+    /// Some instance has had an attribute with the name of a method.
+    hides: Cell<bool>,
+}
+
+impl<const N: usize> Shape<N> {
+    /// Of instances of the class; `hidden` are the names of the methods that native code passes over.
+    pub(crate) const fn new(
+        module: &'static str,
+        class: &'static str,
+        names: [&'static Name; N],
+        hidden: &'static [&'static Name],
+    ) -> Self {
+        let places =
+            Places { count: Cell::new(NOWHERE), of: [const { Cell::new(NOWHERE) }; N], hides: Cell::new(false) };
+        Shape { class: Lazy::new(module, class), names, hidden, places: Attached::new(places) }
+    }
+
+    /// Is it exactly of the class?
+    #[inline]
+    pub(crate) fn fits(&self, object: &Object) -> bool {
+        self.class.find().is_some_and(|class| object.class().is(class))
+    }
+
+    /// The instance's attributes, if all about it is plain. To be used before any Python code runs.
+    #[inline]
+    pub(crate) fn of<'a>(&'a self, object: &'a Object) -> Option<Attributes<'a, N>> {
+        if !self.fits(object) {
+            return None;
+        }
+        let values = Values::of(object)?;
+        if values.count() != self.places.count.get() {
+            self.find_places(values);
+        }
+        if self.places.hides.get() && self.hides(values) {
+            return None;
+        }
+        Some(Attributes { shape: self, object, values })
+    }
+
+    #[cold]
+    fn find_places(&self, values: Values<'_>) {
+        for (place, name) in self.places.of.iter().zip(self.names) {
+            place.set(values.place(name));
+        }
+        self.places.hides.set(self.hidden.iter().any(|name| values.place(name) != NOWHERE));
+        self.places.count.set(values.count());
+    }
+
+    #[cold]
+    fn hides(&self, values: Values<'_>) -> bool {
+        self.hidden.iter().any(|name| !values.peek(values.place(name)).is_null())
+    }
+}
+
+/// The attributes of an instance, by their place in the shape.
+#[derive(Clone, Copy)]
+pub(crate) struct Attributes<'a, const N: usize> {
+    shape: &'a Shape<N>,
+    object: &'a Object,
+    values: Values<'a>,
+}
+
+impl<const N: usize> Attributes<'_, N> {
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<Owned> {
+        self.values.get(self.shape.places.of[index].get())
+    }
+
+    /// Is it this very object?
+    #[inline]
+    pub(crate) fn holds(&self, index: usize, value: &Object) -> bool {
+        std::ptr::eq(self.values.peek(self.shape.places.of[index].get()), value.as_ptr())
+    }
+
+    /// Has the instance none of its own?
+    #[inline]
+    pub(crate) fn lacks(&self, index: usize) -> bool {
+        self.values.peek(self.shape.places.of[index].get()).is_null()
+    }
+
+    /// `True` or `False`, if it is one of them.
+    #[inline]
+    pub(crate) fn flag(&self, index: usize) -> Option<bool> {
+        let is = |truth| self.holds(index, crate::sys::object::boolean(truth));
+        if is(true) { Some(true) } else { is(false).then_some(false) }
+    }
+
+    /// Sets it. What was there is let go of, which may run Python code: the attributes are to be got again then.
+    #[inline]
+    pub(crate) fn set(self, index: usize, value: &Object) -> Res<()> {
+        if self.values.replace(self.shape.places.of[index].get(), value.own()) {
+            return Ok(());
+        }
+        let object = self.object.own();
+        call::setattr(&object, self.shape.names[index], value)
+    }
+}

@@ -1,0 +1,220 @@
+//! One call of `asyncio.gather`: who is awaited, how many are done.
+//!
+//! What a child calls when it is done is the function `_done_callback` inside of `gather`, whose variables are here. A
+//! program that looks at a child's callbacks sees that very function: it is made then, with cells for the variables, and
+//! from then on it does what is left to do, natively nothing more ([`Gathering::expose`]).
+
+use std::cell::Cell;
+
+use crate::asyncio::{self, TASKS_GLOBALS};
+use crate::future::{self, FutureObject, Outcome, WaiterJob};
+use crate::graft::Graft;
+use crate::job::Job;
+use crate::names::{CANCEL_REQUESTED, DISCARD_AWAITED_BY, SET_EXCEPTION, SET_RESULT};
+use crate::sys::error::{Builtin, raise};
+use crate::sys::freelist::FEW;
+use crate::sys::intern::EMPTY;
+use crate::sys::lazy::Lazy;
+use crate::sys::life::{Life, object};
+use crate::sys::object::{boolean, none};
+use crate::sys::typeobj::{StaticType, TypeBuilder};
+use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, context, typeobj};
+use crate::task;
+
+object! {
+    pub(super) struct Gathering: TYPE {
+        head: Object,
+        /// Not set before it is made.
+        pub(super) outer: Field,
+        /// A list.
+        pub(super) children: Field,
+        /// The task that called, if it did.
+        pub(super) current: Field,
+        /// `_done_callback`, once somebody has seen it.
+        exposed: Field,
+        pub(super) count: Cell<usize>,
+        finished: Cell<usize>,
+        pub(super) return_exceptions: Cell<bool>,
+        /// Of `gather` itself.
+        pub(super) graft: Cell<Option<&'static Graft>>,
+    }
+}
+
+impl Life for Gathering {}
+
+pub(super) static TYPE: StaticType<Gathering> = StaticType::keeping(FEW);
+
+/// `rasyncio._graft_gather`: makes the function.
+static EXPOSE: Lazy = Lazy::new("rasyncio._graft_gather", "expose");
+static COMPLETE: Lazy = Lazy::new("rasyncio._graft_gather", "complete");
+
+/// A child is done.
+pub(super) static CHILD_DONE: WaiterJob = WaiterJob {
+    job: Job {
+        run: |gathering, child| done(gathering_of(gathering)?, child.unwrap_or(none())),
+        callback: |gathering, child| Ok((gathering_of(gathering)?.expose()?, child.map(Layout::own))),
+        stop: None,
+        takes_several: false,
+        needs_context: false,
+    },
+    context: |_| context::shared_empty(),
+};
+
+fn gathering_of(object: &Object) -> Res<&Gathering> {
+    TYPE.downcast_exact(object).ok_or_else(|| raise(Builtin::TypeError.class(), c"an event loop's handle was changed"))
+}
+
+impl Gathering {
+    /// The function that children call, as Python code sees it.
+    #[cold]
+    fn expose(&self) -> Res<Owned> {
+        if let Some(function) = self.exposed.get() {
+            return Ok(function);
+        }
+        let graft =
+            self.graft.get().ok_or_else(|| raise(Builtin::SystemError.class(), c"a call that was taken apart"))?;
+        let number = |number| containers::int(i64::try_from(number).unwrap_or(i64::MAX));
+        let (count, finished) = (number(self.count.get())?, number(self.finished.get())?);
+        let function = call::call(
+            EXPOSE.get()?,
+            &[
+                &*graft.body()?,
+                &*self.children.get_or_none(),
+                &*self.outer.get_or_none(),
+                &*count,
+                &*finished,
+                boolean(self.return_exceptions.get()),
+                &*self.current.get_or_none(),
+            ],
+        )?;
+        self.exposed.set(function.clone());
+        Ok(function)
+    }
+
+    /// The future is made, and all children are counted.
+    pub(super) fn complete(&self, outer: &FutureObject) -> Res<()> {
+        self.outer.set(outer.as_object().own());
+        let Some(function) = self.exposed.get() else { return Ok(()) };
+        let count = containers::int(i64::try_from(self.count.get()).unwrap_or(i64::MAX))?;
+        call::call(COMPLETE.get()?, &[&*function, outer.as_object(), &*count]).map(drop)
+    }
+
+    /// What Python code knows of it, if anything: then that function is called.
+    fn in_python(&self, child: &Object) -> Res<()> {
+        call::call1(&*self.expose()?, child).map(drop)
+    }
+}
+
+/// Has the future that `gather` returned nothing but the two attributes that it was made with?
+fn is_plain_outer(outer: &FutureObject) -> bool {
+    typeobj::existing_dict(outer.as_object()).is_some_and(|dict| containers::dict_len(&dict) == 2)
+}
+
+/// `outer._cancel_requested`
+fn cancel_requested(outer: &FutureObject) -> Res<bool> {
+    call::is_true(&*call::getattr(outer.as_object(), &CANCEL_REQUESTED)?)
+}
+
+/// Has a program given the future attributes of its own, which may hide methods?
+fn is_plain(future: &FutureObject) -> bool {
+    typeobj::existing_dict(future.as_object()).is_none_or(|dict| containers::dict_len(&dict) == 0)
+}
+
+/// `_done_callback(child)`
+pub(super) fn done(gathering: &Gathering, child: &Object) -> Res<()> {
+    let native = task::as_exact_future(child).filter(|child| is_plain(child));
+    let outer = gathering.outer.get();
+    let outer = outer.as_deref().and_then(task::as_native_future);
+    let (Some(child), Some(outer)) = (native, outer) else { return gathering.in_python(child) };
+    let may_run =
+        !gathering.exposed.is_set() && gathering.graft.get().is_some_and(Graft::is_on) && is_plain_outer(outer);
+    if !may_run {
+        return gathering.in_python(child.as_object());
+    }
+    gathering.finished.set(gathering.finished.get() + 1);
+    let current = gathering.current.get();
+    if let Some(current) = &current {
+        future::discard_from_awaited_by(child, current)?;
+    }
+    if !outer.is_pending() {
+        if !child.is_cancelled() {
+            future::exception(child)?;
+        }
+        return Ok(());
+    }
+    if !gathering.return_exceptions.get() && child.has_failed() {
+        let exception =
+            if child.is_cancelled() { future::make_cancelled_error(child)? } else { future::exception(child)? };
+        if discards_edges() {
+            discard_edges(gathering, current.as_deref())?;
+        }
+        return call::call_method(&SET_EXCEPTION, &[outer.as_object(), &*exception], None).map(drop);
+    }
+    if gathering.finished.get() == gathering.count.get() { finish(gathering, outer, child) } else { Ok(()) }
+}
+
+/// Do children that outlive it lose the edge to the task? (gh-157213; asyncio has a function for it then.)
+fn discards_edges() -> bool {
+    TASKS_GLOBALS.find().is_some_and(|globals| !containers::dict_peek(globals, &DISCARD_AWAITED_BY).is_null())
+}
+
+fn discard_edges(gathering: &Gathering, current: Option<&Object>) -> Res<()> {
+    let (Some(children), Some(current)) = (gathering.children.get(), current) else { return Ok(()) };
+    let mut index = 0;
+    while let Some(child) = containers::list_item(&children, index) {
+        if let Some(child) = task::as_native_future(&child) {
+            future::discard_from_awaited_by(child, current)?;
+        }
+        index += 1;
+    }
+    Ok(())
+}
+
+/// All are done: the results, in order.
+fn finish(gathering: &Gathering, outer: &FutureObject, last: &FutureObject) -> Res<()> {
+    let children = gathering.children.get_or_none();
+    let results = containers::new_list()?;
+    let mut index = 0;
+    while let Some(child) = containers::list_item(&children, index) {
+        let result = match task::as_exact_future(&child).filter(|child| is_plain(child)) {
+            Some(child) => result_of(child)?,
+            None => result_in_python(&child)?,
+        };
+        containers::list_append(&results, &result)?;
+        index += 1;
+    }
+    if cancel_requested(outer)? {
+        let exception = future::make_cancelled_error(last)?;
+        return call::call_method(&SET_EXCEPTION, &[outer.as_object(), &*exception], None).map(drop);
+    }
+    call::call_method(&SET_RESULT, &[outer.as_object(), &*results], None).map(drop)
+}
+
+fn result_of(child: &FutureObject) -> Res<Owned> {
+    if child.is_cancelled() {
+        let class = asyncio::cancelled_error()?;
+        let message = child.cancel_message().get_or_none();
+        return call::call1(class, if message.is_none() { EMPTY.object() } else { &message });
+    }
+    if child.has_failed() {
+        return future::exception(child);
+    }
+    match future::outcome(child)? {
+        Outcome::Value(value) | Outcome::Exception(value) => Ok(value),
+    }
+}
+
+/// A child that somebody has put into the list.
+#[cold]
+fn result_in_python(child: &Object) -> Res<Owned> {
+    static RESULT: Lazy = Lazy::new("rasyncio._graft_gather", "result");
+    call::call1(RESULT.get()?, child)
+}
+
+/// Makes the type. Called once, by the module's initialisation.
+pub(crate) fn init(module: &Object) -> Res<()> {
+    TypeBuilder::new(&TYPE, c"_asyncio._Gathering", c"A call of gather().")
+        .life()
+        .flags(pyo3::ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION)
+        .build(module, None)
+}

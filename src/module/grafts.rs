@@ -1,0 +1,106 @@
+//! What is grafted, and the functions by which Python code attaches and shows it.
+//!
+//! `python/rasyncio/_graft.py` attaches them by their place in the table.
+
+use crate::graft::{self, Graft, coroutine};
+use crate::group;
+use crate::sync;
+use crate::sys::error::{Builtin, raise};
+use crate::sys::object::none;
+use crate::sys::slots::{Method, noargs, positional};
+use crate::sys::{Layout, Object, Owned, Res, containers, tools};
+use crate::time;
+
+/// All grafts. A construct is added by its line.
+static GRAFTS: &[&Graft] = &[
+    &group::create_task::CREATE_TASK,
+    &group::gather::GATHER,
+    &sync::event::SET,
+    &sync::event::WAIT,
+    &sync::lock::ACQUIRE,
+    &sync::lock::ENTER,
+    &sync::lock::EXIT,
+    &sync::lock::RELEASE,
+    &time::sleep::SLEEP,
+];
+
+/// Makes the types. Called once, by the module's initialisation.
+pub(super) fn init(module: &Object) -> Res<()> {
+    graft::watch_changes();
+    coroutine::init(module)?;
+    group::init(module)
+}
+
+/// `_grafts()`: `(module, path)` of each.
+fn list(_module: &Object) -> Res<Owned> {
+    let list = containers::new_list()?;
+    for graft in GRAFTS {
+        let (module, path) = (containers::string_of(graft.module)?, containers::string_of(graft.path)?);
+        containers::list_append(&list, &*containers::tuple(&[&module, &path])?)?;
+    }
+    Ok(list)
+}
+
+fn of(place: &Object) -> Res<&'static Graft> {
+    let place = usize::try_from(containers::int_value(place)?).ok();
+    place
+        .and_then(|place| GRAFTS.get(place).copied())
+        .ok_or_else(|| raise(Builtin::ValueError.class(), c"there is no graft of that number"))
+}
+
+/// `_graft_attach(place, function)`: was it done?
+fn attach(_module: &Object, arguments: &[&Object]) -> Res<bool> {
+    match arguments {
+        [place, function] => of(place)?.attach(function),
+        _ => Err(raise(Builtin::TypeError.class(), c"a place and a function were expected")),
+    }
+}
+
+/// `_graft_detach()`: takes all of it out.
+fn detach(_module: &Object) {
+    for graft in GRAFTS {
+        graft.detach();
+    }
+}
+
+/// `_graft_standing(place)`: `None` if it is on, else why not.
+fn standing(_module: &Object, arguments: &[&Object]) -> Res<Owned> {
+    let &[place] = arguments else { return Err(raise(Builtin::TypeError.class(), c"a place was expected")) };
+    match of(place)?.standing() {
+        Ok(()) => Ok(none().own()),
+        Err(reason) => containers::string_of(&reason),
+    }
+}
+
+/// `_graft_ask(look, awaits)`: who finds out what a body looks up, and where a code awaits.
+fn ask(_module: &Object, arguments: &[&Object]) -> Res<()> {
+    let &[look, awaits] = arguments else {
+        return Err(raise(Builtin::TypeError.class(), c"two functions were expected"));
+    };
+    graft::ask(look);
+    coroutine::ask_where(awaits);
+    Ok(())
+}
+
+/// `_graft_tools(all_events, get_tool, restart_events, origin_depth)`: can it be seen whether anybody watches?
+fn settle_tools(_module: &Object, arguments: &[&Object]) -> Res<bool> {
+    match arguments {
+        [all_events, get_tool, restart, depth] => tools::settle(all_events, get_tool, restart, depth),
+        _ => Err(raise(Builtin::TypeError.class(), c"four functions were expected")),
+    }
+}
+
+/// The functions.
+pub(super) const FUNCTIONS: [Method; 6] = [
+    noargs!(Object, c"_grafts", list, c"_grafts($module, /)\n--\n\n(module, path) of all that can be grafted."),
+    positional!(Object, c"_graft_attach", attach, c"_graft_attach($module, place, function, /)\n--\n\nGraft it."),
+    noargs!(Object, c"_graft_detach", detach, c"_graft_detach($module, /)\n--\n\nTake all of it out again."),
+    positional!(Object, c"_graft_standing", standing, c"_graft_standing($module, place, /)\n--\n\nWhy it is not on."),
+    positional!(Object, c"_graft_ask", ask, c"_graft_ask($module, look, awaits, /)\n--\n\nSay who is asked."),
+    positional!(
+        Object,
+        c"_graft_tools",
+        settle_tools,
+        c"_graft_tools($module, all_events, get_tool, restart_events, origin_depth, /)\n--\n\nSay who is asked."
+    ),
+];

@@ -1,0 +1,99 @@
+//! `asyncio.Event`: `wait` and `set`.
+//!
+//! `set` completes the futures of all who wait, and each of these removes its own from `_waiters` when it goes on.
+
+use crate::graft::Graft;
+use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
+use crate::graft::running::Running;
+use crate::graft::shape::{Attributes, Shape};
+use crate::names::{PRIVATE_GET_LOOP, PRIVATE_LOOP, PRIVATE_VALUE, WAITERS as WAITERS_NAME};
+use crate::sys::deque;
+use crate::sys::error::{handling, restore};
+use crate::sys::object::{boolean, none};
+use crate::sys::python_function::{Call, vectorcall};
+use crate::sys::{Layout, Object, Owned, Res};
+
+use super::{bound, waiters};
+
+pub(crate) static WAIT: Graft = Graft::new("asyncio.locks", "Event.wait", vectorcall!(wait));
+pub(crate) static SET: Graft = Graft::new("asyncio.locks", "Event.set", vectorcall!(set));
+
+static BODY: Body = Body::new(&WAIT, run);
+
+static EVENT: Shape<3> =
+    Shape::new("asyncio.locks", "Event", [&WAITERS_NAME, &PRIVATE_VALUE, &PRIVATE_LOOP], &[&PRIVATE_GET_LOOP]);
+const WAITERS: usize = 0;
+const VALUE: usize = 1;
+const LOOP: usize = 2;
+
+fn wait(call: &Call<'_>) -> Option<Res<Owned>> {
+    let [event] = call.positional()?;
+    if !WAIT.takes(call) || !EVENT.fits(event) || crate::sys::tools::notes_origins() {
+        return None;
+    }
+    Some(coroutine::new(&BODY, Some(event), None))
+}
+
+fn run(coroutine: &Coroutine, input: Input) -> Res<Step> {
+    let event = coroutine.subject();
+    match input {
+        Input::Start => begin(coroutine, &event),
+        Input::Value(_) => {
+            remove(coroutine, &event)?;
+            Ok(Step::Return(boolean(true).own()))
+        }
+        Input::Error(exception) => {
+            handling(&exception, || remove(coroutine, &event))?;
+            Err(restore(exception))
+        }
+    }
+}
+
+fn begin(coroutine: &Coroutine, event: &Object) -> Res<Step> {
+    let Some(attributes) = EVENT.of(event).filter(|_| WAIT.is_on()) else {
+        return become_python(coroutine, &[event]);
+    };
+    match (attributes.flag(VALUE), attributes.get(WAITERS).and_then(deque::downcast)) {
+        (Some(true), _) => Ok(Step::Return(boolean(true).own())),
+        (Some(false), Some(waiters)) => {
+            let Some(future) = bound::new_future(attributes, LOOP)? else {
+                return become_python(coroutine, &[event]);
+            };
+            deque::append(&waiters, future.as_object())?;
+            coroutine.first.set(future.as_object().own());
+            Ok(Step::Wait(0, future))
+        }
+        _ => become_python(coroutine, &[event]),
+    }
+}
+
+/// `self._waiters.remove(fut)`
+fn remove(coroutine: &Coroutine, event: &Object) -> Res<()> {
+    let future = coroutine.first.get_or_none();
+    let attributes = EVENT.of(event).filter(|_| WAIT.is_on());
+    waiters::remove(coroutine, event, attributes.and_then(|attributes| attributes.get(WAITERS)), &future)
+}
+
+fn set(call: &Call<'_>) -> Option<Res<Owned>> {
+    let [event] = call.positional()?;
+    if !SET.takes(call) {
+        return None;
+    }
+    set_event(EVENT.of(event)?)
+}
+
+/// `None`, and nothing is done, if it is not as simple as that.
+fn set_event(attributes: Attributes<'_, 3>) -> Option<Res<Owned>> {
+    if attributes.flag(VALUE)? {
+        return Some(Ok(none().own()));
+    }
+    let waiting = attributes.get(WAITERS).and_then(deque::downcast)?;
+    let set = || attributes.set(VALUE, boolean(true));
+    if deque::len(&waiting) == 0 {
+        return Some(set().map(|()| none().own()));
+    }
+    let running = Running::find()?;
+    let all = waiters::all(&waiting, &running)?;
+    let wake_all = || all.iter().filter_map(|waiter| waiters::as_waiter(waiter, &running)).try_for_each(waiters::wake);
+    Some(set().and_then(|()| wake_all()).map(|()| none().own()))
+}

@@ -1,0 +1,6 @@
+//! asyncio's synchronisation primitives, one a file: what is grafted of `asyncio.locks` and `asyncio.queues`.
+
+mod bound;
+pub(crate) mod event;
+pub(crate) mod lock;
+mod waiters;

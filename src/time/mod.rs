@@ -1,0 +1,3 @@
+//! What waits for time: `asyncio.sleep` and its kin, one a file.
+
+pub(crate) mod sleep;

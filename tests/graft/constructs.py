@@ -1,0 +1,225 @@
+"""What each grafted function is for: a program that uses it in all its ways, and tells what it sees.
+
+`PROGRAMS` has one for each construct; a coroutine function that gets a list and notes in it whatever can be seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+Notes = list[Any]
+
+
+def told(exception: BaseException) -> tuple[str, str, list[tuple[str, str | None]]]:
+    """An exception as it is printed: what it is, and where it came through."""
+    entries = traceback.extract_tb(exception.__traceback__)
+    return type(exception).__name__, str(exception), [(entry.name, entry.line) for entry in entries]
+
+
+async def outcome(awaitable: Awaitable[Any]) -> Any:
+    """The result, or the exception as it is printed."""
+    try:
+        return await awaitable
+    except BaseException as exception:
+        return told(exception)
+
+
+async def spin(times: int) -> None:
+    """Let others run."""
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+async def sleep(notes: Notes) -> None:
+    """`asyncio.sleep`, woken up, cancelled at each moment, and given nonsense."""
+    notes.append(await asyncio.sleep(0))
+    notes.append(await asyncio.sleep(0, "result"))
+    notes.append(await asyncio.sleep(-1, None))
+    notes.append(await asyncio.sleep(0.001, [1]))
+    notes.append(await asyncio.sleep(delay=0, result=2))
+    for delay in (0, 10):
+        for moment in range(3):
+            task = asyncio.create_task(asyncio.sleep(delay, "late"))
+            await spin(moment)
+            notes.append(task.cancel(f"moment {moment}"))
+            notes.append(await outcome(task))
+    for nonsense in (float("nan"), "1", None):
+        notes.append(await outcome(asyncio.sleep(nonsense)))  # type: ignore[arg-type]
+    coroutine = asyncio.sleep(10)
+    coroutine.send(None)
+    notes.append(await outcome_of_call(lambda: coroutine.throw(ValueError("thrown"))))
+
+
+async def outcome_of_call(function: Callable[[], Any]) -> Any:
+    """What a call returns, or the exception as it is printed."""
+    try:
+        return function()
+    except BaseException as exception:
+        return told(exception)
+
+
+async def event(notes: Notes) -> None:
+    """`Event`: waiters that are woken up in order, cancelled before and after, and one that comes too late."""
+    happened = asyncio.Event()
+    order: Notes = []
+
+    async def waiter(name: int) -> str:
+        order.append((name, await happened.wait()))
+        return f"waiter {name}"
+
+    tasks = [asyncio.create_task(waiter(name)) for name in range(4)]
+    await spin(1)
+    notes.append(len(happened._waiters))  # type: ignore[attr-defined]
+    tasks[1].cancel("before")
+    happened.set()
+    tasks[2].cancel("after")
+    notes.append([await outcome(task) for task in tasks])
+    notes.extend([order, happened.is_set(), await happened.wait(), len(happened._waiters)])  # type: ignore[attr-defined]
+    happened.set()
+    happened.clear()
+    direct = asyncio.create_task(happened.wait())
+    await spin(1)
+    happened._waiters.clear()  # type: ignore[attr-defined]
+    direct.cancel()
+    notes.append(await outcome(direct))
+    waits = asyncio.wait_for(happened.wait(), 0.001)
+    notes.append((await outcome(waits))[0])
+
+
+async def lock(notes: Notes) -> None:
+    """`Lock`: in order, cancelled while it waits and just after it was woken up, released by anybody."""
+    mutex = asyncio.Lock()
+    order: Notes = []
+
+    async def user(name: int) -> None:
+        async with mutex:
+            order.append(name)
+            await spin(1)
+
+    tasks = [asyncio.create_task(user(name)) for name in range(5)]
+    await spin(1)
+    notes.append((mutex.locked(), len(mutex._waiters or ())))  # type: ignore[attr-defined]
+    tasks[2].cancel("waiting")
+    await spin(1)
+    tasks[1].cancel("woken up")
+    notes.append([await outcome(task) for task in tasks])
+    notes.extend([list(order), mutex.locked(), await mutex.acquire()])
+    second = asyncio.create_task(mutex.acquire())
+    await spin(1)
+    mutex.release()
+    second.cancel()
+    third = asyncio.create_task(mutex.acquire())
+    notes.extend([await outcome(second), await outcome(third)])
+    mutex.release()
+    notes.append(await outcome_of_call(mutex.release))
+
+    async def fails() -> None:
+        async with mutex:
+            raise ValueError("inside")
+
+    notes.extend([await outcome(fails()), mutex.locked()])
+
+
+async def gather(notes: Notes) -> None:
+    """`gather`: of coroutines and futures, done and not, with failures, cancelled from inside and from outside."""
+
+    async def work(value: int, fails: bool = False) -> int:
+        await spin(value)
+        if fails:
+            raise ValueError(value)
+        return value
+
+    loop = asyncio.get_running_loop()
+    notes.append(await asyncio.gather())
+    notes.append(await asyncio.gather(work(2), work(0), asyncio.sleep(0, "native")))
+    future, done = loop.create_future(), loop.create_future()
+    done.set_result("done")
+    gathering = asyncio.gather(done, future, done)
+    await spin(1)
+    future.set_result("late")
+    notes.append(await gathering)
+    failing = [work(1), work(2, True), work(3), work(1, True)]
+    notes.append(await outcome(asyncio.gather(*failing)))
+    notes.append([str(each) for each in await asyncio.gather(work(1), work(1, True), return_exceptions=True)])
+    for return_exceptions in (False, True):
+        children = [asyncio.create_task(work(5)) for _ in range(3)]
+        gathering = asyncio.gather(*children, return_exceptions=return_exceptions)
+        await spin(1)
+        notes.append(gathering.cancel("all"))
+        notes.append(await outcome(gathering))
+        notes.append([child.cancelled() for child in children])
+    children = [asyncio.create_task(work(5)) for _ in range(3)]
+    gathering = asyncio.gather(*children, return_exceptions=True)
+    await spin(1)
+    children[1].cancel("one")
+    notes.append([repr(each) for each in await gathering])
+    task = asyncio.create_task(work(3))
+    gathering = asyncio.gather(task, work(4))
+    notes.append(shown(repr(task)))
+    task.remove_done_callback(task._callbacks[0][0])  # type: ignore[attr-defined]
+    await spin(8)
+    notes.append((gathering.done(), gathering.cancel()))
+    notes.append(await outcome_of_call(lambda: asyncio.gather(1)))  # type: ignore[call-overload]
+    already = loop.create_future()
+    already.set_exception(KeyError("early"))
+    notes.append(await outcome(asyncio.gather(already, future)))
+
+
+def shown(text: str) -> str:
+    """Without addresses, and names that count up."""
+    import re
+
+    return re.sub(r"Task-\d+|0x[0-9a-f]+", "...", text)
+
+
+async def create_task(notes: Notes) -> None:
+    """`create_task`, with its keywords, and of what is no coroutine."""
+    import contextvars
+
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="outside")
+    context = contextvars.copy_context()
+    context.run(variable.set, "inside")
+
+    async def look() -> str:
+        return variable.get()
+
+    task = asyncio.create_task(look(), name="named", context=context)
+    notes.extend([task.get_name(), await task, await asyncio.create_task(look())])
+    notes.append((await outcome_of_call(lambda: asyncio.create_task(1)))[:2])  # type: ignore[arg-type]
+    notes.append((await outcome_of_call(asyncio.create_task))[:2])  # type: ignore[arg-type]
+    coroutine = look()
+    notes.append((await outcome_of_call(lambda: asyncio.create_task(coroutine, nonsense=1)))[:2])  # type: ignore[call-arg]
+    coroutine.close()
+
+
+PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
+    "create_task": create_task,
+    "event": event,
+    "gather": gather,
+    "lock": lock,
+    "sleep": sleep,
+}
+
+#: The grafted functions, by the program that uses each.
+USES = {
+    "asyncio.tasks.create_task": "create_task",
+    "asyncio.tasks.gather": "gather",
+    "asyncio.tasks.sleep": "sleep",
+    "asyncio.locks.Event.set": "event",
+    "asyncio.locks.Event.wait": "event",
+    "asyncio.locks.Lock.acquire": "lock",
+    "asyncio.locks.Lock.release": "lock",
+    "asyncio.locks._ContextManagerMixin.__aenter__": "lock",
+    "asyncio.locks._ContextManagerMixin.__aexit__": "lock",
+}
+
+
+def run(name: str, factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> Notes:
+    """What the program of that name sees."""
+    notes: Notes = []
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(PROGRAMS[name](notes))
+    return notes

@@ -329,12 +329,12 @@ fn set_scheduled(core: &LoopObject, value: Option<&Object>) -> Res<()> {
 
 fn get_transports(core: &LoopObject) -> Res<Owned> {
     TRANSPORTS.check(core)?;
-    transports::shown(core)?.ok_or(()).or_else(|()| Err(TRANSPORTS.missing(core)?))
+    transports::show(core)?.ok_or(()).or_else(|()| Err(TRANSPORTS.missing(core)?))
 }
 
 fn set_transports(core: &LoopObject, value: Option<&Object>) -> Res<()> {
     let Some(value) = TRANSPORTS.given(core, value)? else { return Ok(()) };
-    core.transports.shown.set(value.own());
+    transports::set(core, value);
     Ok(())
 }
 

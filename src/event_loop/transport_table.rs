@@ -17,6 +17,8 @@ pub(super) struct TransportTable {
     pub(super) noted: Cell<usize>,
     /// What asyncio, or the program, has set.
     pub(super) shown: Field,
+    /// It was handed out, or is something else than asyncio's own, so that there may be something in it.
+    pub(super) was_shown: Cell<bool>,
 }
 
 impl TransportTable {

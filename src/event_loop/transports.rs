@@ -36,17 +36,33 @@ pub(super) fn shown(core: &LoopObject) -> Res<Option<Owned>> {
     Ok(Some(shown))
 }
 
-/// Has nobody but the loop the dictionary, and is it one of asyncio's?
-fn is_own(shown: &Object) -> bool {
+/// Is it one of asyncio's?
+fn is_usual(shown: &Object) -> bool {
     static CLASS: Lazy = Lazy::new("weakref", "WeakValueDictionary");
-    reference_count(shown) == 2 && CLASS.find().is_some_and(|class| shown.class().is(class))
+    CLASS.find().is_some_and(|class| shown.class().is(class))
+}
+
+/// `loop._transports`, for who may put something into it.
+pub(super) fn show(core: &LoopObject) -> Res<Option<Owned>> {
+    core.transports.was_shown.set(true);
+    shown(core)
+}
+
+/// `loop._transports = value`; asyncio sets it once, when the loop is made.
+pub(super) fn set(core: &LoopObject, value: &Object) {
+    let is_new = !core.transports.shown.is_set() && is_usual(value) && reference_count(value) <= 2;
+    core.transports.was_shown.set(!is_new);
+    core.transports.shown.set(value.own());
 }
 
 impl LoopObject {
     /// `loop._transports[fd] = transport`
     pub(crate) fn note_transport(&self, fd: c_int, transport: &Object) -> Res<()> {
         match self.transports.shown.get() {
-            Some(shown) if is_own(&shown) => self.transports.note(fd, transport),
+            // Nobody but the loop has it.
+            Some(shown) if reference_count(&shown) == 2 && (!self.transports.was_shown.get() || is_usual(&shown)) => {
+                self.transports.note(fd, transport)
+            }
             Some(_) => {
                 let fd = containers::int(i64::from(fd))?;
                 shown(self)?.map_or(Ok(()), |shown| containers::set_item(&shown, &fd, transport))
@@ -69,7 +85,9 @@ impl LoopObject {
 
     /// Is there any in the dictionary?
     fn has_shown(&self, fd: c_int) -> Res<bool> {
-        let Some(shown) = self.transports.shown.get() else { return Ok(false) };
+        let Some(shown) = self.transports.shown.get().filter(|_| self.transports.was_shown.get()) else {
+            return Ok(false);
+        };
         match call::getattr_optional(&shown, &DATA)?.filter(|data| containers::is_exact_dict(data)) {
             Some(data) if containers::dict_len(&data) == 0 => Ok(false),
             Some(data) => Ok(containers::dict_get(&data, &*containers::int(i64::from(fd))?)?.is_some()),

@@ -4,14 +4,16 @@
 //! only what can mean just one thing is taken: a tuple with an address in numbers. All else is for Python's socket, which
 //! looks names up and says what is wrong.
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::offset_of;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use pyo3::ffi;
 
+use super::attached::Attached;
 use super::part::Zeroed;
-use super::{Layout, Object, Owned, Res, bytes, containers};
+use super::{Field, Layout, Object, Owned, Res, bytes, containers};
 
 /// The families whose addresses are known here.
 pub(crate) const INTERNET: c_int = libc::AF_INET;
@@ -93,7 +95,7 @@ impl InternetAddress {
     /// The tuple that Python's sockets make of it.
     pub(crate) fn to_tuple(self) -> Res<Owned> {
         if usize::try_from(self.length) == Ok(LENGTH_4) {
-            let host = Text::of_internet(self.number(4)).to_object()?;
+            let host = text_of_internet(self.number(4))?;
             return containers::tuple(&[&*host, &*self.port()?]);
         }
         let host = Text::of_internet_6(&self.number(8)).to_object()?;
@@ -101,6 +103,19 @@ impl InternetAddress {
         let scope = containers::int(i64::from(u32::from_ne_bytes(self.number(24))))?;
         containers::tuple(&[&*host, &*self.port()?, &*flow, &*scope])
     }
+}
+
+/// The text of an address, as a string. The last one is kept: many are the same.
+fn text_of_internet(address: [u8; 4]) -> Res<Owned> {
+    static LAST: Attached<(Cell<u32>, Field)> = Attached::new((Cell::new(0), Field::unset()));
+    let number = u32::from_ne_bytes(address);
+    if let Some(text) = LAST.1.get().filter(|_| LAST.0.get() == number) {
+        return Ok(text);
+    }
+    let text = Text::of_internet(address).to_object()?;
+    LAST.0.set(number);
+    LAST.1.set(text.clone());
+    Ok(text)
 }
 
 /// The first item of an exact tuple, if that is an exact string; how many more there are, up to three, and these as

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 import pytest
 
@@ -26,6 +25,7 @@ def opened_and_closed(count: int) -> None:
     import os
     import socket
     from pathlib import Path
+    from typing import Any
 
     lost = 0
 

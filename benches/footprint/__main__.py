@@ -1,6 +1,6 @@
 """What rasyncio costs besides time: bytes, wake-ups of an idle loop, the import. Every figure is of a fresh process.
 
-    python -m benches.footprint sizes|memory|idle|import-time [--python PATH...] [--impl c,ours] [--limit LIMIT]
+    python -m benches.footprint sizes|memory|idle|import-time|start-up [--python PATH...] [--impl c,ours] [--limit LIM]
 
 With a limit it fails where it is exceeded.
 """
@@ -10,10 +10,12 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benches import options
 from benches import probes as any_interpreter
 from benches.footprint import probes
+from benches.footprint import start_up as start_ups
 from benches.implementations import IMPLEMENTATIONS
 from benches.interpreter import ask, why_absent
 from benches.report import tables
@@ -125,6 +127,26 @@ def import_time(arguments: argparse.Namespace) -> Table:
     return table
 
 
+def start_up(arguments: argparse.Namespace) -> Table:
+    """What an environment that has rasyncio costs a process at its start, without `RASYNCIO` and with it."""
+    header = ["process", "compared with", "its CPU time, ms", "added, µs", "added, instructions"]
+    note = f"medians of {arguments.processes} fresh processes of each kind in turn; instructions by callgrind"
+    table = Table(header, note)
+    for python in arguments.python:
+        version = ask(python, any_interpreter.version)
+        for added in start_ups.measure(python, Path(ask(python, probes.package)), arguments.processes):
+            instructions = "" if added.instructions is None else f"{added.instructions:,.0f}"
+            cells = (added.base, f"{added.base_ms:.2f}", f"{added.microseconds:.0f}", instructions)
+            table.rows.append([f"{version} {added.name}", *cells])
+            if (
+                arguments.limit is not None
+                and added.name == start_ups.LINE.name
+                and added.microseconds > arguments.limit
+            ):
+                table.too_much.append(f"{version}: {added.microseconds:.0f} µs, {arguments.limit:g} are allowed")
+    return table
+
+
 def main() -> None:
     """Measure, report, and fail if a limit is exceeded."""
     parser = options.bare_parser(__doc__)
@@ -147,6 +169,8 @@ def main() -> None:
     made = command("An idle loop", idle, f"one {busy}")
     options.add_implementations(made, default="c,swap,ours")
     made.add_argument("--seconds", type=float, default=3.0, help="of idling, each (default: %(default)s)")
+    made = command("Start-up", start_up, "the line in rasyncio.pth alone adds more microseconds")
+    made.add_argument("--processes", type=int, default=100, help="of each kind (default: %(default)s)")
     made = command("Import time", import_time, "rasyncio adds more milliseconds")
     options.add_clock(made)
     made.add_argument("--processes", type=int, default=60, help="of each kind (default: %(default)s)")

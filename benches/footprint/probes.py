@@ -124,3 +124,10 @@ def import_seconds(clock: str, *modules: str) -> float:
     for module in modules:
         __import__(module)
     return read() - start
+
+
+def package() -> str:
+    """Where rasyncio is."""
+    import rasyncio
+
+    return os.path.dirname(rasyncio.__file__)

@@ -19,11 +19,13 @@ from support.children import PATIENCE, run_python
 #: Whose Task and whose event loop a process has.
 PROBE = """\
 import asyncio, sys
-async def main(): return type(asyncio.current_task()), type(asyncio.get_running_loop())
-task, loop = asyncio.run(main())
 ours = sys.modules.get("rasyncio")
 ours = ours if ours and ours.installed() else None  # in a sub-interpreter its names are asyncio's own
+async def main(): return type(asyncio.current_task()), type(asyncio.get_running_loop()), ours and ours.status()
+task, loop, status = asyncio.run(main())
 tasks = ours and task is ours.Task is asyncio.Task
+assert not ours or (status.future_and_task == "rasyncio") == tasks
+assert not ours or (status.running == "rasyncio.EventLoop") == (loop is ours.EventLoop)
 print("ours" if tasks else "theirs", "ours" if ours and loop is ours.EventLoop else "theirs")
 """
 OURS, TASKS, THEIRS = "ours ours\n", "ours theirs\n", "theirs theirs\n"

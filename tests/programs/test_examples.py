@@ -39,7 +39,8 @@ def ask(url: str, body: object = None, *, follow: bool = True) -> tuple[int, Any
         with opener.open(request, timeout=30 * PATIENCE) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
-        return error.code, error.headers.get("Location") or json.load(error)
+        with error:
+            return error.code, error.headers.get("Location") or json.load(error)
 
 
 def check_links(address: str) -> None:

@@ -154,13 +154,22 @@ class Once(asyncio.Protocol):
 async def connections(world: World, rng: random.Random) -> None:
     """Connections for one request each, some of which are reset, or end before they are accepted."""
     alive: list[Any] = []
-    server = await world.loop.create_server(lambda: Once(alive), "127.0.0.1", 0, backlog=rng.choice((1, 100)))
+    dialled = served = 0
+
+    def factory() -> Once:
+        nonlocal served
+        served += 1
+        return Once(alive)
+
+    server = await world.loop.create_server(factory, "127.0.0.1", 0, backlog=100)
     address = server.sockets[0].getsockname()
 
     async def client() -> None:
         with socket.socket() as sock:
             sock.setblocking(False)
             await world.loop.sock_connect(sock, address)
+            nonlocal dialled
+            dialled += 1
             how = rng.random()
             if how < 0.1:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -172,6 +181,9 @@ async def connections(world: World, rng: random.Random) -> None:
 
     for _ in range(rng.randrange(1, 5)):
         await asyncio.gather(*(client() for _ in range(rng.randrange(1, 30))))
+    while served < dialled or alive:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.001)  # the last may have been accepted in this turn
     server.close()
     while alive:
         await asyncio.sleep(0.001)

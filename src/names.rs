@@ -187,6 +187,10 @@ names! {
     FUTURE_ADD_TO_AWAITED_BY = c"future_add_to_awaited_by";
     FUTURE_CLASS = c"Future";
     NEW = c"__new__";
+    CURRENT_TASKS = c"_current_tasks";
+    EAGER_TASKS = c"_eager_tasks";
+    SCHEDULED_TASKS = c"_scheduled_tasks";
+    ALL_TASKS = c"_all_tasks";
     PRIVATE_GET_RUNNING_LOOP = c"_get_running_loop";
     PRIVATE_SET_RUNNING_LOOP = c"_set_running_loop";
     PRIVATE_RUN = c"_run";

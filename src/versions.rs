@@ -11,6 +11,8 @@ use crate::sys::compat::runs_patch;
 
 /// `Task(eager_start=)` and the eager task functions.
 pub(crate) const EAGER_TASKS: bool = cfg!(Py_3_12);
+/// A task's default name is a number until somebody asks for it.
+pub(crate) const TASK_NAMES_DEFERRED: bool = cfg!(Py_3_12);
 /// `Task.get_context()`.
 pub(crate) const TASK_GET_CONTEXT: bool = cfg!(Py_3_12);
 /// `FutureIter.throw()` with more than one argument warns.

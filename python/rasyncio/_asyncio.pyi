@@ -133,6 +133,8 @@ else:
         _scheduled_tasks: WeakSet[Task[Any]]
         _eager_tasks: set[Task[Any]]
     _current_tasks: dict[AbstractEventLoop, Task[Any]]
+    def __rasyncio_linked_tasks__() -> list[Task[Any]]: ...
+    def __rasyncio_list_in_set__() -> list[Task[Any]]: ...
 
 @disjoint_base
 class EventLoopCore:

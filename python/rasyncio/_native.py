@@ -83,8 +83,14 @@ ours = load()
 
 
 def shares_state() -> bool:
-    """Whether running loop, current task and list of tasks are where CPython's own module has them, too (3.14+).
+    """Whether running loop, current task and list of tasks are where CPython's own module has them, too.
 
-    Then its tasks and ours are of one world, whoever made them. `__rasyncio_own_state__` says why not, if not.
+    Then its tasks and ours are of one world, whoever made them. `__rasyncio_own_state__` says why not, if not. Up to
+    3.13 it is so once the swap has met CPython's module (`_link`); from 3.14 on always, or never.
     """
     return ours is not None and ours.__rasyncio_own_state__ is None
+
+
+def can_share_state() -> bool:
+    """Whether it is so, or will be when both modules are there."""
+    return shares_state() or sys.version_info < (3, 14)

@@ -16,11 +16,12 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
+from _operator import is_
 from _thread import RLock
 from types import CellType, FunctionType, ModuleType
 
 from . import _loop_policy, _startup
-from ._native import ours, shares_state
+from ._native import can_share_state, ours
 from ._places import holds, places
 
 TYPE_CHECKING = False  # typing's own would cost its import
@@ -123,9 +124,8 @@ def new_event_loop(case: object = None, /) -> EventLoop:
     As the attribute `loop_factory` of an IsolatedAsyncioTestCase it is a method, and gets the test case; nothing else
     may be given.
 
-    Swaps Future and Task in, as `install(loop=False)` does, if that can be done without harm. While an event loop runs,
-    or after uvloop was imported (up to 3.13, with a RuntimeWarning), it leaves them: the loop drives CPython's tasks as
-    well, only less fast.
+    Swaps Future and Task in, as `install(loop=False)` does, if that can be done without harm. While an event loop runs
+    it leaves them: the loop drives CPython's tasks as well, only less fast.
     In a sub-interpreter this is asyncio.new_event_loop().
     """
     if case is not None and not any(cls.__module__ == "unittest.async_case" for cls in type(case).__mro__):
@@ -139,7 +139,7 @@ def new_event_loop(case: object = None, /) -> EventLoop:
         return asyncio.new_event_loop()  # type: ignore[return-value]
     with _lock:
         if not _swapped() and _running_loop() is None:
-            if "uvloop.loop" in sys.modules and not shares_state():
+            if "uvloop.loop" in sys.modules and not can_share_state():
                 from ._unreached import warn_that_uvloop_was_first
 
                 warn_that_uvloop_was_first()
@@ -279,10 +279,13 @@ def _exchange(old: ModuleType, new: ModuleType, own: Set[int] = frozenset()) -> 
 
     Returns the places where an object was whose id is one of `own`.
     """
+    from ._link import link
     from ._unreached import early_subclasses, warn_about, warn_about_uvloop
 
     assert ours is not None
+    exchanged = link(old if new is ours else new)
     pairs = _counterparts(old, new)
+    pairs.update((id(before), (before, common)) for before, common in exchanged)
     strangers = early_subclasses(old.Future, pairs)
     changes: list[tuple[_Target, object, object]] = []
     kept = set()
@@ -302,10 +305,6 @@ def _exchange(old: ModuleType, new: ModuleType, own: Set[int] = frozenset()) -> 
         for (put, where, name), before, _ in changes:
             put(where, name, before)
         raise
-    theirs = old if new is ours else new
-    # Extensions keep get_running_loop() in C variables: from now on either module's tells the loop that runs. Where
-    # the state is common, ours learns which futures are CPython's: debuggers see who awaits which.
-    ours.__rasyncio_link__(theirs)
     return frozenset(kept)
 
 
@@ -363,15 +362,34 @@ def _rebuilt(cls: type, pairs: _Pairs) -> type:
     return rebuilt
 
 
-def _with_class_cell(value: object, cell: CellType) -> object:
-    """`value`, or a copy whose `super()` starts from the class in `cell` if it is a function that uses that."""
-    if not isinstance(value, FunctionType) or "__class__" not in value.__code__.co_freevars:
+def _with_class_cell(value: object, cell: CellType, seen: tuple[object, ...] = ()) -> Any:
+    """`value`, or a copy whose `super()` starts from the class in `cell` if it is a function that uses that.
+
+    Or one that leads to such a function: a wrapper has the wrapped in its closure, or, where a tool has rewritten the
+    code of the function itself, among the constants of that.
+    """
+    if not isinstance(value, FunctionType) or any(value is one for one in seen):
         return value
-    closure = tuple(
-        cell if name == "__class__" else inner
-        for name, inner in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
-    )
-    copy = FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, closure)
+
+    def copied(inner: object) -> Any:
+        return _with_class_cell(inner, cell, (*seen, value))
+
+    code = value.__code__
+    closure = list(value.__closure__ or ())
+    for index, name in enumerate(code.co_freevars):
+        try:
+            inner = closure[index].cell_contents
+        except ValueError:  # not set yet
+            continue
+        if name == "__class__":
+            closure[index] = cell
+        elif copied(inner) is not inner:
+            closure[index] = CellType(copied(inner))
+    constants = tuple(map(copied, code.co_consts))
+    if all(map(is_, closure, value.__closure__ or ())) and all(map(is_, constants, code.co_consts)):
+        return value
+    code = code.replace(co_consts=constants)
+    copy = FunctionType(code, value.__globals__, value.__name__, value.__defaults__, tuple(closure))
     copy.__kwdefaults__ = value.__kwdefaults__
     copy.__dict__.update(value.__dict__)
     return copy

@@ -1,9 +1,10 @@
 """Says what the swap cannot reach, so that nobody meets it in silence.
 
 A class that was derived from Future or Task before these were exchanged keeps its base, and
-`isinstance(its_future, asyncio.Future)` is False. Where CPython's module and ours have no state in common (up to 3.13),
-its tasks are not the current task either where `asyncio.timeout()` looks for one. Each such class is named once in the
-process. uvloop keeps Future and Task in C variables, which without common state is as bad for all of its loops.
+`isinstance(its_future, asyncio.Future)` is False. Each such class is named once in the process. Where CPython's module
+and ours have no state in common (3.14 on, if the interpreter's places for it are not known), its tasks are not the
+current task either where `asyncio.timeout()` looks for one; uvloop, which keeps Future and Task in C variables, is as
+badly off with all of its loops.
 
 A warning that a filter turns into an error undoes the swap.
 """

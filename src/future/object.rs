@@ -21,6 +21,8 @@ use crate::asyncio;
 use crate::sched;
 use crate::state::thread;
 use crate::sys::error::{Builtin, raise, raise_format};
+#[cfg(not(Py_3_14))]
+use crate::sys::field::NoField;
 use crate::sys::field::{Link, Pair};
 use crate::sys::freelist::FEW;
 use crate::sys::instance::Instance;
@@ -44,8 +46,8 @@ pub(crate) enum State {
 zeroed!(State::Pending);
 
 object! {
-    /// The struct is laid out as CPython 3.14's `FutureObj`, on every version, so that its debugger can read ours. The
-    /// loop is the first to go when it is cleared: whatever a finaliser does to the future, it then finds it
+    /// The struct is laid out as the `FutureObj` of this version of CPython, as far as debuggers and profilers look at
+    /// it, so that they can read ours. The loop is the first to go when it is cleared: whatever a finaliser does to the future, it then finds it
     /// uninitialised.
     pub(crate) struct FutureObject: TYPE {
         head: Object,
@@ -64,7 +66,7 @@ object! {
         /// The exception that ended a cancelled task, for the first who asks.
         pub(super) cancelled_error: Field,
         /// The task that awaits this future, or a set of them (3.14 on).
-        pub(super) awaited_by: Field,
+        pub(super) awaited_by: OfCallGraph,
         pub(super) state: Cell<State>,
         /// For CPython's debugger.
         is_task: Kept<bool>,
@@ -92,9 +94,19 @@ pub(super) const BLOCKING: u8 = 2;
 pub(crate) static TYPE: StaticType<FutureObject> = StaticType::keeping(FEW);
 
 // Where CPython 3.14's `.AsyncioDebug` section says that things are.
-const _: () = assert!(std::mem::offset_of!(FutureObject, awaited_by) == 96);
-const _: () = assert!(std::mem::offset_of!(FutureObject, is_task) == 108);
-const _: () = assert!(std::mem::offset_of!(FutureObject, awaited_by_is_set) == 109);
+#[cfg(Py_3_14)]
+const _: () = assert!(
+    std::mem::offset_of!(FutureObject, awaited_by) == 96
+        && std::mem::offset_of!(FutureObject, is_task) == 108
+        && std::mem::offset_of!(FutureObject, awaited_by_is_set) == 109
+);
+const _: () = assert!(std::mem::offset_of!(FutureObject, event_loop) == 16);
+
+/// A field that futures have from 3.14 on.
+#[cfg(Py_3_14)]
+type OfCallGraph = Field;
+#[cfg(not(Py_3_14))]
+type OfCallGraph = NoField;
 
 impl FutureObject {
     /// The name in the type's spec.

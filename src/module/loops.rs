@@ -65,11 +65,12 @@ pub(super) const GET_EVENT_LOOP_AT: Method = keywords!(
     c"_get_event_loop($module, /, stacklevel=3)\n--\n\nThe same as get_event_loop()."
 );
 
-fn link(_module: &Object, theirs: &Object) -> Res<()> {
+fn link(module: &Object, theirs: &Object) -> Res<()> {
     let get = |name| call::getattr(theirs, name);
     if state::is_shared() {
         return future::link(&*get(&FUTURE_CLASS)?, &*get(&FUTURE_ADD_TO_AWAITED_BY)?);
     }
+    state::use_theirs(module, theirs)?;
     thread::link(&*get(&PRIVATE_GET_RUNNING_LOOP)?, &*get(&PRIVATE_SET_RUNNING_LOOP)?);
     Ok(())
 }

@@ -37,7 +37,8 @@ pub(crate) fn init(module: &Object) -> Res<()> {
     add_functions(module)?;
     loops::init_link(module)?;
     beginning::init(module)?;
-    state::init(module, task::LAYOUT, &*tasks::linked_tasks_function(module)?)?;
+    tasks::init_list(module)?;
+    state::init(module, task::LAYOUT)?;
     #[cfg(Py_3_12)]
     grafts::init(module)?;
     fork::init(module)?;

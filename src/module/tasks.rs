@@ -7,7 +7,7 @@ use crate::state::{tasks, thread};
 use crate::sys::list::Linked;
 use crate::sys::object::none;
 use crate::sys::slots::{Method, keywords, noargs};
-use crate::sys::typeobj::StaticMethod;
+use crate::sys::typeobj::{StaticMethod, add_to_module};
 use crate::sys::{Layout, Object, Owned, Res, args, containers};
 use crate::task::{self, TaskObject};
 use crate::versions;
@@ -80,7 +80,7 @@ fn unregister_eager_task(_module: &Object, [given]: [Option<&Object>; 1]) -> Res
     }
 }
 
-/// The native tasks of the list, for the public container that shows them (up to 3.13).
+/// The native tasks of the lists, for the public container that shows them (up to 3.13).
 fn linked_tasks(_module: &Object) -> Res<Owned> {
     let list = containers::new_list()?;
     for task in tasks::linked::<TaskObject>(None)? {
@@ -89,6 +89,21 @@ fn linked_tasks(_module: &Object) -> Res<Owned> {
         }
     }
     Ok(list)
+}
+
+/// Takes the native tasks out of the lists and returns them, for the set that they are to be in, as new ones are.
+fn list_in_set(module: &Object) -> Res<Owned> {
+    let listed = linked_tasks(module)?;
+    tasks::list_in_set();
+    let mut index = 0;
+    while let Some(each) = containers::list_item(&listed, index) {
+        if let Some(native) = task::TYPE.downcast(&each) {
+            native.unlink();
+            task::show_name(native)?;
+        }
+        index += 1;
+    }
+    Ok(listed)
 }
 
 fn enter_task(_module: &Object, [event_loop, task]: [Option<&Object>; 2]) -> Res<()> {
@@ -166,9 +181,14 @@ pub(super) const EAGER_TASK_FUNCTIONS: [Method; 4] = [
 
 pub(super) const ALL_TASKS_FUNCTION: Method = keywords!(Object, c"all_tasks", ALL_TASKS, all_tasks, ALL_TASKS_DOC);
 
-static LINKED_TASKS: StaticMethod = StaticMethod::new(noargs!(Object, c"linked_tasks", linked_tasks, c""));
+static LINKED_TASKS: StaticMethod = StaticMethod::new(noargs!(Object, c"__rasyncio_linked_tasks__", linked_tasks, c""));
+static LIST_IN_SET: StaticMethod = StaticMethod::new(noargs!(Object, c"__rasyncio_list_in_set__", list_in_set, c""));
 
-/// [`linked_tasks`] as an object.
-pub(super) fn linked_tasks_function(module: &Object) -> Res<Owned> {
-    LINKED_TASKS.bind(module)
+/// Adds what the public container of all tasks asks for, up to 3.13.
+pub(super) fn init_list(module: &Object) -> Res<()> {
+    if versions::TASKS_PER_THREAD {
+        return Ok(());
+    }
+    add_to_module(module, c"__rasyncio_linked_tasks__", &*LINKED_TASKS.bind(module)?)?;
+    add_to_module(module, c"__rasyncio_list_in_set__", &*LIST_IN_SET.bind(module)?)
 }

@@ -9,26 +9,30 @@
 //! or a finaliser of their own, which a weak set comes by), eager ones in a `set`.
 //!
 //! Up to 3.13 the containers are names of the module that anyone may iterate and change: `_scheduled_tasks`
-//! (`_all_tasks` on 3.11), which shows the linked tasks too, and `_eager_tasks`.
+//! (`_all_tasks` on 3.11), which shows the linked tasks too, and `_eager_tasks`. They are those of CPython's module once
+//! [`use_theirs`] has made them known, which its tasks are in. Once somebody has asked for the plain set that is behind
+//! the first ([`list_in_set`]), as profilers do that read it at any time, all tasks are in that, and in no list.
+
+use std::cell::Cell;
 
 use crate::asyncio;
-use crate::names::{ADD_FOREIGN, DISCARD, DISCARD_FOREIGN, DONE};
+use crate::names::{ADD_FOREIGN, ALL_TASKS, DISCARD, DISCARD_FOREIGN, DONE, EAGER_TASKS, Name, SCHEDULED_TASKS};
 use crate::sys::attached::Attached;
 use crate::sys::intern::ADD;
 use crate::sys::interpreter_fields;
 use crate::sys::lazy::{Lazy, Once};
 use crate::sys::list::{Linked, List};
 use crate::sys::object::boolean;
-use crate::sys::typeobj::add_to_module;
 use crate::sys::{Layout, Object, Owned, Res, call, containers};
 use crate::versions;
 
 use super::thread;
 
 static WEAK_SET: Lazy = Lazy::new("weakref", "WeakSet");
-static SCHEDULED_TASKS_CLASS: Lazy = Lazy::new("rasyncio._scheduled_tasks", "ScheduledTasks");
+static MAKE_SCHEDULED_TASKS: Lazy = Lazy::new("rasyncio._scheduled_tasks", "made");
 static SCHEDULED: Once = Once::new();
 static EAGER: Once = Once::new();
+static ALL_IN_SET: Attached<Cell<bool>> = Attached::new(Cell::new(false));
 
 /// The native tasks where CPython's lists are not known.
 static OWN: Attached<List> = Attached::new(List::new());
@@ -70,28 +74,55 @@ pub(crate) fn prepare() -> Res<()> {
     scheduled().and(eager()).map(drop)
 }
 
-/// `linked_tasks` is a function without arguments that lists the native tasks.
-pub(crate) fn init(module: &Object, linked_tasks: &Object) -> Res<()> {
+/// Adds what the module shows.
+pub(crate) fn init(module: &Object) -> Res<()> {
     if versions::TASKS_PER_THREAD {
         return Ok(());
     }
-    SCHEDULED.get_or_init(|| call::call1(SCHEDULED_TASKS_CLASS.get()?, linked_tasks))?;
-    if !versions::EAGER_TASKS {
-        return add_to_module(module, c"_all_tasks", scheduled()?);
+    SCHEDULED.get_or_init(|| call::call(MAKE_SCHEDULED_TASKS.get()?, &[]))?;
+    show(module)
+}
+
+/// The first container's name.
+fn scheduled_name() -> &'static Name {
+    if versions::EAGER_TASKS { &SCHEDULED_TASKS } else { &ALL_TASKS }
+}
+
+fn show(module: &Object) -> Res<()> {
+    call::setattr(module, scheduled_name(), scheduled()?)?;
+    if versions::EAGER_TASKS { call::setattr(module, &EAGER_TASKS, eager()?) } else { Ok(()) }
+}
+
+/// Uses the containers of CPython's module, and shows them as its own; what is in ours is the caller's business.
+pub(super) fn use_theirs(module: &Object, theirs: &Object) -> Res<()> {
+    let common = call::getattr(theirs, scheduled_name())?;
+    if versions::EAGER_TASKS {
+        EAGER.put(call::getattr(theirs, &EAGER_TASKS)?);
     }
-    add_to_module(module, c"_scheduled_tasks", scheduled()?)?;
-    add_to_module(module, c"_eager_tasks", eager()?)
+    SCHEDULED.put(common);
+    show(module)
+}
+
+/// Are all tasks to be added to the set, so that none is in a list?
+#[inline]
+pub(crate) fn all_in_set() -> bool {
+    ALL_IN_SET.get()
+}
+
+/// From now on.
+pub(crate) fn list_in_set() {
+    ALL_IN_SET.set(true);
 }
 
 /// `_register_task` for a task that is not in the list.
 pub(crate) fn add_foreign(task: &Object) -> Res<()> {
-    let method = if versions::TASKS_PER_THREAD { &ADD } else { &ADD_FOREIGN };
+    let method = if versions::TASKS_PER_THREAD || all_in_set() { &ADD } else { &ADD_FOREIGN };
     call::call_method(method, &[scheduled()?, task], None).map(drop)
 }
 
 /// `_unregister_task` for a task that is not in the list.
 pub(crate) fn discard_foreign(task: &Object) -> Res<()> {
-    let method = if versions::TASKS_PER_THREAD { &DISCARD } else { &DISCARD_FOREIGN };
+    let method = if versions::TASKS_PER_THREAD || all_in_set() { &DISCARD } else { &DISCARD_FOREIGN };
     call::call_method(method, &[scheduled()?, task], None).map(drop)
 }
 

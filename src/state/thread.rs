@@ -8,10 +8,10 @@
 //! it.
 //!
 //! Up to 3.13 the current task is not here but in the module's `_current_tasks`, a dict by loop that other code may
-//! read and change.
+//! read and change. It is that of CPython's module once [`use_theirs`] has made it known.
 
 use crate::asyncio;
-use crate::names::{GET_EVENT_LOOP, THREAD_STATE};
+use crate::names::{CURRENT_TASKS, GET_EVENT_LOOP, THREAD_STATE};
 use crate::sys::attached::Attached;
 use crate::sys::containers::DictPlace;
 use crate::sys::error::{self, Builtin, raise, raise_format};
@@ -73,7 +73,7 @@ impl Drop for Own {
 }
 
 static OWN: PerThread<Own> = PerThread::new(&THREAD_STATE);
-static CURRENT_TASKS: Once = Once::new();
+static CURRENT_TASKS_BY_LOOP: Once = Once::new();
 
 /// `_get_running_loop` and `_set_running_loop` of CPython's own module.
 struct Theirs {
@@ -93,12 +93,22 @@ pub(crate) fn init(module: &Object) -> Res<()> {
     if versions::TASKS_PER_THREAD {
         return Ok(());
     }
-    crate::sys::typeobj::add_to_module(module, c"_current_tasks", current_tasks()?)
+    call::setattr(module, &CURRENT_TASKS, current_tasks()?)
+}
+
+/// Uses the `_current_tasks` of CPython's module, and shows it as its own; what is in ours is the caller's business.
+pub(super) fn use_theirs(module: &Object, theirs: &Object) -> Res<()> {
+    let common = call::getattr(theirs, &CURRENT_TASKS)?;
+    if !containers::is_exact_dict(&common) {
+        return Err(raise(Builtin::TypeError.class(), c"_current_tasks is not a dict"));
+    }
+    CURRENT_TASKS_BY_LOOP.put(common);
+    call::setattr(module, &CURRENT_TASKS, current_tasks()?)
 }
 
 /// The module's `_current_tasks` (up to 3.13).
 fn current_tasks() -> Res<&'static Object> {
-    CURRENT_TASKS.get_or_init(containers::new_dict)
+    CURRENT_TASKS_BY_LOOP.get_or_init(containers::new_dict)
 }
 
 /// The calling thread's running loop.

@@ -7,6 +7,8 @@ use std::ptr;
 
 use pyo3::ffi;
 
+#[cfg(not(Py_3_14))]
+use super::attached::Attached;
 use super::gc::{Visited, Visitor};
 use super::{Layout, Object, Owned, trash};
 
@@ -104,6 +106,21 @@ impl<T: Layout> Field<T> {
 impl<T: Layout> Default for Field<T> {
     fn default() -> Self {
         Field::unset()
+    }
+}
+
+/// In the place of a [`Field`] that objects do not have on this version of Python: takes no memory, and is not set.
+#[cfg(not(Py_3_14))]
+pub(crate) struct NoField;
+
+#[cfg(not(Py_3_14))]
+impl Deref for NoField {
+    type Target = Field;
+
+    fn deref(&self) -> &Field {
+        static UNSET: Attached<Field> = Attached::new(Field::unset());
+        debug_assert!(!UNSET.is_set());
+        &UNSET
     }
 }
 

@@ -3,11 +3,13 @@
 //! Never earlier: `import asyncio` imports our module half-way through, and whatever we import then would see an
 //! asyncio that is not complete.
 
+use std::cell::Cell;
 use std::ffi::CString;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use super::attached::Attached;
 use super::{Layout, Object, Owned, Res, enter, py};
 
 /// `module.name`, imported once.
@@ -56,24 +58,30 @@ impl Lazy {
     }
 }
 
-/// A Python object of our own making that lives as long as the process.
-pub(crate) struct Once(PyOnceLock<Py<PyAny>>);
+/// A Python object that is made once and lives as long as the process.
+pub(crate) struct Once(Attached<Cell<Option<&'static Object>>>);
 
 impl Once {
     pub(crate) const fn new() -> Self {
-        Once(PyOnceLock::new())
+        Once(Attached::new(Cell::new(None)))
     }
 
-    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Res<Owned>) -> Res<&Object> {
-        let value = if let Some(value) = self.0.get(py()) {
-            value
-        } else {
-            let object = to_py(&*make()?).unbind();
-            // Whoever was first while `make` ran Python code has won.
-            self.0.get_or_init(py(), || object)
-        };
-        // SAFETY: the reference in the static keeps the object alive for good.
-        Ok(unsafe { Object::from_ptr(value.as_ptr()) })
+    #[inline]
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Res<Owned>) -> Res<&'static Object> {
+        if let Some(object) = self.0.get() {
+            return Ok(object);
+        }
+        let object = make()?;
+        // Whoever was first while `make` ran Python code has won.
+        Ok(self.0.get().unwrap_or_else(|| self.put(object)))
+    }
+
+    /// Puts another object in the place, which lives as long; who has the one before keeps it.
+    pub(crate) fn put(&self, object: Owned) -> &'static Object {
+        // SAFETY: the reference is never given up, so the object lives for good.
+        let object: &'static Object = unsafe { Object::from_ptr(object.into_ptr()) };
+        self.0.set(Some(object));
+        object
     }
 }
 

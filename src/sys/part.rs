@@ -75,6 +75,10 @@ unsafe impl<T: Layout> Part for Field<T> {
     }
 }
 
+#[cfg(not(Py_3_14))]
+// SAFETY: no memory, no reference.
+unsafe impl Part for super::field::NoField {}
+
 // SAFETY: it is a `Field` in a transparent struct, of which zero is "not set".
 unsafe impl Part for Link {
     #[inline]

@@ -35,6 +35,7 @@ use crate::job::shortcuts::{self, Tasks};
 use crate::sys::error::{Builtin, raise_format};
 use crate::sys::{Object, Res};
 
+pub(crate) use name::show as show_name;
 pub(crate) use object::{LAYOUT, TYPE, TaskObject, is_pending_in};
 
 /// Makes the types. Called once, by the module's initialisation, after the future's.

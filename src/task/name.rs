@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use crate::state::tasks;
 use crate::sys::object::none;
 use crate::sys::{Layout, Object, Owned, Res, call, containers};
+use crate::versions;
 
 use super::TaskObject;
 
@@ -13,9 +15,26 @@ static COUNTER: AtomicI64 = AtomicI64::new(0);
 #[inline]
 pub(super) fn for_new_task(given: Option<&Object>) -> Res<Owned> {
     match given {
-        None => containers::int(COUNTER.fetch_add(1, Ordering::Relaxed) + 1),
+        None => {
+            let number = containers::int(COUNTER.fetch_add(1, Ordering::Relaxed) + 1)?;
+            if must_be_string() { default(&number) } else { Ok(number) }
+        }
         Some(name) => as_string(name),
     }
+}
+
+fn default(number: &Object) -> Res<Owned> {
+    containers::format1(c"Task-%S", number)
+}
+
+/// Somebody reads the tasks' memory, who knows of strings only (3.11).
+fn must_be_string() -> bool {
+    !versions::TASK_NAMES_DEFERRED && tasks::all_in_set()
+}
+
+/// The task was made before somebody read its memory, as from now on.
+pub(crate) fn show(task: &TaskObject) -> Res<()> {
+    if must_be_string() { get(task).map(drop) } else { Ok(()) }
 }
 
 fn as_string(name: &Object) -> Res<Owned> {
@@ -27,7 +46,7 @@ pub(super) fn get(task: &TaskObject) -> Res<Owned> {
     match task.name.get() {
         None => Ok(none().own()),
         Some(number) if containers::is_exact_int(&number) => {
-            let name = containers::format1(c"Task-%S", &number)?;
+            let name = default(&number)?;
             task.name.set(name.clone());
             Ok(name)
         }

@@ -27,7 +27,7 @@ use crate::sys::{Field, Layout, Object, Res};
 use crate::versions;
 
 object! {
-    /// A future, then what drives it. Laid out as CPython 3.14's `TaskObj`, like the future.
+    /// A future, then what drives it. Laid out as CPython's `TaskObj`, like the future.
     pub(crate) struct TaskObject: TYPE {
         future: FutureObject,
         /// `cancel()` calls not taken back by `uncancel()`.
@@ -65,14 +65,21 @@ const STAYS_LISTED: u8 = 4;
 
 pub(crate) static TYPE: StaticType<TaskObject> = StaticType::keeping(FEW);
 
-// Where CPython 3.14's `.AsyncioDebug` section says that things are (before 3.13, behind the instance's attributes).
-#[cfg(Py_3_13)]
-const _: () = assert!(
-    std::mem::offset_of!(TaskObject, coroutine) == 128
-        && std::mem::offset_of!(TaskObject, name) == 136
-        && std::mem::offset_of!(TaskObject, node) == 152
-        && size_of::<TaskObject>() == 168
-);
+// Where they are in CPython's own: from 3.14 on its `.AsyncioDebug` section says so, before, profilers know its headers.
+const _: () = {
+    use std::mem::offset_of;
+    let start = if cfg!(Py_3_14) {
+        120
+    } else if cfg!(Py_3_13) {
+        112
+    } else {
+        128
+    };
+    assert!(offset_of!(TaskObject, waiting_for) == start);
+    assert!(offset_of!(TaskObject, coroutine) == start + 8);
+    assert!(offset_of!(TaskObject, name) == start + 16);
+    assert!(offset_of!(TaskObject, node) == start + 32 && size_of::<TaskObject>() == start + 48);
+};
 
 impl TaskObject {
     /// The name in the type's spec.
@@ -109,11 +116,11 @@ impl TaskObject {
     /// Adds the task to those that `all_tasks()` knows.
     ///
     /// Up to 3.13 CPython has all tasks in a weak set. Our list stands for it as long as nobody could tell: a task
-    /// whose class has a say in hash, comparison or end goes into the set.
+    /// whose class has a say in hash, comparison or end goes into the set, and all do once somebody reads that.
     #[inline]
     pub(crate) fn list(&self) -> Res<()> {
         if !versions::TASKS_PER_THREAD {
-            if !TYPE.gives_identity(self.as_object()) {
+            if tasks::all_in_set() || !TYPE.gives_identity(self.as_object()) {
                 return tasks::add_foreign(self.as_object());
             }
             if gc::is_finalized(self) {
@@ -126,10 +133,10 @@ impl TaskObject {
 
     /// Takes back what [`TaskObject::list`] did.
     pub(crate) fn unlist(&self) -> Res<()> {
-        if !versions::TASKS_PER_THREAD && !TYPE.gives_identity(self.as_object()) {
+        self.unlink();
+        if !versions::TASKS_PER_THREAD && (tasks::all_in_set() || !TYPE.gives_identity(self.as_object())) {
             return tasks::discard_foreign(self.as_object());
         }
-        self.unlink();
         Ok(())
     }
 

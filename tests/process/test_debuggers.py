@@ -335,11 +335,7 @@ RUN(main())
 """
 
 
-#: asyncio.graph asks whether it `isinstance(task, asyncio.Future)`, which CPython's own are no more after install().
-WITHOUT_THEIRS = [name for name in WAYS if name not in ("uvloop, then install", "tasks of both")]
-
-
-@pytest.mark.parametrize("name", WITHOUT_THEIRS)
+@pytest.mark.parametrize("name", WAYS)
 def test_capture_call_graph(name: str, tmp_path: Path) -> None:
     seen = []
     for number, way in enumerate((CPYTHON, WAYS[name])):

@@ -17,6 +17,7 @@ from support.impls import SELECTORS
 from support.loops import ENGINES
 
 assert "ours-c" in ENGINES  # loops.py has put them among the selectors
+MIXED = "from differential.mixed import mix; mix(); import rasyncio; "
 #: What a process runs first: it must define `new_loop`.
 PRELUDES = {
     "python": f"{SELECTORS['python']}; import asyncio; new_loop = asyncio.SelectorEventLoop",
@@ -24,11 +25,9 @@ PRELUDES = {
     "ours on the stock loop": f"{SELECTORS['ours']}; import asyncio; new_loop = asyncio.SelectorEventLoop",
     "ours on our loop": SELECTORS["loop ours"],
     "C's on our loop": SELECTORS["loop ours-c"],
+    "C's and ours on the stock loop": f"{MIXED}import asyncio; new_loop = asyncio.SelectorEventLoop",
+    "C's and ours on our loop": f"{MIXED}new_loop = rasyncio.EventLoop",
 }
-MIXED = "from differential.mixed import mix; mix(); import rasyncio; "
-if sys.version_info >= (3, 14):
-    PRELUDES["C's and ours on the stock loop"] = f"{MIXED}import asyncio; new_loop = asyncio.SelectorEventLoop"
-    PRELUDES["C's and ours on our loop"] = f"{MIXED}new_loop = rasyncio.EventLoop"
 #: Those that programs of connections run on: what moves bytes is a matter of the loop.
 WITH_NETWORK = ("c", "ours on our loop", "C's on our loop")
 SECONDS = 20

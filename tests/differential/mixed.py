@@ -1,9 +1,10 @@
-"""CPython's classes and ours in turn, as `asyncio.Future` and `asyncio.Task`: from 3.14 on they are of one world."""
+"""CPython's classes and ours in turn, as `asyncio.Future` and `asyncio.Task`: they are of one world."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 from typing import Any
 
 
@@ -53,4 +54,5 @@ def mix() -> None:
     task = TaskInTurn(theirs[1], asyncio.Task, Named)
     asyncio.Future = InTurn(theirs[0], asyncio.Future, theirs[0])  # type: ignore[misc,assignment]
     asyncio.Task = asyncio.tasks.Task = task  # type: ignore[misc,assignment]  # the second for loop.create_task()
-    asyncio.eager_task_factory = asyncio.create_eager_task_factory(task)  # type: ignore[assignment]
+    if sys.version_info >= (3, 12):
+        asyncio.eager_task_factory = asyncio.create_eager_task_factory(task)  # type: ignore[assignment]

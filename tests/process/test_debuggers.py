@@ -267,6 +267,7 @@ print(read, failed)
 READS = int(os.environ.get("RASYNCIO_DEBUGGER_READS", "300"))
 
 
+@pytest.mark.timeout((120 + READS / 5) * PATIENCE)
 @pytest.mark.parametrize("name", ["python -m rasyncio", "install late"])
 def test_while_the_process_works_hard(name: str, tmp_path: Path) -> None:
     with running(tmp_path, WAYS[name], WORK) as process:
@@ -274,7 +275,7 @@ def test_while_the_process_works_hard(name: str, tmp_path: Path) -> None:
             [sys.executable, "-Xfaulthandler", "-c", READ, str(process.pid), str(READS)],
             capture_output=True,
             text=True,
-            timeout=(60 + READS / 10) * PATIENCE,
+            timeout=(60 + READS / 5) * PATIENCE,
         )
         assert (done.returncode, done.stderr) == (0, "")
         read, failed = map(int, done.stdout.split())

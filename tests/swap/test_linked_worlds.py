@@ -13,9 +13,7 @@ import pytest
 from support.children import check_python
 from test_swap import skip_without_uvloop
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info >= (3, 14), reason="from 3.14 on these are places of the interpreter's"
-)
+pytestmark = pytest.mark.skipif(sys.version_info >= (3, 14), reason="from 3.14 on the interpreter has places for these")
 
 #: `kept`: what a program has stored of CPython's, where the swap does not reach.
 KEPT = """

@@ -6,11 +6,12 @@ swap has met it (test_linked_worlds.py has what there is of these only). Every t
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import pytest
 
-from support.children import check_python
+from support.children import check_python, run_python
 from test_swap import skip_without_uvloop
 
 with_places = pytest.mark.skipif(sys.version_info < (3, 14), reason="CPython has no such places before 3.14")
@@ -321,3 +322,41 @@ def test_fork() -> None:
             assert every() == {current(), *tasks}
         asyncio.run(main())
         """)
+
+
+def test_aiomonitor_was_imported_earlier() -> None:
+    """Its class of tasks is derived from the one that it found, and it asserts that it finds these."""
+    if importlib.util.find_spec("aiomonitor") is None:
+        pytest.skip("aiomonitor is not for this Python")
+    done = run_python(
+        """if True:
+        import asyncio, warnings
+        import aiomonitor, rasyncio
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            rasyncio.install()
+        (text,) = [str(warning.message) for warning in caught]
+        assert text.startswith("aiomonitor.task.TracedTask was derived from asyncio.Task"), text
+        assert text.endswith("Call rasyncio.install() before aiomonitor.task is imported"), text
+
+        async def child():
+            async with asyncio.timeout(1000):
+                await asyncio.sleep(1000)
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            quiet = {"port": 0, "webui_port": 0, "console_enabled": False}
+            with aiomonitor.start_monitor(loop, hook_task_factory=True, **quiet) as monitor:
+                task = asyncio.create_task(child(), name="watched")
+                assert "TracedTask" in str(type(task)) and not isinstance(task, asyncio.Task)
+                assert asyncio.all_tasks() == {asyncio.current_task(), task}
+                await asyncio.sleep(0)
+                shown = await asyncio.to_thread(monitor.format_running_task_list, "", False)
+                assert "watched" in [one.name for one in shown], shown
+                task.cancel()
+                await asyncio.wait([task])
+        asyncio.run(main())
+        """,
+        flags=(),  # its own warnings are no matter of ours
+    )
+    assert done.returncode == 0, done.stderr

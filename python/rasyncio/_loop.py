@@ -23,6 +23,7 @@ from socket import AF_INET, AF_INET6, socket
 from typing import TYPE_CHECKING, Any
 
 from . import _tls
+from ._addresses import needs_no_thread, others_run
 from ._asyncio import EventLoopCore, _adopt_event_loop_class
 from ._replaced import SELECTOR, ask_here, is_own_method
 from ._selector import NativeSelector
@@ -282,6 +283,17 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         """Whether nothing was replaced that making a transport passes over."""
         return self._runs_natively() and not self._debug and type(self._selector) is NativeSelector
 
+    # Addresses
+
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> list[Any]:
+        if not (self._runs_natively() and needs_no_thread(self, host, port)):
+            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+        await others_run()
+        found: list[Any] = _names.socket.getaddrinfo(host, port, family, type, proto, flags)
+        return found
+
     # Sockets: coroutine functions, which try natively, then await what waits natively. For what is not for native code
     # (`src/net/sock/mod.rs` says what that is) the answer is False, and asyncio's own method does it.
 
@@ -437,7 +449,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
 
 # What their coroutines show, in warnings and reprs, is asyncio's.
 for _name, _function in list(vars(EventLoop).items()):
-    if _name.startswith("sock_"):
+    if _name.startswith(("sock_", "getaddrinfo")):
         _original = getattr(asyncio.SelectorEventLoop, _name)
         _function.__qualname__ = _original.__qualname__
         _function.__doc__ = _original.__doc__

@@ -539,6 +539,35 @@ def test_a_pair_without_names(engine: Engine) -> None:
     peer.close()
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_pair_whose_sender_is_wrapped(engine: Engine, full: bool) -> None:
+    """Whoever watches what waits going out changes nothing about it."""
+    if engine.name not in ("ours", "ours-c"):
+        pytest.skip("asyncio's own cannot send by a pair")
+    loop = engine.new()
+    mine, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    peer.setblocking(False)
+    protocol = opened(loop, sock=mine)
+    transport = protocol.transport
+    calls, function, sent = [], transport._sendto_ready, 0
+
+    def wrap() -> None:
+        transport._sendto_ready = lambda: [calls.append(1), function()]
+
+    if not full:
+        wrap()
+    while not transport.get_write_buffer_size():
+        transport.sendto(b"%d" % sent)
+        sent += 1
+    if full:
+        wrap()
+    received = drain(loop, peer, sent)
+    assert received == numbers(sent)
+    until(loop, lambda: calls)
+    finish(loop, protocol)
+    peer.close()
+
+
 # What has to wait
 
 

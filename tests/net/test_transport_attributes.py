@@ -280,3 +280,37 @@ def test_a_closed_transport_holds_nothing(eventloop: Any) -> None:
     gc.collect()
     assert reference() is None
     assert transport.is_closing() and transport.get_protocol() is None
+
+
+@pytest.mark.parametrize("end", ["close", "abort", "close and abort", "abort and close", "forget"])
+def test_the_reader_that_is_told(engine_name: str, end: str) -> None:
+    """What it is at each point on the way to the end; a program that has set it to None is told when it reads."""
+
+    def scenario(engine: Engine, say: Say) -> None:
+        loop = engine.new()
+        loop.set_exception_handler(lambda loop, context: say(repr(context["exception"])))
+        ends = connected(loop)
+
+        def tell() -> None:
+            say(getattr(ends.transport._read_ready_cb, "__name__", None))
+
+        tell()
+        if end == "forget":
+            ends.transport._read_ready_cb = None
+            tell()
+            ends.peer.send(b"text")
+            turn(loop)
+            say(bytes(ends.protocol.data))
+            ends.transport.set_protocol(ends.protocol)
+            tell()
+            until(loop, lambda: ends.protocol.data == b"text")
+            ends.transport.abort()
+        else:
+            for act in end.split(" and "):
+                getattr(ends.transport, act)()
+                tell()
+        until(loop, lambda: ends.protocol.lost)
+        tell()
+        ends.peer.close()
+
+    same_as_stock(engine_name, scenario)

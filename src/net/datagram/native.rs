@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::job::Job;
-use crate::names::{ADD_READER, HEADER_SIZE, IS_CLOSING, MAX_SIZE, Name, READ_READY, SENDTO, SENDTO_READY};
+use crate::names::{ADD_READER, HEADER_SIZE, IS_CLOSING, MAX_SIZE, Name, READ_READY, SENDTO};
 use crate::sys::attached::Attached;
 use crate::sys::{Type, sockets};
 
@@ -15,7 +15,7 @@ static CLASS: Attached<Cell<Option<&'static Type>>> = Attached::new(Cell::new(No
 
 impl Transport for DatagramObject {
     const PASSED_OVER: &'static [&'static Name] =
-        &[&ADD_READER, &HEADER_SIZE, &IS_CLOSING, &MAX_SIZE, &READ_READY, &SENDTO, &SENDTO_READY];
+        &[&ADD_READER, &HEADER_SIZE, &IS_CLOSING, &MAX_SIZE, &READ_READY, &SENDTO];
 
     fn instances() -> &'static Attached<Cell<Option<&'static Type>>> {
         &CLASS

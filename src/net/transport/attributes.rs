@@ -78,7 +78,7 @@ fn get_read_ready_cb(transport: &TransportObject) -> Res<Owned> {
     if let Some(given) = transport.read_ready_cb.get() {
         return Ok(given);
     }
-    if !transport.protocol.is_set() || (transport.closing.get() && versions::CLOSING_FORGETS_READER) {
+    if !transport.protocol.is_set() && versions::CLOSING_FORGETS_READER {
         return Ok(none().own());
     }
     let name = if transport.is_buffered.get() { &READ_READY_BUFFERED } else { &READ_READY_DATA };
@@ -86,7 +86,9 @@ fn get_read_ready_cb(transport: &TransportObject) -> Res<Owned> {
 }
 
 fn set_read_ready_cb(transport: &TransportObject, value: Option<&Object>) -> Res<()> {
-    set_object(transport.as_object(), c"_read_ready_cb", &transport.read_ready_cb, value)
+    let value = not_deleted(transport.as_object(), c"_read_ready_cb", value)?;
+    transport.read_ready_cb.set(value.own());
+    Ok(())
 }
 
 /// What writes, unless another was set.

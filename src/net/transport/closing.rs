@@ -12,6 +12,7 @@ use crate::sys::error::chain;
 use crate::sys::lazy::Lazy;
 use crate::sys::object::none;
 use crate::sys::{Layout, Object, Res, call, containers, socket_objects};
+use crate::versions;
 
 use super::super::base::{self, Transport};
 use super::super::server::detach;
@@ -46,11 +47,13 @@ static LOSE: Job = Job {
 pub(super) fn close(transport: &TransportObject) -> Res<()> {
     writing::finish(transport)?;
     let Some(core) = transport.native() else { return base::base(transport, &CLOSE, Arguments::of(&[])).map(drop) };
+    if versions::CLOSING_FORGETS_READER {
+        transport.read_ready_cb.set(none().own());
+    }
     if transport.closing.get() {
         return Ok(());
     }
     transport.closing.set(true);
-    drop(transport.read_ready_cb.take());
     base::stop(transport, &core, Direction::Read)?;
     if transport.queue.is_empty() {
         transport.conn_lost.set(transport.conn_lost.get() + 1);

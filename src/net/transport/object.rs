@@ -27,7 +27,8 @@ object! {
     pub(in crate::net) struct TransportObject: TYPE {
         base: BaseObject,
         pub(super) empty_waiter: Field,
-        /// What Python code has set for `_read_ready_cb` and `_write_ready`, if it has.
+        /// What was set for `_read_ready_cb` and `_write_ready`; the usual if nothing was. (None for the first says that
+        /// the reader is forgotten.)
         pub(super) read_ready_cb: Field,
         pub(super) write_ready: Field,
         /// What is to be sent, while Python code has it.

@@ -133,63 +133,6 @@ async def echo_aborted(world: World, rng: random.Random) -> None:
     await cancelled_after(client(), rng.random() * 0.02)
 
 
-class Once(asyncio.Protocol):
-    """Answers a request, and ends the connection; the list knows of those that are not lost."""
-
-    def __init__(self, alive: list[Any]) -> None:
-        self.alive = alive
-
-    def connection_made(self, transport: Any) -> None:
-        self.alive.append(self)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.transport.write(data)
-        self.transport.close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.alive.remove(self)
-
-
-async def connections(world: World, rng: random.Random) -> None:
-    """Connections for one request each, some of which are reset, or end before they are accepted."""
-    alive: list[Any] = []
-    dialled = served = 0
-
-    def factory() -> Once:
-        nonlocal served
-        served += 1
-        return Once(alive)
-
-    server = await world.loop.create_server(factory, "127.0.0.1", 0, backlog=100)
-    address = server.sockets[0].getsockname()
-
-    async def client() -> None:
-        with socket.socket() as sock:
-            sock.setblocking(False)
-            await world.loop.sock_connect(sock, address)
-            nonlocal dialled
-            dialled += 1
-            how = rng.random()
-            if how < 0.1:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            if how < 0.2:
-                return
-            await world.loop.sock_sendall(sock, b"request")
-            require(await world.loop.sock_recv(sock, 100) == b"request", "another answer")
-            require(await world.loop.sock_recv(sock, 100) == b"", "more than the answer")
-
-    for _ in range(rng.randrange(1, 5)):
-        await asyncio.gather(*(client() for _ in range(rng.randrange(1, 30))))
-    while served < dialled or alive:
-        await asyncio.sleep(0.001)
-    await asyncio.sleep(0.001)  # the last may have been accepted in this turn
-    server.close()
-    while alive:
-        await asyncio.sleep(0.001)
-    await server.wait_closed()
-
-
 async def cancelled_after(coroutine: Any, delay: float) -> None:
     """Start it, cancel it, and see that it ends cancelled with the message."""
     task = asyncio.create_task(coroutine)
@@ -411,7 +354,6 @@ JOBS: list[Callable[[World, random.Random], Awaitable[None]]] = [
     echo,
     echo_pipelined,
     echo_aborted,
-    connections,
     subprocess,
     timers,
     sleeps,

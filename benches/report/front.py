@@ -107,7 +107,7 @@ class Bars:
         figure.text(
             left,
             MARGIN / height,
-            "CPython 3.14, Linux. All rows, peers, the control and the commands: benches/README.md..",
+            "CPython 3.14, Linux. All rows, peers, the control and the commands: benches/README.md.",
             va="bottom",
             size=8.5,
             color=theme.muted,

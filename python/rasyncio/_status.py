@@ -164,10 +164,10 @@ def _transports(kind: type | None, running: Any) -> str:
 
 def _replaced_in(kind: type | None) -> set[str]:
     """What a program has replaced of that which loops of ours depend on."""
-    from . import _loop, _replaced, _transports
+    from . import _loop, _replaced, _tls, _transports
 
     assert kind is not None
-    return {*_replaced.replaced(), *_transports.replaced(), *_loop.LOOPS.replaced(kind)}
+    return {*_replaced.replaced(), *_transports.replaced(), *_tls.replaced(), *_loop.LOOPS.replaced(kind)}
 
 
 def _name(kind: type) -> str:

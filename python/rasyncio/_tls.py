@@ -145,6 +145,8 @@ def _again() -> tuple[type[Exception], ...]:
 
 def replaced() -> Iterator[str]:
     """What TLS natively depends on and is not as it was made: the name of each."""
+    if _SSL is None:
+        return
     yield from _NAMES.replaced()
     if sslproto.SSLAgainErrors != _again():
         yield "asyncio.sslproto.SSLAgainErrors"

@@ -434,6 +434,43 @@ def test_reentry_from_data_received(act: str, server_side: bool) -> None:
     same(scenario)
 
 
+@pytest.mark.parametrize("what", ["the loop goes on with what is left", "reading is resumed"])
+def test_closed_twice_before_the_loop_comes_to_it(what: str) -> None:
+    """The transport has forgotten its protocol then, as asyncio's has."""
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        told: list[Any] = []
+        loop.set_exception_handler(lambda loop, context: told.append(f"{context['message']}: {context['exception']!r}"))
+        protocol: Any = Buffered(100, "memoryview") if what.startswith("the loop") else Recorder()
+        ends = tls_connected(loop, protocol)
+
+        def close() -> None:
+            if isinstance(protocol, Recorder):
+                ends.transport.resume_reading()
+            ends.transport.close()
+            ends.transport.close()
+
+        if isinstance(protocol, Recorder):
+            ends.transport.pause_reading()
+            ends.peer.send(b"some text")
+            loop.run_until_complete(asyncio.sleep(0.01))
+            loop.call_soon(close)
+        else:
+            updated = protocol.buffer_updated
+            protocol.buffer_updated = lambda nbytes: (updated(nbytes), close() if protocol.calls == 1 else None)
+            ends.transport.set_protocol(protocol)
+            ends.peer.send(b"x" * 1000)
+        loop.run_until_complete(asyncio.sleep(0.01))
+        ends.peer.tried(lambda: None)
+        ends.peer.sock.close()
+        until(loop, lambda: protocol.lost)
+        say(bytes(protocol.data))
+        say(told)
+
+    same(scenario)
+
+
 @pytest.mark.parametrize("limit", [1000, 1 << 16])
 def test_streams(limit: int) -> None:
     """With a small limit the reader pauses the transport all the time."""

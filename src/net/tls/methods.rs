@@ -74,11 +74,11 @@ fn table() -> [Method; 6] {
         one!(TlsObject, c"writelines", writelines, WRITELINES_DOC),
         noargs!(TlsObject, c"pause_reading", pause_reading, PAUSE_READING_DOC),
         noargs!(TlsObject, c"resume_reading", resume_reading, RESUME_READING_DOC),
-        noargs!(
+        one!(
             TlsObject,
             c"_read_again",
-            reading::read_again,
-            c"_read_again($self, /)\n--\n\nDo what resume_reading() has left to the loop."
+            reading::resume_now,
+            c"_read_again($self, ssl_protocol, /)\n--\n\nDo what resume_reading() has left to the loop."
         ),
         positional!(
             TlsObject,

@@ -110,14 +110,10 @@ impl Native<'_> {
         containers::int_clamped(&value).ok().and_then(|value| usize::try_from(value).ok())
     }
 
+    /// Does data go both ways?
     #[inline]
     pub(super) fn is_wrapped(&self) -> bool {
-        self.is_in(&KNOWN.wrapped)
-    }
-
-    #[inline]
-    pub(super) fn is_in(&self, state: &Field) -> bool {
-        state.is_at(containers::dict_peek(&self.attributes, &STATE))
+        KNOWN.wrapped.is_at(containers::dict_peek(&self.attributes, &STATE))
     }
 
     /// How many bytes wait to be encrypted, if that is known; 0 if nothing does.

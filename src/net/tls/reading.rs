@@ -7,14 +7,14 @@ use crate::job::{Entry, Job};
 use crate::names::{
     APP_PROTOCOL, APP_PROTOCOL_BUFFER_UPDATED, APP_PROTOCOL_GET_BUFFER, APP_PROTOCOL_IS_BUFFER, APP_READING_PAUSED,
     BUFFER_UPDATED, CALL_EOF_RECEIVED, CONTROL_SSL_READING, DATA_RECEIVED, DO_FLUSH, DO_READ, DO_SHUTDOWN, DO_WRITE,
-    INCOMING_HIGH_WATER, INCOMING_LOW_WATER, PRIVATE_LOOP, READ_AGAIN, SSL_READING_PAUSED, START_SHUTDOWN,
+    INCOMING_HIGH_WATER, INCOMING_LOW_WATER, PRIVATE_LOOP, READ_AGAIN, SSL_READING_PAUSED, START_SHUTDOWN, STATE,
 };
 use crate::sched;
 use crate::sys::bytes::Buffer;
 use crate::sys::object::{boolean, none};
 use crate::sys::openssl::End;
 use crate::sys::sockets::{self, Outcome, Received};
-use crate::sys::{Layout, Owned, Res, call, containers, context};
+use crate::sys::{Layout, Object, Res, call, containers, context};
 
 use super::engine::{Engine, fed};
 use super::known::KNOWN;
@@ -22,10 +22,10 @@ use super::object::{TYPE, TlsObject};
 use super::protocol::{Native, native};
 use super::writing::{process_outgoing, write_backlog};
 
-/// `resume` of `_resume_reading`
+/// `resume` of `_resume_reading`. The argument is the `SSLProtocol`, which the transport may forget meanwhile.
 static RESUME: Job = Job {
-    run: |transport, _| resume_now(TYPE.expect(transport)),
-    callback: |transport, _| Ok((call::getattr(transport, &READ_AGAIN)?, None)),
+    run: |transport, protocol| resume_now(TYPE.expect(transport), protocol.unwrap_or(none())),
+    callback: |transport, protocol| Ok((call::getattr(transport, &READ_AGAIN)?, protocol.map(Layout::own))),
     stop: None,
     takes_several: false,
     needs_context: true,
@@ -33,8 +33,8 @@ static RESUME: Job = Job {
 
 /// `ssl_protocol._do_read()`, where there may be more than the program's buffer could take.
 static GO_ON: Job = Job {
-    run: |transport, _| go_on(TYPE.expect(transport)),
-    callback: |transport, _| Ok((call::getattr(&TYPE.expect(transport).ssl_protocol.get_or_none(), &DO_READ)?, None)),
+    run: |transport, protocol| go_on(TYPE.expect(transport), protocol.unwrap_or(none())),
+    callback: |_, protocol| Ok((call::getattr(protocol.unwrap_or(none()), &DO_READ)?, None)),
     stop: None,
     takes_several: false,
     needs_context: true,
@@ -135,14 +135,14 @@ fn go_on_soon(native: &Native) -> Res<()> {
 /// `self._loop.call_soon(...)`
 fn soon(native: &Native, job: &'static Job) -> Res<()> {
     let event_loop = native.get(&PRIVATE_LOOP).unwrap_or_else(|| none().own());
-    let target = native.transport.as_object().own();
-    sched::call_soon(&event_loop, Entry { job, target, argument: None, context: context::copy_current()? })
+    let (target, argument) = (native.transport.as_object().own(), Some(native.protocol.clone()));
+    sched::call_soon(&event_loop, Entry { job, target, argument, context: context::copy_current()? })
 }
 
-fn go_on(transport: &TlsObject) -> Res<()> {
+fn go_on(transport: &TlsObject, protocol: &Object) -> Res<()> {
     match native(transport) {
         Some(native) if native.is_wrapped() => do_read(&native),
-        _ => call::call_method(&DO_READ, &[&*transport.ssl_protocol.get_or_none()], None).map(drop),
+        _ => call::call_method(&DO_READ, &[protocol], None).map(drop),
     }
 }
 
@@ -182,28 +182,14 @@ pub(super) fn resume(transport: &TlsObject) -> Res<bool> {
 }
 
 /// What `resume_reading()` leaves to the loop.
-pub(super) fn resume_now(transport: &TlsObject) -> Res<()> {
-    let Some(native) = native(transport) else { return resume_in_python(transport) };
-    if native.is_wrapped() {
-        do_read(&native)
-    } else if native.is_in(&KNOWN.flushing) {
-        native.call(&DO_FLUSH)
-    } else if native.is_in(&KNOWN.shutdown) {
-        native.call(&DO_SHUTDOWN)
-    } else {
-        Ok(())
+pub(super) fn resume_now(transport: &TlsObject, protocol: &Object) -> Res<()> {
+    if let Some(native) = native(transport).filter(Native::is_wrapped) {
+        return do_read(&native);
     }
-}
-
-/// By the protocol's own method: once more, as if reading were still paused.
-#[cold]
-fn resume_in_python(transport: &TlsObject) -> Res<()> {
-    let Some(protocol) = transport.ssl_protocol.get().filter(|protocol| !protocol.is_none()) else { return Ok(()) };
-    call::setattr(&protocol, &APP_READING_PAUSED, boolean(true))?;
-    call::call_method(&crate::names::RESUME_READING_PRIVATE, &[&*protocol], None).map(drop)
-}
-
-/// For whoever looks into the loop's queue.
-pub(super) fn read_again(transport: &TlsObject) -> Res<Owned> {
-    resume_now(transport).map(|()| none().own())
+    let state = call::getattr(protocol, &STATE)?;
+    let known = &*KNOWN;
+    let method = [(&known.wrapped, &DO_READ), (&known.flushing, &DO_FLUSH), (&known.shutdown, &DO_SHUTDOWN)]
+        .into_iter()
+        .find_map(|(field, method)| field.holds(&*state).then_some(method));
+    method.map_or(Ok(()), |method| call::call_method(method, &[protocol], None).map(drop))
 }

@@ -27,10 +27,10 @@ GUARD_PYTHON ?= $(PYTHON)
 FLOOR := benches/floor/Cargo.toml
 WIRE := benches/network/wire/Cargo.toml
 BRIDGE := examples/tokio_bridge/Cargo.toml
-SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed) Cargo.toml Cargo.lock build.rs
+SOURCES := $(shell find src python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed -o -path '*/page/*') Cargo.toml Cargo.lock build.rs
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tools fuzz lint build wheel bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak soak-doorbell memcheck bench-bridge docs docs-serve diagrams clean check-python check-cargo check-lint
+.PHONY: help demo test test-tools fuzz lint build wheel bench bench-network bench-growth bench-report bench-guard cpython cpython-all cpython-report uvloop-tests supply-chain leaks soak soak-doorbell memcheck bench-bridge docs docs-serve diagrams pictures clean check-python check-cargo check-lint
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -209,6 +209,9 @@ docs-serve: $(DOCS) ## the site on http://127.0.0.1:8000/, built anew as its pag
 	$(MKDOCS) serve
 
 # Needs Debian's graphviz.
+pictures: $(INSTALLED) $(TOOLS) ## the pictures of docs/seeing-inside.md, of a program that runs for a minute (Chromium)
+	$(BIN)/python tools/pictures.py
+
 diagrams: ## the diagrams of docs/diagrams/, from what describes them
 	for each in docs/diagrams/*.dot; do dot -Tsvg $$each -o $${each%.dot}.svg || exit 1; done
 

@@ -24,6 +24,7 @@ __all__ = [
     "new_event_loop",
     "profile",
     "run",
+    "serve_stats",
     "stats",
     "status",
     "uninstall",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from ._stats import stats
     from ._status import status
     from ._watch import watch
+    from .inside import serve_stats
 
     Loop = EventLoop
 else:
@@ -62,7 +64,13 @@ else:
     # And where what is imported late is.
     _LATE = {"load_ipython_extension": "._ipython", "status": "._status"}
     if ours is not None:
-        _LATE |= {"grafted": "._grafted", "profile": "._profile", "stats": "._stats", "watch": "._watch"}
+        _LATE |= {
+            "grafted": "._grafted",
+            "profile": "._profile",
+            "serve_stats": ".inside",
+            "stats": "._stats",
+            "watch": "._watch",
+        }
 
     def __getattr__(name: str) -> object:
         if name == "__version__":

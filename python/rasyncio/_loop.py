@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 profiles: list[object] = []
 #: Whether slow steps are to be watched for from the first loop on; a forked child begins anew.
 _WATCHES = bool(os.environ.get("RASYNCIO_WATCH"))
+#: Whether stats are to be served from then on.
+_SERVES = bool(os.environ.get("RASYNCIO_STATS"))
 #: The loops that there are, by their `id()`: a subclass may have a hash of its own.
 loops: weakref.WeakValueDictionary[int, EventLoop] = weakref.WeakValueDictionary()
 
@@ -152,6 +154,10 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             from ._watch import watch_if_asked
 
             watch_if_asked()
+        if _SERVES:
+            from .inside._server import serve_if_asked
+
+            serve_if_asked()
 
     def _native_selector(self) -> selectors.BaseSelector | None:
         if not SELECTOR.would_be_made():

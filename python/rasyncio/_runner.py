@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 USAGE = """\
 usage: python -m rasyncio [option] ... [-c cmd | -m mod | file] [arg] ...
+       python -m rasyncio top ...
 
 Runs a Python program with rasyncio's Future, Task and event loop in the place of asyncio's own, and the Python
 processes that it starts (by RASYNCIO in their environment).
@@ -36,6 +37,7 @@ processes that it starts (by RASYNCIO in their environment).
 -c cmd         program passed in as string
 -m mod         run a library module (or a package's __main__) as a script
 file           program read from a script file, a directory or a zip file with __main__.py
+top            show what the event loops of a running program do; see: python -m rasyncio top --help
 -h, --help     print this help and exit
 -V, --version  print the version and exit
 
@@ -56,6 +58,10 @@ def main(arguments: list[str]) -> None:
     if first in ("-V", "--version"):
         print(f"rasyncio {__version__} (Python {sys.version.split()[0]})")
         return
+    if first == "top" and not options:
+        from .inside._top import main as top
+
+        sys.exit(top(rest))
     if "--check" in options:
         sys.exit(_check(arguments, options - {"--check"}, value))
     if "--kernelspec" in options:

@@ -75,6 +75,11 @@ class LoopStats:
 
     A loop that is always busy looks about every 40 microseconds at least, unless a callback takes longer.
     """
+    gap_now: float
+    """For how long it has been busy since the last look, at this moment, in seconds; 0 if it waits, or does not run.
+
+    Asked from another thread, much of it means that the loop is blocked right now.
+    """
     waits: int
     """How often it had nothing to do, and waited."""
     threadsafe_calls: int

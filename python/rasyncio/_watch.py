@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
@@ -32,6 +33,8 @@ _QUIET = 60.0
 _PLACES_MAX = 1000
 #: As many frames of a stack are reported, the innermost.
 _FRAMES_MAX = 50
+#: As many slow steps are remembered, the last.
+_RECENT_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,10 @@ class SlowStep:
 _GIL_HELD_LONG = 0.05
 
 
+#: The last slow steps, each with when it was told of, on time.time(); one that is over has taken its own place.
+recent: deque[tuple[float, SlowStep]] = deque(maxlen=_RECENT_MAX)
+
+
 class _Reporter:
     """What the thread calls."""
 
@@ -87,11 +94,14 @@ class _Reporter:
         if waited is None:
             step = self.blocking.pop((thread, beats), None)
             if step is not None:
-                self.tell(_over(step, seconds))
+                over = _over(step, seconds)
+                _remember(over, step)
+                self.tell(over)
             return
         step = _look(thread, seconds, waited, bool(goes_on))
         if self.is_new(step.place or step.coroutine or ""):
             self.blocking[thread, beats] = step
+            _remember(step)
             self.tell(step)
 
     def is_new(self, place: str) -> bool:
@@ -111,6 +121,22 @@ class _Reporter:
 
 def _over(step: SlowStep, seconds: float) -> SlowStep:
     return SlowStep(True, seconds, step.thread, step.task, step.coroutine, step.place, step.stack, step.gil_held)
+
+
+def _remember(step: SlowStep, before: SlowStep | None = None) -> None:
+    """Put it among the recent ones, in the place of what was told of it before."""
+    for number, (when, other) in enumerate(recent):
+        if other is before:
+            recent[number] = (when, step)
+            return
+    if before is None:
+        recent.append((time.time(), step))
+
+
+def watched() -> float | None:
+    """What is slow in this process, in seconds; None if nobody watches."""
+    reporter = _asyncio._watching()
+    return reporter.threshold if isinstance(reporter, _Reporter) else None
 
 
 def _look(thread: int, seconds: float, waited: float, goes_on: bool) -> SlowStep:

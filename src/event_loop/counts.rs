@@ -87,6 +87,8 @@ pub(crate) struct Counts {
     pub(super) threadsafe_calls: Counter,
     /// In ticks of the cheap clock.
     asleep: Cell<u64>,
+    /// The present wait, which other threads see.
+    asleep_since: Cell<Option<Moment>>,
     /// The same: of runs that are over.
     ran: Cell<u64>,
     running_since: Cell<Option<Moment>>,
@@ -119,6 +121,7 @@ impl Default for Counts {
             cancelled: Counter::default(),
             threadsafe_calls: Counter::default(),
             asleep: Cell::new(0),
+            asleep_since: Cell::new(None),
             ran: Cell::new(0),
             running_since: Cell::new(None),
             most_ready: Cell::new(0),
@@ -202,16 +205,19 @@ impl Counts {
     }
 
     /// The wait for files and timers begins.
-    pub(super) fn falls_asleep(&self) {
+    pub(super) fn falls_asleep(&self, now: Moment) {
+        self.asleep_since.set(Some(now));
         self.waits.one();
         self.pulse.beat();
         self.pulse.waits.store(true, Ordering::Relaxed);
     }
 
     /// It is over.
-    pub(super) fn wakes_up(&self, since: Moment, now: Moment) {
+    pub(super) fn wakes_up(&self, now: Moment) {
         self.pulse.waits.store(false, Ordering::Relaxed);
-        self.asleep.set(self.asleep.get() + now.ticks_since(since));
+        if let Some(since) = self.asleep_since.take() {
+            self.asleep.set(self.asleep.get() + now.ticks_since(since));
+        }
     }
 
     /// Runs the loop, by `run`; a run within another is part of it.
@@ -234,11 +240,21 @@ impl Counts {
         RUNNING.show(&self.pulse, run)
     }
 
-    /// For how long the loop has run, and for how long of that it has waited, in ticks of the cheap clock. The present
-    /// wait, which only another thread sees, is not in the second.
+    /// For how long the loop has run, and for how long of that it has waited, in ticks of the cheap clock.
     pub(super) fn ticks_so_far(&self) -> (u64, u64) {
-        let present = self.running_since.get().map_or(0, |since| Moment::now().ticks_since(since));
-        (self.ran.get() + present, self.asleep.get())
+        let now = Moment::now();
+        let until_now = |since: &Cell<Option<Moment>>| since.get().map_or(0, |since| now.ticks_since(since));
+        (self.ran.get() + until_now(&self.running_since), self.asleep.get() + until_now(&self.asleep_since))
+    }
+
+    /// For how long it has been busy since it looked at the poller, or began to run: at this moment, in the same.
+    pub(super) fn present_gap(&self, last_poll: Option<Moment>) -> u64 {
+        let Some(began) = self.running_since.get() else { return 0 };
+        if self.asleep_since.get().is_some() {
+            return 0;
+        }
+        let now = Moment::now();
+        now.ticks_since(began).min(last_poll.map_or(u64::MAX, |last| now.ticks_since(last)))
     }
 
     /// How many callbacks have begun.

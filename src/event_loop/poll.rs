@@ -90,10 +90,10 @@ pub(super) fn poll(core: &LoopObject) -> Res<Polled> {
     tidy(core, now);
     let wait = time_to_wait(core)?;
     core.counts.polls(core.last_poll.get(), now);
-    core.counts.falls_asleep();
+    core.counts.falls_asleep(now);
     let asked = ask(core, wait);
     let after = Moment::now();
-    core.counts.wakes_up(now, after);
+    core.counts.wakes_up(after);
     asked?;
     core.counts.polled();
     core.last_poll.set(Some(after));

@@ -56,6 +56,7 @@ pub(super) fn counts(core: &LoopObject) -> Res<Owned> {
     numbers.into_iter().try_for_each(|(name, number)| put(name, whole(number)))?;
     put("seconds_running", containers::float(ran))?;
     put("seconds_asleep", containers::float(asleep))?;
+    put("gap_now", containers::float(rate.seconds(counts.present_gap(core.last_poll.get()))))?;
     #[allow(clippy::cast_precision_loss)] // of centuries
     put("timer_lateness", durations(&counts.timer_lateness, |nanoseconds| nanoseconds as f64 / 1e9))?;
     put("gaps", durations(counts.gaps(), |ticks| rate.seconds(ticks)))?;

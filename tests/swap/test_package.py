@@ -23,6 +23,7 @@ def test_public_names() -> None:
         "new_event_loop",
         "profile",
         "run",
+        "serve_stats",
         "stats",
         "status",
         "uninstall",

@@ -1,0 +1,164 @@
+"""`python -m rasyncio top`: what a running program's event loops do, in a terminal or on a page."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ._address import KINDS, VARIABLE, parsed
+from ._attach import attached
+from ._client import Client, Unreachable
+from ._view import View
+
+_EPILOG = f"""\
+TARGET is a process id (Python 3.14 or later on both sides, or a program that was started with {VARIABLE}), or where a
+program serves its stats: a path, or a port as :PORT. Its loops must be rasyncio's: start it with RASYNCIO=1.
+
+  python -m rasyncio top 4711
+  python -m rasyncio top 4711 --watch 0.1 --web 8080
+  python -m rasyncio top /run/app.stats
+  python -m rasyncio top --self app.py ARGS...
+"""
+#: In seconds: for a program that is started to serve.
+_STARTS = 20.0
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line says; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    if bool(options.self) == (options.target is not None):
+        print("rasyncio: top needs a process id, a path or :PORT, or --self and a program", file=sys.stderr)
+        return 2
+    try:
+        with _client(options) as client:
+            _show(client, options)
+    except Unreachable as error:
+        print(f"rasyncio: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rasyncio top",
+        description="Show what the event loops of a running program do.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("target", nargs="?", metavar="TARGET", help="which program, see below")
+    parser.add_argument("--every", type=_seconds, default=1.0, metavar="SECONDS", help="look so often (1)")
+    parser.add_argument(
+        "--watch",
+        type=_seconds,
+        metavar="SECONDS",
+        help="have steps that block a loop for longer told; with a process id, for as long as this looks",
+    )
+    parser.add_argument("--once", action="store_true", help="look for a moment, print, and end")
+    parser.add_argument("--web", type=int, metavar="PORT", help="show it as a page at http://127.0.0.1:PORT/")
+    parser.add_argument(
+        "--self",
+        nargs=argparse.REMAINDER,
+        metavar="PROGRAM",
+        help="start a Python program on rasyncio, and show that one",
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.01 <= seconds <= 3600:
+        raise ValueError(text)
+    return seconds
+
+
+@contextlib.contextmanager
+def _client(options: argparse.Namespace) -> Iterator[Client]:
+    if options.self:
+        with _started(options) as client:
+            yield client
+    elif options.target.isascii() and options.target.isdigit():
+        with attached(int(options.target), options.watch) as client:
+            yield client
+    else:
+        target = options.target
+        target = target.rpartition(":")[2] if target.startswith((":", "127.0.0.1:", "localhost:")) else target
+        try:
+            address = parsed(target)
+        except ValueError:
+            raise Unreachable(f"{options.target!r} is no process id, and no {KINDS.removeprefix('a ')}") from None
+        with Client(address) as client:
+            yield client
+
+
+@contextlib.contextmanager
+def _started(options: argparse.Namespace) -> Iterator[Client]:
+    """Start the program. In the terminal view, its output is kept until the end."""
+    with tempfile.TemporaryDirectory(prefix="rasyncio-top-") as folder, tempfile.TemporaryFile() as output:
+        address = os.path.join(folder, "{pid}")
+        environment = {**os.environ, VARIABLE: address, "RASYNCIO_WATCH": str(options.watch or 0.1)}
+        program = subprocess.Popen(
+            [sys.executable, "-m", "rasyncio", *options.self],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=None if options.web is not None else output,
+            stderr=None if options.web is not None else subprocess.STDOUT,
+        )
+        try:
+            with _when_it_serves(program, address.replace("{pid}", str(program.pid))) as client:
+                yield client
+        finally:
+            program.terminate()
+            try:
+                program.wait(5)
+            except subprocess.TimeoutExpired:
+                program.kill()
+                program.wait()
+            output.seek(0)
+            sys.stdout.flush()
+            sys.stdout.buffer.write(output.read())
+
+
+def _when_it_serves(program: subprocess.Popen[bytes], address: str) -> Client:
+    deadline = time.monotonic() + _STARTS
+    while not Path(address).exists():
+        if program.poll() is not None:
+            raise Unreachable(f"the program has ended, with status {program.returncode}, before an event loop was made")
+        if time.monotonic() > deadline:
+            raise Unreachable(f"the program has made no event loop of rasyncio's for {_STARTS:.0f} s")
+        time.sleep(0.02)
+    return Client(address)
+
+
+def _show(client: Client, options: argparse.Namespace) -> None:
+    if options.web is not None:
+        from ._web import serve_page
+
+        serve_page(View(client), options.web, options.every)
+        return
+    try:
+        from rich.console import Console
+
+        from . import _screen
+    except ImportError:
+        raise Unreachable(
+            "the terminal view needs rich: pip install 'rasyncio[top]'; or have a page, which needs nothing: --web 8080"
+        ) from None
+    view = View(client)
+    if options.once or not sys.stdout.isatty():
+        time.sleep(options.every)
+        view.look()
+        Console().print(_screen.page(view))
+        return
+    _screen.follow(view, options.every)

@@ -291,7 +291,9 @@ def test_what_takes_long_is_made_seldom(server: Any, monkeypatch: pytest.MonkeyP
 
     def slow(request: Request) -> bytes:
         made.append(time.monotonic())
-        time.sleep(0.02)
+        end = time.thread_time() + 0.02
+        while time.thread_time() < end:
+            pass
         return b"{}\n"
 
     monkeypatch.setattr("rasyncio.inside._server.answer", slow)
@@ -308,7 +310,7 @@ def test_what_takes_long_is_made_seldom(server: Any, monkeypatch: pytest.MonkeyP
     assert min(pauses) >= 0.02 * _server.REST
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.binary(max_size=300), max_size=8), st.booleans())
 def test_any_bytes_are_taken_or_refused(parts: list[bytes], by_port: bool) -> None:
     buffer = bytearray()
@@ -341,7 +343,9 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(PIECES | st.binary(max_size=20), max_size=30).map(b"".join), st.booleans())
 def test_any_bytes_do_no_harm_to_the_server(server: Any, sent: bytes, is_rude: bool) -> None:
     sock = connected(server.address)

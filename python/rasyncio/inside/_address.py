@@ -13,7 +13,7 @@ VARIABLE = "RASYNCIO_STATS"
 LOOPBACK = "127.0.0.1"
 #: What an address may be; part of what errors say.
 KINDS = "a path of a Unix socket (with {pid} for the process's id), or a port from 1 to 65535 (0: any that is free)"
-_BACKLOG = 8
+_BACKLOG = 64
 
 Address = str | int
 

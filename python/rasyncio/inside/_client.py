@@ -29,7 +29,7 @@ class Client:
         self._sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
         self._sock.settimeout(PATIENCE)
         try:
-            self._sock.connect(address if isinstance(address, str) else (LOOPBACK, address))
+            _connect(self._sock, address if isinstance(address, str) else (LOOPBACK, address))
         except OSError as error:
             self._sock.close()
             raise Unreachable(
@@ -83,3 +83,15 @@ class Client:
             raise Unreachable("the program has ended, or serves no longer") from None
         answer, _, self._left = b"".join(parts).partition(b"\n")
         return answer
+
+
+def _connect(sock: socket.socket, address: str | tuple[str, int]) -> None:
+    """Connect; a Unix socket that has no room for another connection says so at once, and is asked again."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return sock.connect(address)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)

@@ -27,9 +27,11 @@ CLIENTS_MAX = 8
 #: In seconds: for a request that has begun to come, and for an answer to be taken; for a client that asks nothing.
 DEADLINE = 5.0
 IDLE_MAX = 60.0
-#: An answer is good for so long, and what takes longer to make is made again after so many times as long.
+#: An answer is good for so long; the next is made after so many times the processor's time that the last has taken, but
+#: for no longer than a reader has patience.
 FRESH = 0.1
 REST = 20.0
+_REST_MAX = 2.0
 #: After an accept() that failed, as by too many open files.
 _PAUSE = 1.0
 
@@ -43,9 +45,13 @@ class _Client:
         self.ends = False  # when all has gone out
         self.deadline = time.monotonic() + IDLE_MAX
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it asks something, or is being answered."""
+        return bool(self.request is not None or self.outgoing or self.incoming)
+
     def set_deadline(self) -> None:
-        busy = self.outgoing or self.incoming
-        self.deadline = time.monotonic() + (DEADLINE if busy else IDLE_MAX)
+        self.deadline = time.monotonic() + (DEADLINE if self.is_busy else IDLE_MAX)
 
 
 class StatsServer:
@@ -183,7 +189,8 @@ class StatsServer:
         self._pause_until = 0.0
         sock.setblocking(False)
         if len(self._clients) >= CLIENTS_MAX:
-            self._drop(min(self._clients.values(), key=lambda client: client.deadline))
+            # Of those that ask nothing, the one that has been silent for longest.
+            self._drop(min(self._clients.values(), key=lambda client: (client.is_busy, client.deadline)))
         self._clients[sock.fileno()] = _Client(sock)
 
     def _drop(self, client: _Client) -> None:
@@ -236,10 +243,11 @@ class StatsServer:
         if not text or now - made > FRESH:
             if now < self._next:
                 return
+            began = time.thread_time()
             text = answer(request)
-            took = time.monotonic() - now
-            now += took
-            self._next = now + took * REST
+            took = time.thread_time() - began
+            now = time.monotonic()
+            self._next = now + min(took * REST, _REST_MAX)
             self._answers = {each: of for each, of in self._answers.items() if now - of[0] <= FRESH}
             self._answers[request] = now, text
         client.request = None

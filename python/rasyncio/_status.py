@@ -101,7 +101,7 @@ def status() -> Status:
         event_loop=event_loop,
         running=None if running is None else _name(type(running)),
         transports=_transports(kind, running),
-        tls=_whose(kind),
+        tls=_tls(kind, running),
         streams="asyncio's",
         grafts="none",
         state="CPython's" if shares_state() or not swapped else "rasyncio's own",
@@ -160,6 +160,15 @@ def _transports(kind: type | None, running: Any) -> str:
     if running is not None and running.get_debug():
         return "asyncio's, as in debug mode"
     return "rasyncio's"
+
+
+def _tls(kind: type | None, running: Any) -> str:
+    if _transports(kind, running) != "rasyncio's":
+        return _transports(kind, running)
+    from . import _tls as native
+
+    route = native.route()
+    return "asyncio's" if route == "python" else f"rasyncio's, by {route}"
 
 
 def _replaced_in(kind: type | None) -> set[str]:

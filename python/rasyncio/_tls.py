@@ -91,6 +91,12 @@ def _knows_openssl(ssl: Any) -> bool:
     return _openssl_is_known
 
 
+def route() -> str:
+    """Which of the routes the usual TLS connection takes in this process."""
+    wanted = "python" if _SSL is None or sys.platform != "linux" else _wanted()
+    return "memorybio" if wanted == "openssl" and not _knows_openssl(_SSL) else wanted
+
+
 def link(protocol: Any) -> Any:
     """Give an `SSLProtocol`, whose transport nobody has seen yet, a native one; return it, or None.
 

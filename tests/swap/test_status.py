@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import rasyncio
+from rasyncio import _tls
 from support.children import PATIENCE, check_python, run_python
 from test_swap import skip_without_uvloop
 
@@ -75,7 +76,20 @@ with asyncio.Runner(loop_factory={factory}) as runner:
     if sys.platform != "linux":
         transports = "uvloop's" if transports == "uvloop's" else "asyncio's"
     said = check_python(code).strip().split("; ")
-    assert said == [transports, transports if transports == "uvloop's" else "asyncio's", "asyncio's", "none"]
+    tls = f"rasyncio's, by {_tls.route()}" if transports == "rasyncio's" else transports
+    assert said == [transports, tls, "asyncio's", "none"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="natively on Linux only")
+@pytest.mark.parametrize(
+    ("route", "says"),
+    [("openssl", "rasyncio's, by openssl"), ("memorybio", "rasyncio's, by memorybio"), ("python", "asyncio's")],
+)
+def test_route_of_tls(monkeypatch: pytest.MonkeyPatch, route: str, says: str) -> None:
+    if route == "openssl" != _tls.route():
+        pytest.skip("this Python's OpenSSL cannot be called")
+    monkeypatch.setenv("RASYNCIO_TLS", route)
+    assert check_python("import rasyncio; rasyncio.install(); print(rasyncio.status().tls)") == f"{says}\n"
 
 
 def test_parts_in_debug_mode() -> None:

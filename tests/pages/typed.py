@@ -52,6 +52,7 @@ def end(server: subprocess.Popen[bytes]) -> None:
             break
         except subprocess.TimeoutExpired:
             continue
+        break
     server.wait()
 
 

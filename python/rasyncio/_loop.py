@@ -11,7 +11,6 @@ Importing this module imports asyncio.
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 import os
 import selectors
@@ -66,18 +65,25 @@ class _Probe:
         raise ConnectionAbortedError
 
 
-@functools.cache
+#: What `_how_it_accepts` has found, once somebody has asked.
+_accepts: tuple[bool, bool] | None = None
+
+
 def _how_it_accepts() -> tuple[bool, bool]:
     """Whether asyncio accepts one connection more than the backlog's length, and goes on after one that was aborted.
 
     Both came with patch releases.
     """
+    global _accepts
+    if _accepts is not None:
+        return _accepts
     counts = []
     for backlog in (0, 2):
         probe: Any = _Probe()
         selector_events.BaseSelectorEventLoop._accept_connection(probe, None, probe, backlog=backlog)  # type: ignore[attr-defined]
         counts.append(probe.accepted)
-    return counts[0] > 0, counts[1] > 1
+    _accepts = counts[0] > 0, counts[1] > 1
+    return _accepts
 
 
 _CHECKS_DESCRIPTORS_OF_SSL = checks_descriptors("_make_ssl_transport")

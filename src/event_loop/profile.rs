@@ -82,6 +82,18 @@ fn code_or_type(object: &Object, names: &[&'static Name]) -> Owned {
     code.unwrap_or_else(|| object.class().own().into_object())
 }
 
+impl Timed {
+    /// Something is about to run. Runs Python code, of coroutines and callbacks that are not the interpreter's own.
+    pub(super) fn begin(ready: &Ready) -> Option<Timed> {
+        let target = target(ready)?;
+        let of = match shortcuts::coroutine_of(&target) {
+            Some(coroutine) => code_or_type(&coroutine, &[&CR_CODE, &GI_CODE, &AG_CODE]),
+            None => code_or_type(&target, &[&CODE]),
+        };
+        Some(Timed { target, of, began: Moment::now() })
+    }
+}
+
 impl Profile {
     #[inline]
     pub(super) fn is_on(&self) -> bool {
@@ -101,16 +113,6 @@ impl Profile {
     pub(super) fn rows(&self) -> Vec<(Owned, u64, [u64; 3])> {
         let rows = self.rows.borrow();
         rows.values().map(|row| (row.of.clone(), row.steps, [row.busy, row.longest, row.waiting])).collect()
-    }
-
-    /// Something is about to run. Runs Python code, of coroutines and callbacks that are not the interpreter's own.
-    pub(super) fn begin(&self, ready: &Ready) -> Option<Timed> {
-        let target = target(ready)?;
-        let of = match shortcuts::coroutine_of(&target) {
-            Some(coroutine) => code_or_type(&coroutine, &[&CR_CODE, &GI_CODE, &AG_CODE]),
-            None => code_or_type(&target, &[&CODE]),
-        };
-        Some(Timed { target, of, began: Moment::now() })
     }
 
     /// It is over.

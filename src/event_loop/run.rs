@@ -10,6 +10,7 @@ use super::forward::base;
 use super::object::LoopObject;
 use super::plain::plain;
 use super::poll::{Polled, poll};
+use super::profile::Timed;
 use super::ready::{Ready, as_handle};
 use super::run_entry::run_entry;
 use super::time::end_of_due;
@@ -137,7 +138,7 @@ fn run_slowly(core: &LoopObject, ready: Ready) -> Res<()> {
         let outcome = run_in_python(core, ready);
         return over(core, outcome);
     }
-    let timed = core.profile.begin(&ready);
+    let timed = Timed::begin(&ready);
     let outcome = run_observed(core, ready);
     if let Some(timed) = timed {
         core.profile.end(timed);

@@ -40,11 +40,11 @@ pub(crate) use object::{LAYOUT, TYPE, TaskObject, is_pending_in};
 
 /// Makes the types. Called once, by the module's initialisation, after the future's.
 pub(crate) fn init(module: &Object) -> Res<()> {
-    methods::init(module)?;
     static TASKS: Tasks = Tasks {
         coroutine: |object| TYPE.downcast(object)?.coroutine.get(),
         is_unfinished: |object| TYPE.downcast(object).is_some_and(|task| task.future().is_pending()),
     };
+    methods::init(module)?;
     shortcuts::register_task(TYPE.as_object(), construct::make, &TASKS);
     step_wrapper::init(module)
 }

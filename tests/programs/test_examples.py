@@ -39,7 +39,8 @@ def ask(url: str, body: object = None, *, follow: bool = True) -> tuple[int, Any
         with opener.open(request, timeout=30 * PATIENCE) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
-        return error.code, error.headers.get("Location") or json.load(error)
+        with error:
+            return error.code, error.headers.get("Location") or json.load(error)
 
 
 def check_links(address: str) -> None:
@@ -181,3 +182,19 @@ def test_cluster(comm: str, tmp_path: Path) -> None:
     text = page.read_text()
     assert text.startswith("before\n<!-- cluster:start -->\n| cluster |") and text.endswith("end -->\nafter\n")
     assert f"\n| {comm}, rasyncio | " in text and "old" not in text
+
+
+@pytest.mark.timeout(240)
+def test_actors(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="it has no wheel for this Python")
+    variables = {"RASYNCIO": "uvloop", "HOME": str(tmp_path), "RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "cluster" / "actors.py"), "--calls", "300"],
+        cwd=tmp_path,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=200 * PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("600 calls on rasyncio._loop.EventLoop: ")

@@ -60,7 +60,8 @@ pub(crate) fn is_context(object: &Object) -> bool {
 }
 
 /// Runs `work` inside the context, like `context.run`. An error to enter or leave comes before the work's own.
-#[inline]
+#[allow(clippy::inline_always)] // once for each thing that runs, and there are few places that call it
+#[inline(always)]
 pub(crate) fn run<T>(context: &Object, work: impl FnOnce() -> Res<T>) -> Res<T> {
     /// Leaves the context if the work panics.
     struct Entered<'a>(&'a Object);

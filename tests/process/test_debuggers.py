@@ -1,7 +1,9 @@
 """CPython's own debugger for asyncio looks at a live process of ours from outside: `python -m asyncio ps` and `pstree`.
 
-What it shows of a program on rasyncio is what it shows of the same program on CPython's own module. The debugger reads
-memory while the process runs: what it meets half-way is an error of its own, never one of the process.
+What it shows of a program on rasyncio is what it shows of the same program on CPython's own module, with grafting left
+out (RASYNCIO_GRAFT=0); with it, the same but for the coroutines of asyncio that are native, which have no frame to be
+seen from outside. The debugger reads memory while the process runs: what it meets half-way is an error of its own,
+never one of the process.
 """
 
 from __future__ import annotations
@@ -111,13 +113,14 @@ RUN(main())
 
 
 @contextlib.contextmanager
-def running(folder: Path, way: Way, program: str = PROGRAM) -> Iterator[subprocess.Popen[str]]:
+def running(folder: Path, way: Way, program: str = PROGRAM, *, graft: bool = False) -> Iterator[subprocess.Popen[str]]:
     """The program, when it has said that it is ready."""
     if "uvloop" in way.first and importlib.util.find_spec("uvloop") is None:
         pytest.skip("uvloop is not for this platform or Python")
     file = folder / "program.py"
     file.write_text(way.program(program))
     env = {name: value for name, value in os.environ.items() if name != "RASYNCIO"}
+    env["RASYNCIO_GRAFT"] = str(int(graft))
     if way.variable is not None:
         env["RASYNCIO"] = way.variable
     process = subprocess.Popen(
@@ -190,6 +193,23 @@ def test_ps_and_pstree(name: str, tmp_path: Path, expected: tuple[list[tuple[str
     assert rows == expected[0]
     strip = re.compile(r"/\S*/program\.py:\d+")
     assert [strip.sub("", path) for path in paths] == [strip.sub("", path) for path in expected[1]]
+
+
+#: A coroutine of asyncio's in this program that is native.
+NATIVE = re.compile(r"\bsleep -> |(?<= / )sleep [^/]*/\S*tasks\.py:\d+ / ")
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_ps_and_pstree_with_grafts(
+    name: str, tmp_path: Path, expected: tuple[list[tuple[str, ...]], list[str]]
+) -> None:
+    """Each task, its name and who awaits it, and the program's own coroutines."""
+    with running(tmp_path, WAYS[name], graft=True) as process:
+        rows, paths = shown(process)
+    without = [tuple(NATIVE.sub("", cell) for cell in row) for row in rows]
+    assert without == [tuple(NATIVE.sub("", cell) for cell in row) for row in expected[0]]
+    tasks = [re.findall(r"\(T\) [^/]*", path) for path in paths]
+    assert {tuple(one) for one in tasks} == {tuple(re.findall(r"\(T\) [^/]*", path)) for path in expected[1]}
 
 
 THREADS = """\
@@ -365,7 +385,7 @@ def test_cpython_s_own_tests_of_its_debugger() -> None:
         [sys.executable, "-m", "test", "test_external_inspection", "test_asyncio.test_tools"],
         capture_output=True,
         text=True,
-        env={**os.environ, "RASYNCIO": "1"},
+        env={**os.environ, "RASYNCIO": "1", "RASYNCIO_GRAFT": "0"},
         timeout=240 * PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr

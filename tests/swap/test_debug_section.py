@@ -203,3 +203,48 @@ def test_library_that_was_renamed(tmp_path: Path, name: str) -> None:
     shutil.copy(rasyncio._asyncio.__file__, copy / name)
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + REPORT
     assert check_python(code) == "CPython's\nNone\n"
+
+
+def interpreter_of_program(file: Path) -> str:
+    """The dynamic linker that an ELF program asks for."""
+    data = file.read_bytes()
+    start, size, count = struct.unpack_from("Q", data, 32)[0], *struct.unpack_from("2H", data, 54)
+    for header in range(start, start + size * count, size):
+        if struct.unpack_from("I", data, header)[0] == 3:
+            offset, length = struct.unpack_from("Q", data, header + 8)[0], struct.unpack_from("Q", data, header + 32)[0]
+            return data[offset : offset + length - 1].decode()
+    raise AssertionError("no dynamic linker")
+
+
+def test_a_program_that_python_is_a_library_of(tmp_path: Path) -> None:
+    """As with `--enable-shared`: CPython's section is in the library (3.15) or in its module's (3.14)."""
+    name = f"libpython{sys.version_info[0]}.{sys.version_info[1]}.so"
+    library = next(Path(sys.base_prefix, "lib").rglob(name), None)
+    compiler = shutil.which("cc")
+    if library is None or compiler is None:
+        pytest.skip("needs a C compiler, and Python as a library")
+    (tmp_path / "program.c").write_text(
+        "extern int Py_BytesMain(int, char **);\nint main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n"
+    )
+    program = tmp_path / "program"
+    linker = [
+        f"--dynamic-linker={interpreter_of_program(Path(sys.executable).resolve())}",
+        f"-rpath={library.parent}",
+        "--disable-new-dtags",  # the library's own libraries are looked for there, too
+        "--unresolved-symbols=ignore-all",
+    ]
+    subprocess.run([compiler, tmp_path / "program.c", "-o", program, library, f"-Wl,{','.join(linker)}"], check=True)
+    env = {**os.environ, "PYTHONHOME": sys.base_prefix, "PYTHONPATH": str(Path(rasyncio.__file__).parents[1])}
+    done = subprocess.run([program, "-c", REPORT], env=env, capture_output=True, text=True, timeout=60 * PATIENCE)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "CPython's\nNone\n")
+
+
+def test_a_stripped_file(tmp_path: Path) -> None:
+    """Symbols are not needed."""
+    strip = shutil.which("strip")
+    if strip is None:
+        pytest.skip("needs strip")
+    stripped = tmp_path / "stripped"
+    subprocess.run([strip, "-o", stripped, carrier()], check=True)
+    (folder := tmp_path / "there").mkdir()
+    assert run_with(folder, stripped.read_bytes()) == ("CPython's", "None")

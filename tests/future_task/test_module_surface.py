@@ -43,19 +43,32 @@ OF_TRANSPORTS = {
     "SocketOperation",
     "_adopt_datagram_transport_class",
     "_adopt_read_pipe_class",
+    "_adopt_tls_transport_class",
     "_adopt_transport_class",
     "_adopt_write_pipe_class",
+    "_ask_about_tls",
     "_ask_about_transports",
     "_datagram_transport_core",
     "_does_not_block",
     "_know_files",
+    "_know_openssl",
     "_know_sockets",
     "_note_habits",
     "_open_transport",
     "_pipe_descriptor",
     "_read_pipe_core",
     "_socket_transport_core",
+    "_tls_transport_core",
     "_write_pipe_core",
+}
+#: What python/rasyncio/_graft.py is made of.
+OF_GRAFTS = {
+    "_graft_ask",
+    "_graft_attach",
+    "_graft_detach",
+    "_graft_standing",
+    "_graft_tools",
+    "_grafts",
 }
 
 CONTAINERS: dict[str, tuple[type, tuple[int, int], tuple[int, int]]] = {
@@ -127,7 +140,8 @@ def test_names(module: types.ModuleType) -> None:
     if module is not c_module():
         # What rasyncio.EventLoop is made of.
         expected |= {"EventLoopCore", "_adopt_event_loop_class", "_ask_about_replacements", "_passed_over"}
-        expected.add("_tell_of_loops")
+        expected |= {"_tell_of_loops", "_unwatch", "_watch", "_watching"}
+        expected |= OF_GRAFTS if MINOR >= (3, 12) else set()
         expected |= OF_TRANSPORTS if sys.platform == "linux" else set()
     assert {name for name in vars(module) if not name.startswith("__")} == expected
     assert module.__doc__ == "Accelerator module for asyncio"

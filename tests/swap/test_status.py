@@ -185,13 +185,21 @@ print(rasyncio.run(main()))
 
 
 def test_state() -> None:
-    """On 3.14 and later debuggers see our tasks (tests/process/test_debuggers.py), or it is said why not."""
-    code = "import rasyncio; {}; status = rasyncio.status(); print(status.state); " + REMARKS
-    first, *remarks = check_python(code.format("rasyncio.install()")).splitlines()
-    shared = getattr(rasyncio._asyncio, "__rasyncio_own_state__", None) is None
+    """On 3.14 and later debuggers see our tasks (tests/process/test_debuggers.py), or it is said why not.
+
+    Up to 3.13, ours is CPython's once the swap has met its module (tests/swap/test_one_state.py).
+    """
+    own = "print(rasyncio._asyncio.__rasyncio_own_state__ is None); "
+    code = "import rasyncio; {}; status = rasyncio.status(); print(status.state); "
+    first, its, *remarks = check_python((code + own + REMARKS).format("rasyncio.install()")).splitlines()
+    shared = its == "True"
+    assert shared or sys.version_info < (3, 14) or rasyncio._asyncio.__rasyncio_own_state__ is not None
     assert first == ("CPython's" if shared else "rasyncio's own")
     assert any("asyncio ps" in remark for remark in remarks) == (not shared and sys.version_info >= (3, 14))
     assert check_python(code.format("pass")).splitlines()[0] == "CPython's"
+    if sys.version_info < (3, 14):
+        late = check_python(code.format("import asyncio; rasyncio.install()")).splitlines()
+        assert late == ["CPython's"]
 
 
 def test_shown_to_people() -> None:

@@ -124,15 +124,19 @@ def test_it_stays_when_the_program_has_ended(tmp_path: Path) -> None:
 @pytest.mark.xdist_group("a browser")
 def test_in_a_browser(url: str, tmp_path: Path) -> None:
     with chromium() as browser:
+        from playwright.sync_api import expect  # where there is none, the test is skipped
+
         page = browser.new_page(viewport={"width": 1200, "height": 1600}, color_scheme="light")
         errors: list[object] = []
         page.on("pageerror", lambda error: errors.append(error))
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else errors.append(asked.url))
-        page.set_default_timeout(60_000 * PATIENCE)
+        # Not by wait_for_function(): the page forbids the eval() by which that looks a second time.
+        wait = 60_000 * PATIENCE
+        page.set_default_timeout(wait)
         page.goto(url)
-        page.wait_for_function("document.querySelectorAll('.task').length === 3")
-        page.wait_for_function("document.querySelectorAll('.chart svg path.line').length === 4")
+        expect(page.locator(".task")).to_have_count(3, timeout=wait)
+        expect(page.locator(".chart svg path.line")).to_have_count(4, timeout=wait)
         page.wait_for_selector(".step")
         text = page.inner_text("body")
         for wanted in ("MainThread", "lag p99", "<b>waiting</b>", "write_it", "waits_for"):
@@ -144,7 +148,7 @@ def test_in_a_browser(url: str, tmp_path: Path) -> None:
         page.wait_for_selector("#tree .chosen .name:text-is('sleeper')")
         assert "<b>waiting</b>" in page.inner_text("#tree")
         page.fill("#filter", "WAITING")
-        page.wait_for_function("document.querySelectorAll('.task').length === 1")
+        expect(page.locator(".task")).to_have_count(1, timeout=wait)
 
         # The stack of a slow step; it stays open when the page is shown anew.
         assert page.locator(".step[open]").count() == 0
@@ -155,7 +159,9 @@ def test_in_a_browser(url: str, tmp_path: Path) -> None:
 
         # What is under the pointer.
         page.hover(".chart svg", position={"x": 400, "y": 40})
-        page.wait_for_function("/^\\d+ s ago: \\d+ %/.test(document.querySelector('.chart h2 span').innerText)")
+        expect(page.locator(".chart h2 span").first).to_have_text(
+            re.compile(r"^\d+ s ago: \d+ %"), use_inner_text=True, timeout=wait
+        )
 
         # In the light and in the dark, and nowhere wider than the window.
         colours = []

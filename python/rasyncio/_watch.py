@@ -16,7 +16,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -94,7 +94,7 @@ class _Reporter:
         if waited is None:
             step = self.blocking.pop((thread, beats), None)
             if step is not None:
-                over = _over(step, seconds)
+                over = replace(step, is_over=True, seconds=seconds)
                 _remember(over, step)
                 self.tell(over)
             return
@@ -119,10 +119,6 @@ class _Reporter:
             self.callback(step)
 
 
-def _over(step: SlowStep, seconds: float) -> SlowStep:
-    return SlowStep(True, seconds, step.thread, step.task, step.coroutine, step.place, step.stack, step.gil_held)
-
-
 def _remember(step: SlowStep, before: SlowStep | None = None) -> None:
     """Put it among the recent ones, in the place of what was told of it before."""
     for number, (when, other) in enumerate(recent):
@@ -139,13 +135,19 @@ def watched() -> float | None:
     return reporter.threshold if isinstance(reporter, _Reporter) else None
 
 
+def coroutine_name(coroutine: object) -> str:
+    """The qualified name of the coroutine's function, or that of its type."""
+    name = getattr(coroutine, "__qualname__", None)
+    return name if isinstance(name, str) else type(coroutine).__qualname__
+
+
 def _look(thread: int, seconds: float, waited: float, goes_on: bool) -> SlowStep:
     frame = sys._current_frames().get(thread) if goes_on else None
     task = _current_task(thread) if goes_on else None
     name = coroutine = place = None
     if task is not None:
         name = task.get_name()
-        coroutine = getattr(task.get_coro(), "__qualname__", None) or type(task.get_coro()).__qualname__
+        coroutine = coroutine_name(task.get_coro())
     stack: tuple[str, ...] = ()
     if frame is not None:
         place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"

@@ -77,6 +77,7 @@ impl Pulse {
 /// The beat of a probe that is not on its way.
 const NO_BEAT: u64 = u64::MAX;
 
+#[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) pulse: Pulse,
     pub(super) iterations: Counter,
@@ -100,7 +101,7 @@ pub(crate) struct Counts {
     /// How long the loop was busy between two looks at the poller, in ticks.
     gaps: Histogram,
     is_probe_wanted: Cell<bool>,
-    /// The beat with which the probe will run, and when it was queued.
+    /// The beat with which the probe will run, and when it was queued. (At first it is the first, which finds nothing.)
     probe: Cell<u64>,
     probe_queued: Cell<Option<Moment>>,
     pub(crate) tasks_made: Counter,
@@ -109,36 +110,6 @@ pub(crate) struct Counts {
     pub(crate) tasks_cancelled: Counter,
     pub(crate) bytes_received: Counter,
     pub(crate) bytes_sent: Counter,
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Counts {
-            pulse: Pulse::default(),
-            iterations: Counter::default(),
-            polls: Counter::default(),
-            waits: Counter::default(),
-            cancelled: Counter::default(),
-            threadsafe_calls: Counter::default(),
-            asleep: Cell::new(0),
-            asleep_since: Cell::new(None),
-            ran: Cell::new(0),
-            running_since: Cell::new(None),
-            most_ready: Cell::new(0),
-            timer_lateness: Histogram::default(),
-            ready_wait: Histogram::default(),
-            gaps: Histogram::default(),
-            is_probe_wanted: Cell::new(false),
-            probe: Cell::new(NO_BEAT),
-            probe_queued: Cell::new(None),
-            tasks_made: Counter::default(),
-            tasks_returned: Counter::default(),
-            tasks_failed: Counter::default(),
-            tasks_cancelled: Counter::default(),
-            bytes_received: Counter::default(),
-            bytes_sent: Counter::default(),
-        }
-    }
 }
 
 impl Native for Counts {}

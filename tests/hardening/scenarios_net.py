@@ -12,19 +12,17 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from stage import LoopStage
+
 #: More than both ends' buffers hold.
 MUCH = 2_000_000
 
 
-class Stage:
+class Stage(LoopStage):
     """A connection, its peer, and what has happened."""
 
     def __init__(self, new_loop: Callable[[], Any], place: str, action: str) -> None:
-        self.said: list[str] = []
-        self.place, self.action = place, action
-        self.acted = 0
-        self.loop = new_loop()
-        self.loop.set_exception_handler(self.handle)
+        super().__init__(new_loop, place, action)
         self.transport: Any = None
         self.extra: list[Any] = []
         self.server: Any = None
@@ -59,30 +57,12 @@ class Stage:
     async def serve(self, factory: Callable[[], Any], listening: socket.socket) -> None:
         self.server = await self.loop.create_unix_server(factory, sock=listening)
 
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def handle(self, loop: Any, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        # Whether a handle that was cancelled meanwhile still knows its callback is not looked at.
-        self.say(f"handler: {type(error).__name__} {context['message'].partition(' callback ')[0]}")
-
     def at(self, place: str) -> None:
         """A protocol's callback."""
         self.say(place)
         if place == self.place and self.acted < 2:
             self.acted += 1
             ACTIONS[self.action](self)
-
-    def turn(self, times: int = 1) -> None:
-        for _ in range(times):
-            if self.loop.is_closed():
-                return
-            self.loop.call_soon(self.loop.stop)
-            try:
-                self.loop.run_forever()
-            except BaseException as error:
-                self.say(f"out of the loop: {type(error).__name__}")
 
     def drain(self) -> None:
         """Read what there is, and let more come."""

@@ -12,19 +12,17 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from stage import LoopStage
+
 #: More than a pipe holds.
 MUCH = 200_000
 
 
-class Stage:
+class Stage(LoopStage):
     """Two pipes, one that is read and one that is written to, and what has happened."""
 
     def __init__(self, new_loop: Callable[[], Any], place: str, action: str) -> None:
-        self.said: list[str] = []
-        self.place, self.action = place, action
-        self.acted = 0
-        self.loop = new_loop()
-        self.loop.set_exception_handler(self.handle)
+        super().__init__(new_loop, place, action)
         #: The transport whose callback is running, or ran last.
         self.transport: Any = None
         reading, self.writing = os.pipe()
@@ -42,14 +40,6 @@ class Stage:
                 self.say(f"made: {task.exception()!r}")
             task.cancel()
 
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def handle(self, loop: Any, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        # Whether a handle that was cancelled meanwhile still knows its callback is not looked at.
-        self.say(f"handler: {type(error).__name__} {context['message'].partition(' callback ')[0]}")
-
     def at(self, place: str, transport: Any) -> None:
         """A protocol's callback."""
         self.say(place)
@@ -57,16 +47,6 @@ class Stage:
             self.acted += 1
             self.transport = transport
             ACTIONS[self.action](self)
-
-    def turn(self, times: int = 1) -> None:
-        for _ in range(times):
-            if self.loop.is_closed():
-                return
-            self.loop.call_soon(self.loop.stop)
-            try:
-                self.loop.run_forever()
-            except BaseException as error:
-                self.say(f"out of the loop: {type(error).__name__}")
 
     def feed(self, data: bytes) -> None:
         os.write(self.writing, data)

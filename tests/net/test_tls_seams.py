@@ -209,34 +209,27 @@ def methods_of_this_connection(ends: Any, monkeypatch: pytest.MonkeyPatch, calls
         setattr(tls, name, noting(calls, tls, name))
 
 
+class Wrapped:
+    """An object's stand-in, which notes what is asked of it."""
+
+    def __init__(self, inner: Any, calls: list[str]) -> None:
+        self.inner, self.calls = inner, calls
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.append(name)
+        return getattr(self.inner, name)
+
+
 @replacing
 def the_connection(ends: Any, monkeypatch: pytest.MonkeyPatch, calls: list[str]) -> None:
     protocol = ends.transport._ssl_protocol
-
-    class Wrapped:
-        def __init__(self, inner: Any) -> None:
-            self.inner = inner
-
-        def __getattr__(self, name: str) -> Any:
-            calls.append(name)
-            return getattr(self.inner, name)
-
-    protocol._sslobj = Wrapped(protocol._sslobj)
+    protocol._sslobj = Wrapped(protocol._sslobj, calls)
 
 
 @replacing
 def the_transport_beneath(ends: Any, monkeypatch: pytest.MonkeyPatch, calls: list[str]) -> None:
     protocol = ends.transport._ssl_protocol
-
-    class Wrapped:
-        def __init__(self, inner: Any) -> None:
-            self.inner = inner
-
-        def __getattr__(self, name: str) -> Any:
-            calls.append(name)
-            return getattr(self.inner, name)
-
-    protocol._transport = Wrapped(protocol._transport)
+    protocol._transport = Wrapped(protocol._transport, calls)
 
 
 @replacing

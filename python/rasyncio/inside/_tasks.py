@@ -14,6 +14,7 @@ from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, TypedDict
 
 from .._loop import EventLoop
+from .._watch import coroutine_name
 
 #: A text is cut off after so many characters.
 TEXT_MAX = 300
@@ -136,6 +137,4 @@ def _driven(task: AnyTask) -> object:
 
 
 def _coroutine(task: AnyTask) -> str:
-    coroutine = _driven(task)
-    name = getattr(coroutine, "__qualname__", None)
-    return clipped(name if isinstance(name, str) else type(coroutine).__qualname__)
+    return clipped(coroutine_name(_driven(task)))

@@ -33,7 +33,7 @@ class Status:
     streams: str
     """Whose streams."""
     grafts: str
-    """Which functions of asyncio's run natively."""
+    """How many functions of asyncio's native code stands in for, or why for none; rasyncio.grafted() lists them."""
     state: str
     """Whose places running loop, current task and tasks are in: "CPython's", where its module and debuggers find them,
     or "rasyncio's own"."""
@@ -103,7 +103,7 @@ def status() -> Status:
         transports=_transports(kind, running),
         tls=_tls(kind, running),
         streams="asyncio's",
-        grafts="none",
+        grafts=_grafts(kind, running),
         state="CPython's" if shares_state() or not swapped else "rasyncio's own",
         children=children,
         remarks=tuple(remarks),
@@ -169,6 +169,19 @@ def _tls(kind: type | None, running: Any) -> str:
 
     route = native.route()
     return "asyncio's" if route == "python" else f"rasyncio's, by {route}"
+
+
+def _grafts(kind: type | None, running: Any) -> str:
+    if not _is_ours(kind):
+        return f"none: the loop is {_whose(kind)}"
+    if running is not None and running.get_debug():
+        return "none, as in debug mode"
+    from . import _grafted
+
+    found = _grafted.grafted()
+    if not found.on:
+        return f"none: {'; '.join(sorted(set(found.off.values())))}"
+    return f"{len(found.on)} of {len(found.on) + len(found.off)} functions"
 
 
 def _replaced_in(kind: type | None) -> set[str]:

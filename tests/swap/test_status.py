@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,12 @@ def test_loop_left_out() -> None:
     assert remark == "The event loop is asyncio's: rasyncio.install() without loop=False makes ours the default."
 
 
+#: What is said of grafts: on another loop; before 3.12; and from then on.
+GRAFTS = {
+    None: r"none: the loop is (asyncio|uvloop)'s",
+    False: r"none: Python 3\.11 calls its functions without asking: .*",
+    True: r"([1-9]\d*) of \1 functions",
+}
 PARTS = "print(status.transports, status.tls, status.streams, status.grafts, sep='; ')\n"
 
 
@@ -77,7 +84,10 @@ with asyncio.Runner(loop_factory={factory}) as runner:
         transports = "uvloop's" if transports == "uvloop's" else "asyncio's"
     said = check_python(code).strip().split("; ")
     tls = f"rasyncio's, by {_tls.route()}" if transports == "rasyncio's" else transports
-    assert said == [transports, tls, "asyncio's", "none"]
+    streams, grafts = said[2:]
+    assert said[:2] == [transports, tls]
+    assert streams == "asyncio's"
+    assert re.fullmatch(GRAFTS[sys.version_info >= (3, 12) if transports == "rasyncio's" else None], grafts), grafts
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="natively on Linux only")
@@ -100,8 +110,26 @@ async def main():
     {PARTS}
 rasyncio.run(main(), debug=True)
 """
-    transports = check_python(code).partition(";")[0]
+    transports, _, _, grafts = check_python(code).strip().split("; ")
     assert transports == ("asyncio's, as in debug mode" if sys.platform == "linux" else "asyncio's")
+    assert grafts == "none, as in debug mode"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has no grafts")
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("rasyncio.install(graft=False)", "none: install(graft=False) was called"),
+        (
+            "rasyncio.install(); import os; os.environ['RASYNCIO_GRAFT'] = '0'; rasyncio.install()",
+            "none: RASYNCIO_GRAFT",
+        ),
+        ("rasyncio.install(); import sys; sys.setprofile(print)", "none: a tracer, a profiler or a tool"),
+    ],
+)
+def test_grafts_that_are_off(does: str, says: str) -> None:
+    code = f"import rasyncio, sys; {does}\ngrafts = rasyncio.status().grafts\nsys.setprofile(None); print(grafts)"
+    assert check_python(code).splitlines()[-1].startswith(says)
 
 
 @pytest.mark.parametrize(

@@ -72,11 +72,13 @@ def _probe(ssl: Any) -> bool:
     # What native code counts on of the library is OpenSSL's, from 3.0 on.
     if not ssl.OPENSSL_VERSION.startswith("OpenSSL ") or ssl.OPENSSL_VERSION_INFO < (3,):
         return False
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    connection = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    # Of _ssl's own classes: truststore and gevent put others in the place of the module ssl's.
+    made: Any = _ssl
+    context = made._SSLContext(made.PROTOCOL_TLS_CLIENT)
+    incoming, outgoing = made.MemoryBIO(), made.MemoryBIO()
+    connection = context._wrap_bio(incoming, outgoing, False, "localhost")
     path = getattr(_ssl, "__file__", None)
-    return type(path) is str and _asyncio._know_openssl(path, connection._sslobj, context, incoming, outgoing)
+    return type(path) is str and _asyncio._know_openssl(path, connection, context, incoming, outgoing)
 
 
 #: Whether the library can be called; None if that was not tried yet.

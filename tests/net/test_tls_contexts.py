@@ -238,6 +238,87 @@ def test_a_session_is_taken_up_again(route: str) -> None:
         same(scenario, version)
 
 
+def test_a_client_takes_a_session_up_again() -> None:
+    """By a context that hands it to its next connection, as programs do, for asyncio has no argument for it."""
+
+    def scenario(engine: Any, say: Say, version: ssl.TLSVersion) -> None:
+        class Resuming(ssl.SSLContext):
+            session: ssl.SSLSession | None = None
+
+            def wrap_bio(self, *args: Any, **options: Any) -> Any:
+                return super().wrap_bio(*args, **options, session=self.session)
+
+        loop = engine.new()
+        server, client = server_context(version=version), Resuming(ssl.PROTOCOL_TLS_CLIENT)
+        client.minimum_version = client.maximum_version = version
+        client.load_verify_locations(certificates() / "ca.pem")
+        for _ in range(3):
+            ends = tls_connected(loop, context=client, peer_context=server)
+            exchange(loop, ends, say)
+            tls = ends.transport.get_extra_info("ssl_object")
+            say([tls.session_reused, tls.session.has_ticket])
+            client.session = tls.session
+            close_all(loop, ends)
+
+    for version in VERSIONS:
+        same(scenario, version)
+
+
+@pytest.mark.parametrize("mode", [ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
+@pytest.mark.parametrize("certificate", ["", "client", "stranger", "expired"])
+def test_modes_of_verification(mode: ssl.VerifyMode, certificate: str) -> None:
+    """Of a server that asks for its client's certificate; and what is known of that certificate then."""
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        told = reported(loop)
+        server = server_context(version=TLS12)
+        server.verify_mode = mode
+        server.load_verify_locations(certificates() / "ca.pem")
+        mine, theirs = socket_pair("unix")
+        protocol, peer = Recorder(), Peer(theirs, client_context(TLS12, certificate), False)
+        task = loop.create_task(loop.connect_accepted_socket(lambda: protocol, mine, ssl=server))
+        for _ in range(40):
+            with contextlib.suppress(ssl.SSLError, OSError):
+                peer.tried(peer.tls.do_handshake)
+            loop.run_until_complete(asyncio.sleep(0.001))
+        say(repr(task.exception()))
+        if not task.exception():
+            transport = task.result()[0]
+            say([transport.get_extra_info("peercert"), transport.get_extra_info("ssl_object").getpeercert(True)])
+            peer.send(b"question")
+            until(loop, lambda: protocol.data == b"question")
+            transport.abort()
+            until(loop, lambda: protocol.lost)
+        say([protocol.events, told])
+        peer.close()
+
+    same(scenario)
+
+
+@pytest.mark.skipif(not hasattr(ssl, "OP_ENABLE_KTLS"), reason="the ssl module has it from 3.12 on")
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+def test_a_context_that_would_have_the_kernel_encrypt(version: ssl.TLSVersion, route: str) -> None:
+    """`OP_ENABLE_KTLS` is for sockets, of which a connection of asyncio's has none: it makes no difference."""
+
+    def scenario(engine: Any, say: Say, server_side: bool) -> None:
+        loop = engine.new()
+        context = server_context(version=version) if server_side else client_context(version)
+        context.options |= ssl.OP_ENABLE_KTLS
+        ends = tls_connected(loop, server_side=server_side, context=context)
+        say(ends.transport.get_extra_info("sslcontext").options & ssl.OP_ENABLE_KTLS == ssl.OP_ENABLE_KTLS)
+        exchange(loop, ends, say)
+        text = bytes(range(250)) * 1000
+        ends.transport.write(text)
+        say(ends.peer.receive(loop, len(text)) == text)
+        say(str(ends.transport.get_extra_info("rasyncio_tls")))
+        close_all(loop, ends)
+
+    for server_side in (False, True):
+        stock, ours = record("stock", scenario, server_side), record("ours", scenario, server_side)
+        assert ours == [line if line != "None" else route for line in stock]
+
+
 def test_authentication_after_the_handshake() -> None:
     """TLS 1.3: a server that asks for the certificate later, in both roles."""
 

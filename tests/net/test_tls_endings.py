@@ -403,3 +403,40 @@ def test_memory_does_not_grow_with_what_goes_through(route: str) -> None:
         say(after - before < 200)
 
     same(scenario)
+
+
+def test_memory_does_not_grow_with_handshakes_that_fail(route: str) -> None:
+    """Peers that vanish in the middle, and certificates that are refused."""
+
+    def blocks_after(loop: Any, rounds: int) -> int:
+        import sys
+
+        for number in range(rounds):
+            mine, theirs = socket_pair("unix")
+            peer = Peer(theirs, server_context("expired" if number % 2 else "server"), True)
+            connecting = loop.create_connection(Recorder, sock=mine, ssl=client_context(), server_hostname=HOST)
+            task = loop.create_task(connecting)
+            while not peer.incoming.pending:
+                loop.run_until_complete(asyncio.sleep(0))
+                peer.pump()
+            if number % 2:
+                until(loop, lambda peer=peer, task=task: task.done() or peer.tried(peer.tls.do_handshake))
+            else:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    peer.tls.do_handshake()
+                theirs.send(peer.outgoing.read()[:100])
+                theirs.close()
+            until(loop, task.done)
+            assert isinstance(task.exception(), ssl.SSLError if number % 2 else ConnectionError)
+            theirs.close()
+            del connecting, task, peer
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        blocks_after(loop, 10)
+        before = blocks_after(loop, 2)
+        say(blocks_after(loop, 40) - before < 200)
+
+    same(scenario)

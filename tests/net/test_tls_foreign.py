@@ -9,7 +9,7 @@ import re
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -63,7 +63,25 @@ def running(*arguments: str) -> Iterator[Command]:
         command.process.communicate()
 
 
-class Echo(Recorder):
+class Routed(Recorder):
+    """Remembers by which routes it was connected."""
+
+    routes: ClassVar[list[str | None]] = []
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.routes.append(transport.get_extra_info("rasyncio_tls"))
+
+
+@pytest.fixture(autouse=True)
+def the_route_is_taken(route: str) -> Iterator[None]:
+    """Once by asyncio's own code, for comparison; then as was asked for."""
+    Routed.routes.clear()
+    yield
+    assert set(Routed.routes) == {None, route}
+
+
+class Echo(Routed):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self.transport.write(data)
@@ -122,7 +140,7 @@ def test_the_server_of_openssl(version: ssl.TLSVersion) -> None:
         with running("openssl", "s_server", "-accept", "127.0.0.1:0", *keys, "-rev") as server:
             until(loop, lambda: server.says(b"ACCEPT 127.0.0.1:") and server.output.endswith(b"\n"))
             port = int(server.output.rsplit(b":", 1)[1])
-            protocol = Recorder()
+            protocol = Routed()
             connecting = loop.create_connection(
                 lambda: protocol, "127.0.0.1", port, ssl=client_context(version), server_hostname=HOST
             )
@@ -140,6 +158,37 @@ def test_the_server_of_openssl(version: ssl.TLSVersion) -> None:
     same(scenario)
 
 
+@pytest.mark.parametrize("version", [TLS12, TLS13], ids=str)
+def test_the_server_of_openssl_begins_anew(version: ssl.TLSVersion) -> None:
+    """It asks for new keys in both ways (TLS 1.3), or for a new handshake (TLS 1.2), within a connection."""
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        keys = ("-cert", "server.pem", "-key", "server.key")
+        with running("openssl", "s_server", "-accept", "127.0.0.1:0", *keys) as server:
+            until(loop, lambda: server.says(b"ACCEPT 127.0.0.1:") and server.output.endswith(b"\n"))
+            port = int(server.output.rsplit(b":", 1)[1])
+            protocol = Routed()
+            connecting = loop.create_connection(
+                lambda: protocol, "127.0.0.1", port, ssl=client_context(version), server_hostname=HOST
+            )
+            transport, _ = loop.run_until_complete(connecting)
+            for number, command in enumerate((b"k", b"K", b"k") if version == TLS13 else (b"r", b"r")):
+                server.is_told(command + b"\n")
+                loop.run_until_complete(asyncio.sleep(0.05))
+                server.is_told(b"after %d\n" % number)
+                until(loop, lambda number=number: protocol.lost or protocol.data.endswith(b"after %d\n" % number))
+                transport.write(b"answer %d\n" % number)
+                until(loop, lambda number=number: protocol.lost or server.says(b"answer %d" % number))
+            say(bytes(protocol.data))
+            say([line for line in server.output.splitlines() if line.startswith((b"answer", b"Verification"))])
+            transport.abort()
+            until(loop, lambda: protocol.lost)
+            say(protocol.events[-1])
+
+    same(scenario)
+
+
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 @pytest.mark.parametrize("size", [10, 3_000_000])
 def test_curl(version: str, size: int) -> None:
@@ -150,6 +199,7 @@ def test_curl(version: str, size: int) -> None:
         body = bytes(i * 7 % 251 for i in range(1000)) * (size // 1000 + 1)
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            Routed.routes.append(writer.get_extra_info("rasyncio_tls"))
             head = await reader.readuntil(b"\r\n\r\n")
             length = int((re.search(rb"(?i)content-length: (\d+)", head) or [b"", b"0"])[1])
             if b"100-continue" in head:

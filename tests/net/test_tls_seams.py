@@ -101,8 +101,9 @@ def test_start_tls(server_side: bool, route: str) -> None:
     assert record("ours", scenario, True) == [route]
 
 
-def test_tls_in_tls() -> None:
+def test_tls_in_tls(route: str) -> None:
     """A connection with TLS is upgraded once more; the peer has one `SSLObject` in another."""
+    routes: list[str | None] = []
 
     def scenario(engine: Any, say: Say) -> None:
         loop = engine.new()
@@ -126,6 +127,7 @@ def test_tls_in_tls() -> None:
 
         until(loop, lambda: (inner.tls.version() or through(inner.tls.do_handshake) or True) and task.done())
         transport = task.result()
+        routes.extend(each.get_extra_info("rasyncio_tls") for each in (ends.transport, transport))
         for size in (10, 20_000, 300_000):
             ends.protocol.data.clear()
             text = bytes(range(10)) * (size // 10)
@@ -152,6 +154,7 @@ def test_tls_in_tls() -> None:
         outer.close()
 
     same(scenario)
+    assert routes == [None, None, route, route]
 
 
 #: What programs put in the place of asyncio's; each has to be called, or looked at, as asyncio does.

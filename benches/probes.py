@@ -1,5 +1,6 @@
 """What is asked of every measured interpreter (see interpreter.py)."""
 
+import os
 import platform
 import sysconfig
 import time
@@ -60,3 +61,23 @@ def run_workload(implementation: str, name: str, repetitions: int) -> None:
     with asyncio.Runner(loop_factory=loop_class) as runner:
         runner.run(run(1))
         runner.run(run(repetitions))
+
+
+def openssl() -> str:
+    """The version of what the module ssl calls."""
+    import ssl
+
+    return ssl.OPENSSL_VERSION
+
+
+def loader() -> list[str]:
+    """The dynamic loader with the directories that it has here, as a command that starts another program."""
+    import ssl
+
+    del ssl  # only its libraries are wanted
+    with open("/proc/self/maps") as maps:
+        mapped = {line.split()[-1] for line in maps if "/" in line and ".so" in line}
+    (program,) = [path for path in mapped if os.path.basename(path).startswith("ld-")]
+    wanted = ("libssl.", "libcrypto.", "libc.")
+    places = {os.path.dirname(path) for path in mapped if os.path.basename(path).startswith(wanted)}
+    return [program, "--library-path", ":".join(sorted(places))]

@@ -25,7 +25,7 @@ from benches import options, probes
 from benches.implementations import IMPLEMENTATIONS, OURS
 from benches.interpreter import ask
 from benches.network import callgrind, targets
-from benches.network.cases import CASES
+from benches.network.cases import CASES, Encrypted
 from benches.network.counts import way
 from benches.network.measure import AGAIN, PACKAGES, Plan, Results, count_instructions, measure, tool_versions
 from benches.network.tables import reports, summary
@@ -104,10 +104,12 @@ def main() -> None:
         results = measure(python, arguments.columns, arguments.cases, plan)
         uncounted = count_instructions(python, arguments.columns, results) if arguments.instructions else []
         used = versions(python, PACKAGES) | tool_versions(arguments.cases)
+        tls = any(isinstance(CASES[name], Encrypted) for name in arguments.cases)
         notes = [
             f"{machine()}; load and measured process take turns on one of the CPUs",
             interpreter(python, arguments.note),
             named(used),
+            *([f"TLS, that of the floor too: {ask(python, probes.openssl)}"] if tls else []),
             f"{tables.counted(plan.starts, 'start', 'starts')} of all processes, each with "
             f"{tables.counted(plan.rounds, 'round', 'rounds')} of bursts of {plan.seconds * 1e3:g} ms; {way()}",
             load_average(load, "1"),

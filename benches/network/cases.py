@@ -1,14 +1,17 @@
 """The cases: what one request is, what a case needs, and what processes it takes."""
 
+import itertools
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
 
 from benches.network import commands, processes
 from benches.network.live import PATIENCE, Live, LiveClient, LiveServer, Start
@@ -19,7 +22,7 @@ KIB = 1024
 CONNECTIONS = 100
 DATAGRAM_SENDERS = 32  # whose datagrams fit into a socket's buffer
 BUSY, IDLE = 10, 10_000
-TOOLS = {"redis-server": "apt-get install redis-server"}
+TOOLS = {"redis-server": "apt-get install redis-server", "openssl": "apt-get install openssl"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Case(ABC):
     def is_program(self) -> bool:
         """Whether people run it as it is. Then there is no server that does the least."""
         return True
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `--instructions` counts those of this case, of all, under callgrind."""
+        return self.is_program
 
     def surroundings(self) -> AbstractContextManager[Any]:
         """What all implementations of the row have in common while they are measured."""
@@ -70,6 +78,7 @@ class Served(Case):
     message: object  # what load wants to know of the messages
     idle: int = 0  # more connections
     needs: tuple[str, ...] = ()
+    stands_for_others: bool = False  # where instructions are counted
 
     @property
     def packages(self) -> Sequence[str]:
@@ -79,9 +88,25 @@ class Served(Case):
     def is_program(self) -> bool:
         return bool(self.needs)
 
+    @property
+    def is_counted(self) -> bool:
+        return self.is_program or self.stands_for_others
+
     def start(self, stack: ExitStack, start: Start, surroundings: Any) -> Live:
         load = [self.connections, self.message, *([self.idle] if self.idle else [])]
-        return LiveServer(stack, start, self.server, self.kind, load)
+        return LiveServer(stack, start, self.server, self.kind, load, surroundings)
+
+
+@dataclass(frozen=True)
+class Encrypted(Served):
+    """The same by TLS."""
+
+    @property
+    def tools(self) -> Sequence[str]:
+        return ["openssl"]
+
+    def surroundings(self) -> AbstractContextManager[Any]:
+        return certificate()
 
 
 @dataclass(frozen=True)
@@ -101,6 +126,16 @@ class Redis(Case):
 
     def start(self, stack: ExitStack, start: Start, surroundings: Any) -> Live:
         return LiveClient(stack, start, commands.__name__, *surroundings)
+
+
+@contextmanager
+def certificate() -> Iterator[Path]:
+    """A directory with a certificate of a host, of the kind that most have today, and its key."""
+    with tempfile.TemporaryDirectory() as directory:
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem"]
+        made = ["openssl", "req", "-x509", *key, "-subj", "/CN=localhost", "-days", "2", "-out", "certificate.pem"]
+        subprocess.run(made, cwd=directory, check=True, capture_output=True, timeout=processes.START_TIMEOUT)
+        yield Path(directory)
 
 
 @contextmanager
@@ -147,6 +182,14 @@ def make_cases() -> dict[str, Case]:
     echo("pipes", "a protocol from pipe to pipe", [1, 10], [1], "pipes")
     what = f"echo by a protocol: 1 KiB, clients: {BUSY}, and {IDLE:,} idle connections"
     cases[f"idle-1k-{BUSY}"] = Served(what, "protocol", "echo", BUSY, KIB, IDLE)
+    encrypted = {"tls": "a protocol and TLS", "tlsstreams": "streams, lines, and TLS"}
+    for (server, way), number, size in itertools.product(encrypted.items(), connections, sizes):
+        what = f"echo by {way}: {size} KiB, clients: {number}"
+        cases[f"{server}-{size}k-{number}"] = Encrypted(what, server, "tls", number, size * KIB)
+    what = "echo by a protocol and TLS, each on a connection with a handshake of its own: 1 KiB, clients: 1"
+    cases["handshake-1k-1"] = Encrypted(what, "handshake", "handshake", 1, KIB)
+    for name in ("protocol-1k-1", "tls-1k-1", "tls-10k-1", "tls-100k-1", "handshake-1k-1"):
+        cases[name] = replace(cast(Served, cases[name]), stands_for_others=True)
     for number in connections:
         what, name = f"echo by websockets: 1 KiB, clients: {number}", f"websockets-1k-{number}"
         cases[name] = Served(what, "websockets", "websocket", number, KIB, needs=("websockets",))

@@ -10,10 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benches.interpreter import command
+from benches import probes
+from benches.interpreter import ask, command
 from benches.network.figures import Burst, cpu_seconds, page_faults
 from benches.network.native import program
 from benches.network.processes import START_TIMEOUT, CaseFailed, Child
@@ -45,6 +47,13 @@ def pin(pid: int) -> None:
     cpu = max(os.sched_getaffinity(0))
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(thread.name), {cpu})
+
+
+@cache
+def loader(python: str) -> list[str]:
+    """What a program is started by that is to have the same OpenSSL as the interpreter, and the C library under it."""
+    found: list[str] = ask(python, probes.loader)
+    return found
 
 
 class Live(ABC):
@@ -87,13 +96,24 @@ class Live(ABC):
 class LiveServer(Live):
     """A measured server, and `load`."""
 
-    def __init__(self, stack: ExitStack, start: Start, server: str, kind: str, load: Sequence[object]) -> None:
-        """The server's name for Python, the kind of load, and the number of clients and so on as `load` wants them."""
+    def __init__(
+        self,
+        stack: ExitStack,
+        start: Start,
+        server: str,
+        kind: str,
+        load: Sequence[object],
+        certificate: Path | None = None,
+    ) -> None:
+        """The server's name for Python, the kind of load, the number of clients and so on as `load` wants them; for TLS
+        the directory of the certificate."""
         self._stack, self._patience, self._kind, self._load_arguments = stack, start.patience, kind, load
         self._directory = stack.enter_context(named_pipes()) if kind == "pipes" else None
-        place = [self._directory] if self._directory else []
+        place = [each for each in (self._directory, certificate) if each]
         if start.implementation == FLOOR:
-            made = [*start.under, program("floor"), kind, *map(str, place or (load[:1] if kind == "udp" else ()))]
+            by = loader(start.python) if certificate else []
+            of_kind = place or (load[:1] if kind == "udp" else ())
+            made = [*start.under, *by, program("floor"), kind, *map(str, of_kind)]
         else:
             made = start.command("benches.network.servers", server, *place)
         self.measured = stack.enter_context(Child("server", made))

@@ -45,7 +45,6 @@ PACKAGES = (
 WARM_UP, WARM_UPS = 0.05, 2  # seconds of a burst that does not count, and how many
 AGAIN = f"{OURS} again"  # the control: ours, measured once more as if it were another implementation
 NO_FLOOR = "-"
-SIMPLEST = "protocol-1k-1"
 T = TypeVar("T")
 
 
@@ -112,12 +111,12 @@ def measure(python: str, columns: Columns, names: Sequence[str], plan: Plan) -> 
 
 
 def count_instructions(python: str, columns: Columns, results: Results) -> list[str]:
-    """User instructions of the cases that people run, and of the simplest one, under callgrind if perf does not tell.
+    """User instructions of the cases that people run, and of some others, under callgrind if perf does not tell.
 
     Returns what could not be counted, for the notes.
     """
     failures = []
-    names = [name for name in results if CASES[name].is_program or name == SIMPLEST]
+    names = [name for name in results if CASES[name].is_counted]
     cells = [(name, column) for name in names for column in columns if column != AGAIN]
     with progress() as bar:
         for name, column in bar.track(cells, description="callgrind"):

@@ -22,6 +22,7 @@ from benches import implementations
 
 if TYPE_CHECKING:
     import asyncio
+    import ssl
 
 HOST = "127.0.0.1"
 BACKLOG = 1024
@@ -34,7 +35,7 @@ FOREVER = 3600.0  # seconds that a connection may be silent
 GREETING = b"Hello, world!\n"  # what the HTTP servers answer
 
 Served = tuple[Any, int]  # what is to be kept, and the port
-Serve = Callable[[], Awaitable[Served]]  # returns when the server listens
+Serve = Callable[..., Awaitable[Served]]  # of a directory, if the case has one; returns when the server listens
 
 
 def listener() -> tuple[socket.socket, int]:
@@ -51,18 +52,27 @@ def port_of(listens: Any) -> int:
     return place[1]
 
 
-async def create_server(protocol: Callable[[], asyncio.BaseProtocol]) -> Served:
+async def create_server(protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None) -> Served:
     """`loop.create_server`."""
     import asyncio
 
-    server = await asyncio.get_running_loop().create_server(protocol, HOST, 0, backlog=BACKLOG)
+    server = await asyncio.get_running_loop().create_server(protocol, HOST, 0, backlog=BACKLOG, ssl=tls)
     return server, port_of(server.sockets[0])
 
 
-def protocol_server(answer: Callable[[Any, bytes], None]) -> Serve:
-    """A protocol with this method `data_received`."""
+def context_of(directory: Path) -> ssl.SSLContext:
+    """With the certificate that the case has made there, and else as the module ssl makes it."""
+    import ssl
 
-    async def serve() -> Served:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(directory / "certificate.pem", directory / "key.pem")
+    return made
+
+
+def protocol_server(answer: Callable[[Any, bytes], None]) -> Serve:
+    """A protocol with this method `data_received`; by TLS if there is a directory with a certificate."""
+
+    async def serve(*directory: Path) -> Served:
         import asyncio
 
         class Echo(asyncio.Protocol):
@@ -71,7 +81,7 @@ def protocol_server(answer: Callable[[Any, bytes], None]) -> Serve:
 
             data_received: Any = answer
 
-        return await create_server(Echo)
+        return await create_server(Echo, *map(context_of, directory))
 
     return serve
 
@@ -117,7 +127,7 @@ async def echo_buffered() -> Served:
     return await create_server(Echo)
 
 
-async def echo_streams() -> Served:
+async def echo_streams(*directory: Path) -> Served:
     """`asyncio.start_server`, and lines. Without `drain`, like the published benchmarks: the client reads the answer
     before it sends more, so there is never more than one message to be written."""
     import asyncio
@@ -127,7 +137,8 @@ async def echo_streams() -> Served:
             writer.write(line)
         writer.close()
 
-    server = await asyncio.start_server(echo, HOST, 0, backlog=BACKLOG, limit=STREAM_LIMIT)
+    tls = context_of(*directory) if directory else None
+    server = await asyncio.start_server(echo, HOST, 0, backlog=BACKLOG, limit=STREAM_LIMIT, ssl=tls)
     return server, port_of(server.sockets[0])
 
 
@@ -259,6 +270,10 @@ SERVERS: dict[str, Serve] = {
     "writelines": protocol_server(parts),
     "connect": protocol_server(one_write_and_close),
     "udp": echo_datagrams,
+    "pipes": echo_pipes,
+    "tls": protocol_server(one_write),
+    "tlsstreams": echo_streams,
+    "handshake": protocol_server(one_write_and_close),
     "websockets": echo_websockets,
     "aiohttp": http_aiohttp,
     "uvicorn-h11": http_uvicorn("h11"),
@@ -273,13 +288,13 @@ def end_with_input() -> None:
 
 
 def main() -> None:
-    """Serve: the arguments are an implementation, a server, and for pipes the directory that they are in."""
+    """Serve: the arguments are an implementation, a server, and the directory of its pipes or of its certificate."""
     implementation, name, *directory = sys.argv[1:]
     loop_class = implementations.select(implementation)
     import asyncio
 
     async def forever() -> None:
-        kept, port = await (echo_pipes(Path(directory[0])) if directory else SERVERS[name]())
+        kept, port = await SERVERS[name](*map(Path, directory))
         print(json.dumps(port), flush=True)
         threading.Thread(target=end_with_input, daemon=True).start()
         await asyncio.get_running_loop().create_future()

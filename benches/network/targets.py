@@ -9,11 +9,14 @@ from benches.network.measure import AGAIN, Measured, Results, ratio
 from benches.options import Columns
 from benches.report import tables
 
-FROM_FLOOR = {"protocol": 1.10, "buffered": 1.10, "udp": 1.15}  # times the floor's CPU time, at most
+# Times the floor's CPU time, at most; by case or by its first word.
+FROM_FLOOR = {"protocol": 1.10, "buffered": 1.10, "udp": 1.15}
+FROM_FLOOR |= {f"tls-{size}k-{clients}": most for size, most in ((1, 1.3), (100, 1.15)) for clients in (1, 100)}
 # Times our CPU time that the best peer takes, at least; by case or by its first word.
 AHEAD = dict.fromkeys(("protocol", "buffered", "twowrites", "connect", "pipes", "udp"), 1.0)
 AHEAD |= {"sock-1k-100": 1.7, "sock-10k-100": 1.7}
 AHEAD |= {f"sock-{size}k-1": 1.05 for size in (1, 10, 100)}
+AHEAD |= {f"tls-{size}k-{clients}": least for size, least in ((1, 1.5), (100, 1.1)) for clients in (1, 100)}
 WITHIN_NOISE = ("protocol", "buffered")  # where it is enough that a peer is not ahead by more than the control
 FAULTS = 0.01  # a request, at most
 

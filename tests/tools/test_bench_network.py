@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -29,6 +30,7 @@ if not shutil.which("cargo"):
     pytest.skip("the load's program is built by cargo, which is not there", allow_module_level=True)
 
 from benches.network import callgrind, targets
+from benches.network.cases import CASES
 from benches.network.counts import by_perf, by_strace, known_to_perf
 from benches.network.figures import Burst, cpu_seconds, page_faults
 from benches.network.live import LiveServer, Start
@@ -120,6 +122,9 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
         "connect-1k-10",
         "udp-1k-32",
         "pipes-10k-1",
+        "tls-10k-100",
+        "tlsstreams-1k-1",
+        "handshake-1k-1",
     ],
 )
 def test_echo_on_c_on_ours_and_on_the_floor(tmp_path: Path, case: str) -> None:
@@ -127,6 +132,22 @@ def test_echo_on_c_on_ours_and_on_the_floor(tmp_path: Path, case: str) -> None:
     mark = uuid.uuid4().hex
     check(figures(tmp_path, "c,ours,floor", [case], {MARK: mark}), [case], ["c", "rasyncio", "floor"])
     assert marked(mark) == []
+
+
+def test_the_floor_has_the_openssl_of_the_interpreter() -> None:
+    with ExitStack() as stack:
+        case = CASES["tls-1k-1"]
+        live = case.start(stack, Start(sys.executable, "floor"), stack.enter_context(case.surroundings()))
+        live.connect()
+        live.ready()
+
+        def libraries(pid: int | str) -> set[str]:
+            lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+            return {line.split()[-1] for line in lines if re.search(r"/lib(ssl|crypto)\.so", line)}
+
+        import ssl  # noqa: F401
+
+        assert libraries(live.measured.pid) == libraries("self") != set()
 
 
 def test_idle_connections(tmp_path: Path) -> None:

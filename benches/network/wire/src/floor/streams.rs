@@ -10,9 +10,7 @@ use rustix::net::sockopt::set_tcp_nodelay;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, listen, recv, send};
 use wire::poll::{Poll, number, number_of};
 
-use crate::{READ, ready};
-
-const BACKLOG: i32 = 1024;
+use crate::{BACKLOG, READ, ready};
 
 struct Connection {
     socket: OwnedFd,

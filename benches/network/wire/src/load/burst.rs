@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use wire::poll::{Poll, number, number_of};
 
-use crate::endpoint::{Endpoint, PATIENCE, closed, silent};
+use crate::endpoint::{Endpoint, PATIENCE, Way, closed, silent};
 use crate::exchange::Exchange;
 
 /// What is told of a burst.
@@ -109,7 +109,7 @@ pub(crate) fn together(clients: &[Endpoint], exchange: &Exchange, length: Durati
 }
 
 /// Several clients that connect anew for each request. The server ends the connection after its answer.
-pub(crate) fn connecting(port: u16, clients: usize, exchange: &Exchange, length: Duration) -> io::Result<Burst> {
+pub(crate) fn connecting(way: &Way, clients: usize, exchange: &Exchange, length: Duration) -> io::Result<Burst> {
     struct Waiting {
         client: Endpoint,
         sent: Instant,
@@ -119,7 +119,7 @@ pub(crate) fn connecting(port: u16, clients: usize, exchange: &Exchange, length:
     let mut buffer = vec![0; exchange.answer.len() + 1];
     let begin = || {
         let sent = Instant::now();
-        let client = Endpoint::tcp_once(port)?;
+        let client = way.connect_once()?;
         client.send(&exchange.request)?;
         poll.add(&client)?;
         io::Result::Ok(Waiting { client, sent, received: 0 })

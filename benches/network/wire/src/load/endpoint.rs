@@ -1,5 +1,6 @@
 //! One client's way to the server and back.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
@@ -7,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use openssl::ssl::{Ssl, SslContext, SslStream};
 use rustix::net::sockopt::set_socket_linger;
 
 /// How long an answer is waited for.
@@ -18,37 +20,58 @@ pub(crate) struct Endpoint {
     requests: File,
     /// Where the answers come from, if not from the same file.
     answers: Option<File>,
+    /// What encrypts, on the same socket.
+    tls: Option<RefCell<SslStream<TcpStream>>>,
 }
 
-impl Endpoint {
-    pub(crate) fn tcp(port: u16) -> io::Result<Self> {
-        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+/// Where TCP connections go, and how.
+pub(crate) struct Way {
+    pub(crate) port: u16,
+    /// With TLS, whose certificates are not looked at: all bytes are compared.
+    pub(crate) tls: Option<SslContext>,
+}
+
+impl Way {
+    pub(crate) fn connect(&self) -> io::Result<Endpoint> {
+        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { requests: OwnedFd::from(socket).into(), answers: None })
+        self.endpoint(socket)
     }
 
     /// A connection that leaves no trace in the kernel when it is closed: ports are scarce.
-    pub(crate) fn tcp_once(port: u16) -> io::Result<Self> {
-        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    pub(crate) fn connect_once(&self) -> io::Result<Endpoint> {
+        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         set_socket_linger(&socket, Some(Duration::ZERO))?;
-        Ok(Self { requests: OwnedFd::from(socket).into(), answers: None })
+        self.endpoint(socket)
     }
 
+    fn endpoint(&self, socket: TcpStream) -> io::Result<Endpoint> {
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let requests = File::from(OwnedFd::from(socket.try_clone()?));
+        let Some(context) = &self.tls else { return Ok(Endpoint { requests, answers: None, tls: None }) };
+        let tls = Ssl::new(context)?.connect(socket).map_err(io::Error::other)?;
+        Ok(Endpoint { requests, answers: None, tls: Some(RefCell::new(tls)) })
+    }
+}
+
+impl Endpoint {
     pub(crate) fn udp(port: u16) -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.connect((Ipv4Addr::LOCALHOST, port))?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { requests: OwnedFd::from(socket).into(), answers: None })
+        Ok(Self { requests: OwnedFd::from(socket).into(), answers: None, tls: None })
     }
 
     pub(crate) fn pipes(directory: &Path) -> io::Result<Self> {
         let requests = File::options().write(true).open(directory.join("requests"))?;
-        Ok(Self { requests, answers: Some(File::open(directory.join("answers"))?) })
+        Ok(Self { requests, answers: Some(File::open(directory.join("answers"))?), tls: None })
     }
 
     pub(crate) fn send(&self, request: &[u8]) -> io::Result<()> {
-        (&self.requests).write_all(request)
+        match &self.tls {
+            Some(tls) => tls.borrow_mut().write_all(request),
+            None => (&self.requests).write_all(request),
+        }
     }
 
     /// What there is, at least one byte.
@@ -59,9 +82,19 @@ impl Endpoint {
         }
     }
 
-    /// The same; nothing at the end.
+    /// The same; nothing at the end. With TLS the server is told that its end was seen.
     pub(crate) fn receive_or_end(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.answers().read(buffer) {
+        let received = match &self.tls {
+            Some(tls) => {
+                let received = tls.borrow_mut().read(buffer);
+                if matches!(received, Ok(0)) {
+                    let _ = tls.borrow_mut().shutdown(); // it may have gone already
+                }
+                received
+            }
+            None => self.answers().read(buffer),
+        };
+        match received {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(silent()),
             received => received,
         }

@@ -1,10 +1,10 @@
 //! The load: clients of a measured server, the same for all servers, on plain blocking sockets and epoll.
 //!
-//!     load echo|udp|websocket|connect PORT CLIENTS SIZE [IDLE]
+//!     load echo|udp|websocket|connect|tls|handshake PORT CLIENTS SIZE [IDLE]
 //!     load http PORT CLIENTS BODY
 //!     load pipes DIRECTORY 1 SIZE
 //!
-//! SIZE is that of a message, BODY what a GET must be answered. IDLE more connections are made and tried once. It
+//! `tls` is `echo` by TLS, `handshake` is `connect` by TLS. SIZE is that of a message, BODY what a GET must be answered. IDLE more connections are made and tried once. It
 //! connects, checks the server, says "ready"; then each line on standard input is the seconds of a burst, which a line
 //! of JSON on standard output tells of, or "check". All bytes of all answers are compared with what they must be; a
 //! check sends random bytes of its own on each connection. What is wrong ends the process.
@@ -22,8 +22,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use burst::Burst;
-use endpoint::Endpoint;
+use endpoint::{Endpoint, Way};
 use exchange::{Exchange, upgrade};
+use openssl::ssl::{SslContext, SslMethod};
 
 /// Messages of each client that a check compares.
 const CHECKS: usize = 2;
@@ -60,7 +61,7 @@ impl Messages {
 /// Who sends them.
 enum Clients {
     Connected(Vec<Endpoint>),
-    Connecting { port: u16, number: usize },
+    Connecting { way: Way, number: usize },
 }
 
 struct Load {
@@ -81,14 +82,20 @@ impl Load {
             _ => Messages::Echo(parse(message)?),
         };
         let number = parse(clients)?;
-        if kind == "connect" {
-            let clients = Clients::Connecting { port: parse(address)?, number };
+        let way = || -> io::Result<Way> {
+            let is_tls = matches!(kind.as_str(), "tls" | "handshake");
+            let tls = if is_tls { Some(SslContext::builder(SslMethod::tls_client())?.build()) } else { None };
+            Ok(Way { port: parse(address)?, tls })
+        };
+        if matches!(kind.as_str(), "connect" | "handshake") {
+            let clients = Clients::Connecting { way: way()?, number };
             return Ok(Self { exchange: messages.exchange(None)?, messages, clients, _idle: Vec::new() });
         }
-        let connect = || match kind.as_str() {
-            "udp" => Endpoint::udp(parse(address)?),
-            "pipes" => Endpoint::pipes(Path::new(address)),
-            "echo" | "websocket" | "http" => Endpoint::tcp(parse(address)?),
+        let stream = if matches!(kind.as_str(), "echo" | "websocket" | "http" | "tls") { Some(way()?) } else { None };
+        let connect = || match (kind.as_str(), &stream) {
+            (_, Some(way)) => way.connect(),
+            ("udp", _) => Endpoint::udp(parse(address)?),
+            ("pipes", _) => Endpoint::pipes(Path::new(address)),
             _ => Err(io::Error::other(format!("unknown: {kind}"))),
         };
         let clients = (0..number).map(|_| connect()).collect::<io::Result<Vec<_>>>()?;
@@ -117,7 +124,7 @@ impl Load {
                 [client] => burst::alone(client, &self.exchange, length),
                 clients => burst::together(clients, &self.exchange, length),
             },
-            Clients::Connecting { port, number } => burst::connecting(*port, *number, &self.exchange, length),
+            Clients::Connecting { way, number } => burst::connecting(way, *number, &self.exchange, length),
         }
     }
 }

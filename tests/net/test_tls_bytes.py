@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.loops import Say, record, same_as_stock
+from support.loops import Say, record, run_fresh, same_as_stock
 from support.net import Recorder, until
-from support.tls import ROUTES, TlsEnds, close_all, tls_connected
+from support.tls import ROUTES, TlsEnds, certificates, close_all, tls_connected
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 SIZES = (1, 15, 1000, 16384, 16385, 100_000, 1_000_000)
@@ -499,3 +500,73 @@ def test_streams(limit: int) -> None:
         close_all(loop, ends)
 
     same(scenario)
+
+
+@pytest.mark.parametrize("size", [5, 5000, 100_000])
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_writing_to_a_session_that_has_failed(size: int, pieces: int) -> None:
+    """Nothing is encrypted any more, and asyncio's own code is told why."""
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        told: list[Any] = []
+        loop.set_exception_handler(lambda loop, context: told.append(f"{context['message']}: {context['exception']!r}"))
+        ends = tls_connected(loop)
+        protocol = ends.transport._ssl_protocol
+        protocol._incoming.write(b"garbage, that is no record")
+        try:
+            protocol._sslobj.read(100)
+        except ssl.SSLError as error:
+            say(error.reason)
+        ends.transport.writelines([b"x" * size] * pieces)
+        loop.run_until_complete(asyncio.sleep(0.01))
+        say([protocol._write_buffer_size, protocol._outgoing.pending, ends.transport.is_closing()])
+        until(loop, lambda: ends.protocol.lost)
+        say(ends.protocol.events)
+        say(told)
+        close_all(loop, ends)
+
+    same(scenario)
+
+
+def test_records_that_are_longer_than_usual(route: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's configuration has each record padded to 4 KiB: more than anybody has made room for."""
+    configuration = tmp_path / "openssl.cnf"
+    configuration.write_text(
+        "openssl_conf = init\n[init]\nssl_conf = modules\n[modules]\nsystem_default = defaults\n"
+        "[defaults]\nRecordPadding = 4096\n"
+    )
+    monkeypatch.setenv("OPENSSL_CONF", str(configuration))
+
+    def body(folder: str) -> None:
+        import asyncio
+        import ssl
+
+        server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server_context.load_cert_chain(f"{folder}/server.pem", f"{folder}/server.key")
+        pieces = [bytes([number]) * 700 for number in range(50)]
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            print(writer.get_extra_info("rasyncio_tls"), await reader.readexactly(35_000) == b"".join(pieces))
+            writer.writelines(pieces)
+            writer.close()
+
+        async def main() -> None:
+            server = await asyncio.start_server(serve, "localhost", 0, ssl=server_context)
+            port = server.sockets[0].getsockname()[1]
+            trusting = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+            reader, writer = await asyncio.open_connection("localhost", port, ssl=trusting)
+            lower = writer.transport._ssl_protocol._transport
+            sent: list[int] = []
+            write = lower.write
+            lower.write = lambda data: (sent.append(len(data)), write(data))
+            writer.writelines(pieces)
+            del lower.write
+            print(sum(sent) >= 50 * 4096)
+            print(await reader.read() == b"".join(pieces))
+            writer.close()
+            server.close()
+
+        run(main())  # type: ignore[name-defined]  # noqa: F821
+
+    assert run_fresh("ours", body, str(certificates()), flags=()) == f"True\n{route} True\nTrue\n"

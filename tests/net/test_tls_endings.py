@@ -71,13 +71,18 @@ DEEDS: dict[str, Callable[[Peer], object]] = {
 
 @pytest.mark.parametrize("deed", DEEDS)
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=str)
-def test_what_a_peer_does(deed: str, version: ssl.TLSVersion) -> None:
-    def scenario(engine: Any, say: Say, buffered: bool) -> None:
+@pytest.mark.parametrize("before", [0, 5000, 40_000])
+def test_what_a_peer_does(deed: str, version: ssl.TLSVersion, before: int) -> None:
+    """Also behind some thousand bytes that leave with it: much is decrypted in another way than little."""
+
+    def scenario(engine: Any, say: Say) -> None:
         loop = engine.new()
         told = reported(loop)
         ends = tls_connected(loop, context=client_context(version), peer_context=server_context(version=version))
         ends.transport.write(b"before")
         say(ends.peer.receive(loop, 6))
+        if before:
+            ends.peer.tls.write(bytes(before))
         DEEDS[deed](ends.peer)
         loop.run_until_complete(asyncio.sleep(0.005))
         ends.peer.sock.close()
@@ -87,7 +92,7 @@ def test_what_a_peer_does(deed: str, version: ssl.TLSVersion) -> None:
         say(told)
         close_all(loop, ends)
 
-    same(scenario, False)
+    same(scenario)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ use super::object::TlsObject;
 
 /// The longest plaintext of a record: as much is read at once at most.
 const RECORD: i64 = 16 * 1024;
+/// From as many bytes on, copying them costs more than lending the library other BIOs does.
+pub(super) const MUCH: usize = 1024;
 
 /// What the transport has of the connection, which it may let go of meanwhile.
 pub(super) struct Engine {
@@ -79,8 +81,15 @@ impl Engine {
 
     /// Decrypts all that has come.
     pub(super) fn read_all(&self) -> Res<Plaintext> {
-        let Some(session) = self.session() else { return self.read_records(None) };
-        match session.read_all()? {
+        match self.session() {
+            Some(session) => self.told(session.read_all()),
+            None => self.read_records(None),
+        }
+    }
+
+    /// What the library has decrypted, and what it has to say.
+    pub(super) fn told(&self, read: Res<(Option<Owned>, End)>) -> Res<Plaintext> {
+        match read? {
             (data, End::NotNow | End::Full) => Ok(Plaintext { data, is_last: false }),
             (data, End::Closed) => Ok(Plaintext { data, is_last: true }),
             (data, End::Failed) => self.read_records(data),
@@ -165,6 +174,22 @@ impl Engine {
                 Ok(count) if count > 0 => Ok((count, End::Full)),
                 _ => Ok((0, End::Closed)),
             },
+        }
+    }
+
+    /// Encrypts the pieces at once, if there is much of them and nothing else is to be sent: into the `bytes` that is to be
+    /// sent. With it, of how many pieces, and of how many bytes of the next one, that was done.
+    pub(super) fn write_all(&self, pieces: &[Held]) -> Option<Res<(Owned, usize, usize)>> {
+        let is_much = pieces.iter().map(Held::len).sum::<usize>() >= MUCH;
+        let session = self.session().filter(|session| is_much && session.outgoing_size() == 0)?;
+        Some(session.write_all(pieces))
+    }
+
+    /// Ciphertext that is to wait after all.
+    pub(super) fn put_back(&self, ciphertext: &Object) -> Res<()> {
+        match (self.session(), bytes::of_exact(ciphertext)) {
+            (Some(session), Some(content)) => fed(session.put_back(content)),
+            _ => Ok(()),
         }
     }
 

@@ -14,9 +14,9 @@ use crate::sys::bytes::Buffer;
 use crate::sys::object::{boolean, none};
 use crate::sys::openssl::End;
 use crate::sys::sockets::{self, Outcome, Received};
-use crate::sys::{Layout, Object, Res, call, containers, context};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
 
-use super::engine::{Engine, fed};
+use super::engine::{Engine, MUCH, Plaintext, fed};
 use super::known::KNOWN;
 use super::object::{TYPE, TlsObject};
 use super::protocol::{Native, native};
@@ -40,28 +40,49 @@ static GO_ON: Job = Job {
     needs_context: true,
 };
 
-/// Receives what has come to the socket, as much at once as asyncio does, and has the engine take it.
-pub(in crate::net) fn receive(native: &Native, core: &LoopObject, fd: c_int) -> Res<Outcome> {
+/// What the library has made of what has come, if it was asked at once.
+type Early = Option<Res<(Option<Owned>, End)>>;
+
+/// Receives what has come to the socket, as much at once as asyncio does, and has the engine take it. What it makes of
+/// that is for [`received`]: where it is much and the program gets it, it is decrypted where it lies.
+pub(in crate::net) fn receive(native: &Native, core: &LoopObject, fd: c_int) -> Res<(Outcome, Early)> {
     let engine = Engine::of(native.transport);
     if let Some(session) = engine.session() {
+        if is_for_data_received(native) && session.incoming_size() == 0 {
+            return core.read_detached(|scratch| {
+                let outcome = sockets::receive_raw(fd, scratch);
+                match outcome {
+                    Outcome::Done(count @ MUCH..) => Ok((outcome, Some(session.read_all_of(&scratch[..count])))),
+                    Outcome::Done(count) => fed(session.feed(&scratch[..count])).map(|()| (outcome, None)),
+                    _ => Ok((outcome, None)),
+                }
+            })?;
+        }
         let (outcome, is_taken) = core.read_with(|scratch| {
             let outcome = sockets::receive_raw(fd, scratch);
             let Outcome::Done(count) = outcome else { return (outcome, true) };
             (outcome, session.feed(&scratch[..count]))
         })?;
-        return fed(is_taken).map(|()| outcome);
+        return fed(is_taken).map(|()| (outcome, None));
     }
     match core.read_with(|scratch| sockets::receive_likely(fd, 0, scratch))?? {
-        Received::Bytes(ciphertext, count) => engine.feed(&ciphertext).map(|()| Outcome::Done(count)),
-        Received::NotNow => Ok(Outcome::NotNow),
-        Received::Failed(errno) => Ok(Outcome::Failed(errno)),
+        Received::Bytes(ciphertext, count) => engine.feed(&ciphertext).map(|()| (Outcome::Done(count), None)),
+        Received::NotNow => Ok((Outcome::NotNow, None)),
+        Received::Failed(errno) => Ok((Outcome::Failed(errno), None)),
     }
 }
 
+/// Would `_do_read()` hand what comes to `data_received`?
+fn is_for_data_received(native: &Native) -> bool {
+    native.is_wrapped()
+        && native.flag(&APP_READING_PAUSED) == Some(false)
+        && native.flag(&APP_PROTOCOL_IS_BUFFER) == Some(false)
+}
+
 /// What follows in `buffer_updated`.
-pub(in crate::net) fn received(native: &Native) -> Res<()> {
-    if native.is_wrapped() {
-        return do_read(native);
+pub(in crate::net) fn received(native: &Native, early: Early) -> Res<()> {
+    if early.is_some() || native.is_wrapped() {
+        return do_read(native, early);
     }
     // With nothing to add to what has come.
     let nothing = containers::int(0)?;
@@ -69,34 +90,36 @@ pub(in crate::net) fn received(native: &Native) -> Res<()> {
 }
 
 /// `_do_read()`, while data goes both ways.
-fn do_read(native: &Native) -> Res<()> {
-    read(native).or_else(|raised| native.fail(raised))
+fn do_read(native: &Native, early: Early) -> Res<()> {
+    read(native, early).or_else(|raised| native.fail(raised))
 }
 
-fn read(native: &Native) -> Res<()> {
-    let (Some(is_paused), Some(is_buffer)) = (native.flag(&APP_READING_PAUSED), native.flag(&APP_PROTOCOL_IS_BUFFER))
-    else {
-        return native.call(&DO_READ);
-    };
+fn read(native: &Native, early: Early) -> Res<()> {
     let engine = Engine::of(native.transport);
-    if !is_paused {
-        let is_last = if is_buffer { read_into_buffer(native, &engine)? } else { read_data(native, &engine)? };
-        if is_last {
-            native.call(&CALL_EOF_RECEIVED)?;
-            native.call(&START_SHUTDOWN)?;
+    let is_last = if let Some(read) = early {
+        hand_over(native, engine.told(read)?)?
+    } else {
+        match (native.flag(&APP_READING_PAUSED), native.flag(&APP_PROTOCOL_IS_BUFFER)) {
+            (Some(true), Some(_)) => return control_ssl_reading(native, &engine),
+            (Some(false), Some(true)) => read_into_buffer(native, &engine)?,
+            (Some(false), Some(false)) => hand_over(native, engine.read_all()?)?,
+            _ => return native.call(&DO_READ),
         }
-        match native.backlog_size() {
-            Some(0) => process_outgoing(native, &engine)?,
-            _ if write_backlog(native)? => native.call(&DO_WRITE)?,
-            _ => process_outgoing(native, &engine)?,
-        }
+    };
+    if is_last {
+        native.call(&CALL_EOF_RECEIVED)?;
+        native.call(&START_SHUTDOWN)?;
+    }
+    match native.backlog_size() {
+        Some(0) => process_outgoing(native, &engine)?,
+        _ if write_backlog(native)? => native.call(&DO_WRITE)?,
+        _ => process_outgoing(native, &engine)?,
     }
     control_ssl_reading(native, &engine)
 }
 
 /// `data_received(data)`; was it the last?
-fn read_data(native: &Native, engine: &Engine) -> Res<bool> {
-    let plaintext = engine.read_all()?;
+fn hand_over(native: &Native, plaintext: Plaintext) -> Res<bool> {
     if let Some(data) = plaintext.data {
         let protocol = native.get(&APP_PROTOCOL).unwrap_or_else(|| none().own());
         call::call_method(&DATA_RECEIVED, &[&*protocol, &*data], None)?;
@@ -141,7 +164,7 @@ fn soon(native: &Native, job: &'static Job) -> Res<()> {
 
 fn go_on(transport: &TlsObject, protocol: &Object) -> Res<()> {
     match native(transport) {
-        Some(native) if native.is_wrapped() => do_read(&native),
+        Some(native) if native.is_wrapped() => do_read(&native, None),
         _ => call::call_method(&DO_READ, &[protocol], None).map(drop),
     }
 }
@@ -184,7 +207,7 @@ pub(super) fn resume(transport: &TlsObject) -> Res<bool> {
 /// What `resume_reading()` leaves to the loop.
 pub(super) fn resume_now(transport: &TlsObject, protocol: &Object) -> Res<()> {
     if let Some(native) = native(transport).filter(Native::is_wrapped) {
-        return do_read(&native);
+        return do_read(&native, None);
     }
     let state = call::getattr(protocol, &STATE)?;
     let known = &*KNOWN;

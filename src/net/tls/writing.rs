@@ -70,6 +70,19 @@ fn write_pieces(native: &Native, pieces: &[Held]) -> Res<()> {
 
 fn encrypt(native: &Native, pieces: &[Held]) -> Res<()> {
     let engine = Engine::of(native.transport);
+    // Ciphertext that may not be sent now waits in the session's own BIO.
+    if native.flag(&SSL_WRITING_PAUSED) == Some(false) {
+        if let Some(written) = engine.write_all(pieces) {
+            let (ciphertext, index, count) = written?;
+            if index == pieces.len() {
+                send(native, &ciphertext)?;
+                return control_app_writing(native, &engine);
+            }
+            engine.put_back(&ciphertext)?;
+            keep(native, pieces, index, count)?;
+            return native.call(&DO_WRITE);
+        }
+    }
     for (index, piece) in pieces.iter().enumerate() {
         let (count, raised) = engine.write(piece);
         if count < piece.len() {
@@ -112,13 +125,17 @@ pub(super) fn process_outgoing(native: &Native, engine: &Engine) -> Res<()> {
     match native.flag(&SSL_WRITING_PAUSED) {
         None => return native.call(&PROCESS_OUTGOING),
         Some(false) if engine.outgoing_size()? > 0 => {
-            let ciphertext = engine.take_outgoing()?;
-            let transport = native.get(&TRANSPORT).unwrap_or_else(|| none().own());
-            call::call_method(&WRITE, &[&*transport, &*ciphertext], None)?;
+            send(native, &*engine.take_outgoing()?)?;
         }
         Some(_) => {}
     }
     control_app_writing(native, engine)
+}
+
+/// `self._transport.write(ciphertext)`
+fn send(native: &Native, ciphertext: &Object) -> Res<()> {
+    let transport = native.get(&TRANSPORT).unwrap_or_else(|| none().own());
+    call::call_method(&WRITE, &[&*transport, ciphertext], None).map(drop)
 }
 
 /// `_control_app_writing()`

@@ -87,10 +87,12 @@ fn receive(transport: &TransportObject, core: &LoopObject) -> Res<Received> {
 fn read_tls(transport: &TransportObject, core: &LoopObject, native: &tls::Native) -> Res<()> {
     let Some(fd) = transport.descriptor() else { return read_failed(transport, raise_os_error(BAD_DESCRIPTOR)) };
     match tls::receive(native, core, fd) {
-        Ok(Outcome::NotNow) => Ok(()),
-        Ok(Outcome::Done(0)) => end_of_file(transport, core),
-        Ok(Outcome::Done(_)) => tls::received(native).or_else(|raised| update_failed(transport, raised)),
-        Ok(Outcome::Failed(errno)) => read_failed(transport, raise_os_error(errno)),
+        Ok((Outcome::NotNow, _)) => Ok(()),
+        Ok((Outcome::Done(0), _)) => end_of_file(transport, core),
+        Ok((Outcome::Done(_), early)) => {
+            tls::received(native, early).or_else(|raised| update_failed(transport, raised))
+        }
+        Ok((Outcome::Failed(errno), _)) => read_failed(transport, raise_os_error(errno)),
         Err(raised) => update_failed(transport, raised),
     }
 }

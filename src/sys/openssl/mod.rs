@@ -1,7 +1,8 @@
 //! The OpenSSL that Python's `_ssl` has mapped, and the `SSL*` inside of its objects.
 //!
 //! A session is used with the memory BIOs that `_ssl` has put under it, by the very functions that `_ssl` calls. So
-//! `_ssl`'s own methods may be called at any time between two calls from here, and find all as they would have left it.
+//! `_ssl`'s own methods may be called at any time between two calls from here, and find all as they would have left it:
+//! also where a session is [`lent`] another BIO for a call.
 //!
 //! Nothing is believed of `_ssl`'s objects before a trial has shown it ([`know`]), nor of a single one before it was
 //! looked at ([`verify`]): what is taken for the context's `SSL_CTX*` has to be what the library says that the session
@@ -11,6 +12,8 @@
 //! (`SSLContext._msg_callback`) whoever makes a session asks; all others belong to handshakes. Of these only one that is
 //! repeated within a connection (TLS 1.2, if the peer asks for it and it is allowed) comes from here; `_ssl`'s callbacks
 //! attach themselves to the interpreter, and so work in it.
+
+mod lent;
 
 use std::cell::OnceCell;
 use std::ffi::{CStr, c_int, c_void};
@@ -149,8 +152,8 @@ fn functions_of(module: &CStr) -> Option<Functions> {
         (!own.is_null() && (everybodys.is_null() || ptr::eq(own, everybodys))).then_some(own)
     };
     // SAFETY: these are the types that the functions of these names have, in all versions of OpenSSL from 1.1.1 on.
-    unsafe {
-        Some(Functions {
+    let functions = unsafe {
+        Functions {
             context_of: std::mem::transmute::<*mut c_void, Get>(find(c"SSL_get_SSL_CTX")?),
             incoming_of: std::mem::transmute::<*mut c_void, Get>(find(c"SSL_get_rbio")?),
             outgoing_of: std::mem::transmute::<*mut c_void, Get>(find(c"SSL_get_wbio")?),
@@ -171,8 +174,9 @@ fn functions_of(module: &CStr) -> Option<Functions> {
             bio_pending: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> usize>(find(
                 c"BIO_ctrl_pending",
             )?),
-        })
-    }
+        }
+    };
+    lent::know(find).then_some(functions)
 }
 
 /// How reading has ended.

@@ -30,6 +30,9 @@ PRELUDES = {
 }
 #: Those that programs of connections run on: what moves bytes is a matter of the loop.
 WITH_NETWORK = ("c", "ours on our loop", "C's on our loop")
+#: Those that programs with TLS run on: by each route, the second of which is an engine of its own.
+MEMORYBIO = "ours on our loop, by memorybio"
+WITH_TLS = (MEMORYBIO, *WITH_NETWORK)
 SECONDS = 20
 
 
@@ -41,12 +44,15 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def _start(self) -> subprocess.Popen[bytes]:
-        code = f"{PRELUDES[self.name]}\nfrom differential.worker import serve\nserve(new_loop)"
+        prelude = PRELUDES["ours on our loop" if self.name == MEMORYBIO else self.name]
+        route = "memorybio" if self.name == MEMORYBIO else "openssl"
+        code = f"{prelude}\nfrom differential.worker import serve\nserve(new_loop)"
         return subprocess.Popen(
             [sys.executable, "-Xfaulthandler", "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONHASHSEED": "0"},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONHASHSEED": "0"}
+            | {"RASYNCIO_TLS": route},
         )
 
     def send(self, program: dict[str, Any]) -> None:
@@ -87,10 +93,12 @@ class Engines:
     """All of them, side by side."""
 
     def __init__(self) -> None:
-        self._engines = [Engine(name) for name in PRELUDES]
+        self._engines = [Engine(name) for name in (MEMORYBIO, *PRELUDES)]
 
     def traces(self, program: dict[str, Any]) -> dict[str, list[str]]:
-        engines = [each for each in self._engines if each.name in WITH_NETWORK or not program["setup"].get("network")]
+        setup = program["setup"]
+        names = WITH_TLS if setup.get("tls") else WITH_NETWORK if setup.get("network") else PRELUDES
+        engines = [each for each in self._engines if each.name in names]
         for engine in engines:
             engine.send(program)
         return {engine.name: engine.receive() for engine in engines}

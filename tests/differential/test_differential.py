@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from differential.comparison import comparable, difference
-from differential.engines import PRELUDES, WITH_NETWORK, Engines, engines
+from differential.engines import PRELUDES, WITH_NETWORK, WITH_TLS, Engines, engines
 from differential.fuzz import KINDS, ROUND, one_round
 from differential.network import HUGE
 from differential.programs import Program
@@ -20,7 +20,7 @@ from differential.programs import Program
 pytestmark = pytest.mark.xdist_group("differential")
 
 #: So many programs, and so often.
-ROUNDS = {"tasks": (ROUND, 4), "network": (ROUND // 4, 8)}
+ROUNDS = {"tasks": (ROUND, 4), "network": (ROUND // 4, 8), "tls": (ROUND // 4, 4)}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,25 @@ def test_a_trace_tells_what_connections_did(running: Engines) -> None:
         parts = ["c0.0 data_received: 1000 bytes ", "write", "peer_drain ['7 bytes ", "c0.0 pause_writing: "]
         parts += ["c0.0 resume_writing: ", f"peer_drain ['{HUGE} bytes ", "c0.0 connection_lost: ConnectionResetError("]
         assert re.search(".*".join(map(re.escape, [*parts, "descriptors left 0"])), text, re.DOTALL), text
+
+
+def test_a_trace_tells_what_tls_did(running: Engines) -> None:
+    protocol = {"buffer": 0, "eof": True, "does": {"data_received": [["write", "bytes", 7]]}}
+    steps: list[list[object]] = [
+        ["peer_send", [5000, 7], ["cut", 500]],
+        ["peer_read"],
+        ["writelines", [5000, 600_000]],
+        ["peer_read"],
+        ["peer_send", [1024], ["flip", 900, 3]],
+    ]
+    setup = {"tls": "TLSv1_3", "server_side": False, "protocol": protocol}
+    traces = running.traces({"setup": setup, "steps": steps})
+    assert list(traces) == list(WITH_TLS)
+    for trace in traces.values():
+        text = "\n".join(trace)
+        parts = ["connection_made: ", "data_received: 'bytes', 5007, ", "> write: None", "> peer_read: [7, "]
+        parts += ["> peer_read: [605000, ", "connection_lost: SSLError(1, '[SSL: "]
+        assert re.search(".*".join(map(re.escape, parts)), text, re.DOTALL), text
 
 
 def test_a_byte_of_another_place_is_seen(running: Engines) -> None:

@@ -7,10 +7,26 @@ import os
 import random
 import signal
 import socket
+import ssl
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from subprocess import run
 from typing import Any
+
+
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context, and one of clients that trust its certificate."""
+    with tempfile.TemporaryDirectory() as folder:
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem"]
+        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        made = ["openssl", "req", "-x509", *key, *names, "-days", "30", "-out", "certificate.pem"]
+        run(made, cwd=folder, check=True, capture_output=True)
+        serving, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        serving.load_cert_chain(f"{folder}/certificate.pem", f"{folder}/key.pem")
+        trusting.load_verify_locations(f"{folder}/certificate.pem")
+    return serving, trusting
 
 
 class Expected(Exception):
@@ -23,7 +39,17 @@ class World:
     def __init__(self, loop: asyncio.AbstractEventLoop, counts: Counter[str]) -> None:
         self.loop = loop
         self.counts = counts
-        self.port = 0
+        self.port = self.tls_port = 0
+        self.serving, self.trusting = contexts()
+
+    async def connect(self, rng: random.Random) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the server, in the clear or by TLS, there by any route."""
+        if rng.random() < 0.5:
+            return await asyncio.open_connection("127.0.0.1", self.port)
+        os.environ["RASYNCIO_TLS"] = rng.choice(("openssl", "openssl", "memorybio", "python"))
+        made = await asyncio.open_connection("127.0.0.1", self.tls_port, ssl=self.trusting, server_hostname="localhost")
+        self.counts[f"connections by TLS: {made[1].get_extra_info('rasyncio_tls')}"] += 1
+        return made
 
     async def echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """The server: answers each line with itself, and an empty one with the number of lines."""
@@ -37,7 +63,7 @@ class World:
                     self.counts["messages echoed"] += 1
                 writer.write(line)
                 await writer.drain()
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             pass  # of a client that has aborted
         finally:
             writer.close()
@@ -75,8 +101,8 @@ def require(condition: bool, *what: object) -> None:
 
 
 async def echo(world: World, rng: random.Random) -> None:
-    """Lines over TCP, each as it was sent and in order; the server has seen as many."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    """Lines over TCP, or TLS over it, each as it was sent and in order; the server has seen as many."""
+    reader, writer = await world.connect(rng)
     count = rng.randrange(1, 20)
     try:
         for _ in range(count):
@@ -94,7 +120,7 @@ async def echo(world: World, rng: random.Random) -> None:
 
 async def echo_pipelined(world: World, rng: random.Random) -> None:
     """Lines that are written while answers are read, by a task each."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    reader, writer = await world.connect(rng)
     lines = [b"%d %d\n" % (n, rng.getrandbits(64)) for n in range(rng.randrange(1, 200))]
 
     async def send() -> None:
@@ -122,7 +148,7 @@ async def echo_aborted(world: World, rng: random.Random) -> None:
     """A client that is cancelled in the middle and aborts its connection."""
 
     async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        reader, writer = await world.connect(rng)
         try:
             while True:
                 writer.write(b"x" * 1000 + b"\n")

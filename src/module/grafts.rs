@@ -15,6 +15,10 @@ use crate::time;
 static GRAFTS: &[&Graft] = &[
     &group::create_task::CREATE_TASK,
     &group::gather::GATHER,
+    &group::task_group::CREATE_TASK,
+    &group::task_group::ENTER,
+    &group::task_group::EXIT,
+    &group::task_group::ON_TASK_DONE,
     &sync::event::SET,
     &sync::event::WAIT,
     &sync::lock::ACQUIRE,

@@ -84,8 +84,7 @@ def select(name: str) -> Any:
     if implementation.module == "rasyncio":
         import rasyncio
 
-        # With our loop as asyncio's, the functions of asyncio's are grafted that native code stands in for.
-        rasyncio.install(loop=implementation.loop == "ours")
+        rasyncio.install(loop=False)
     elif implementation.module == "python":
         sys.modules["_asyncio"] = None  # type: ignore[assignment]  # makes `import _asyncio` fail
     import asyncio

@@ -12,7 +12,7 @@
 //! * [`sched`]: handing work to any event loop. [`watchdog`]: which steps block their loop.
 //! * [`future`]: Future and its iterator.
 //! * [`task`]: Task; read this one to learn how a coroutine is driven. `net`: moving bytes natively, on Linux.
-//! * `graft`, `sync`, `group`, `time`: native code behind functions that asyncio has in Python, from 3.12 on.
+//! * `graft`, `streams`, `sync`, `group`, `time`: native code behind functions that asyncio has in Python, from 3.12 on.
 //! * [`module`]: the functions of the module, and the loop's type.
 
 mod asyncio;
@@ -33,6 +33,8 @@ mod net;
 mod replaced;
 mod sched;
 mod state;
+#[cfg(Py_3_12)]
+mod streams;
 #[cfg(Py_3_12)]
 mod sync;
 mod sys;

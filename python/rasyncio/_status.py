@@ -102,7 +102,7 @@ def status() -> Status:
         running=None if running is None else _name(type(running)),
         transports=_transports(kind, running),
         tls=_tls(kind, running),
-        streams="asyncio's",
+        streams=_streams(kind, running),
         grafts=_grafts(kind, running),
         state="CPython's" if shares_state() or not swapped else "rasyncio's own",
         children=children,
@@ -169,6 +169,18 @@ def _tls(kind: type | None, running: Any) -> str:
 
     route = native.route()
     return "asyncio's" if route == "python" else f"rasyncio's, by {route}"
+
+
+def _streams(kind: type | None, running: Any) -> str:
+    if not _is_ours(kind) or (running is not None and running.get_debug()):
+        return "asyncio's"
+    from . import _grafted
+
+    found = _grafted.grafted()
+    on, off = ([name for name in names if name.startswith("asyncio.streams.")] for names in (found.on, found.off))
+    if not on:
+        return "asyncio's"
+    return f"asyncio's, {len(on)} of {len(on) + len(off)} functions grafted" if off else "asyncio's, grafted"
 
 
 def _grafts(kind: type | None, running: Any) -> str:

@@ -4,6 +4,7 @@
 
 use crate::graft::{self, Graft, coroutine};
 use crate::group;
+use crate::streams;
 use crate::sync;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::object::none;
@@ -15,10 +16,20 @@ use crate::time;
 static GRAFTS: &[&Graft] = &[
     &group::create_task::CREATE_TASK,
     &group::gather::GATHER,
-    &group::task_group::CREATE_TASK,
-    &group::task_group::ENTER,
-    &group::task_group::EXIT,
-    &group::task_group::ON_TASK_DONE,
+    &streams::lines::NEXT,
+    &streams::lines::READLINE,
+    &streams::protocol::DATA_RECEIVED,
+    &streams::protocol::DRAIN_HELPER,
+    &streams::protocol::EOF_RECEIVED,
+    &streams::read::READ,
+    &streams::read::READEXACTLY,
+    &streams::reader::FEED_DATA,
+    &streams::reader::FEED_EOF,
+    &streams::until::READUNTIL,
+    &streams::wait::WAIT_FOR_DATA,
+    &streams::writer::DRAIN,
+    &streams::writer::WRITE,
+    &streams::writer::WRITELINES,
     &sync::event::SET,
     &sync::event::WAIT,
     &sync::lock::ACQUIRE,

@@ -199,6 +199,22 @@ pub(crate) fn delete_first(array: &Object, count: usize) -> Res<()> {
     }
 }
 
+/// Where `wanted` begins first.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn find(content: &[u8], wanted: &[u8]) -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: memory of these lengths; the function answers NULL, or an address in the first.
+        let found = unsafe {
+            libc::memmem(content.as_ptr().cast(), content.len(), wanted.as_ptr().cast(), wanted.len()).cast::<u8>()
+        };
+        (!found.is_null()).then(|| found.addr() - content.as_ptr().addr())
+    }
+    #[cfg(not(target_os = "linux"))]
+    if wanted.is_empty() { Some(0) } else { content.windows(wanted.len()).position(|window| window == wanted) }
+}
+
 /// Is it exactly a `bytearray`?
 pub(crate) fn is_bytearray(object: &Object) -> bool {
     ptr::eq(object.type_ptr(), &raw mut ffi::PyByteArray_Type)

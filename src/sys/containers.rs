@@ -356,6 +356,13 @@ pub(crate) fn is_exact_list(object: &Object) -> bool {
     unsafe { ffi::PyList_CheckExact(object.as_ptr()) != 0 }
 }
 
+/// The exact type `tuple`?
+#[cfg(Py_3_12)]
+pub(crate) fn is_exact_tuple(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyTuple_CheckExact(object.as_ptr()) != 0 }
+}
+
 /// The exact type `set`?
 pub(crate) fn is_exact_set(object: &Object) -> bool {
     std::ptr::eq(object.type_ptr(), &raw mut ffi::PySet_Type)

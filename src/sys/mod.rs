@@ -24,6 +24,8 @@ pub(crate) mod args;
 pub(crate) mod assertions;
 pub(crate) mod attached;
 pub(crate) mod audit;
+#[cfg(Py_3_12)]
+pub(crate) mod byte_array;
 pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod clock;

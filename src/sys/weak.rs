@@ -12,6 +12,14 @@ pub(crate) fn reference(object: &Object) -> Res<Owned> {
     unsafe { Owned::steal_or_raised(enter::PyWeakref_NewRef(object.as_ptr(), ptr::null_mut())) }
 }
 
+/// Is it exactly a `weakref.ref`?
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn is_reference(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyWeakref_CheckRefExact(object.as_ptr()) != 0 }
+}
+
 /// One whose callback is called when the object is gone.
 pub(crate) fn reference_with(object: &Object, callback: &Object) -> Res<Owned> {
     // SAFETY: live objects; a new reference, or NULL with the exception set.

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import rasyncio
-from graft.constructs import outcome_of_call, shown
+from graft.notes import outcome_of_call, shown
 from rasyncio import _graft
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
@@ -51,6 +51,25 @@ def of_either(observe: Callable[[], Any]) -> list[Any]:
     return results
 
 
+def paused_protocol() -> Any:
+    """One whose writers have to wait."""
+    protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
+    protocol.pause_writing()
+    return protocol
+
+
+class Open(asyncio.Transport):
+    """Only who lets go of a writer is told that it is closing, so that nobody is warned."""
+
+    def is_closing(self) -> bool:
+        return sys._getframe(1).f_code.co_name == "__del__"
+
+
+def paused_writer() -> asyncio.StreamWriter:
+    """A writer whose `drain()` waits."""
+    return asyncio.StreamWriter(Open(), paused_protocol(), None, asyncio.get_running_loop())
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "sleep": lambda: asyncio.sleep(10),
     "sleep0": lambda: asyncio.sleep(0),
@@ -58,8 +77,15 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Lock.acquire": lambda: asyncio.Lock().acquire(),
     "Lock.__aenter__": lambda: asyncio.Lock().__aenter__(),
     "Lock.__aexit__": lambda: asyncio.Lock().__aexit__(None, None, None),
-    "TaskGroup.__aenter__": lambda: asyncio.TaskGroup().__aenter__(),
-    "TaskGroup.__aexit__": lambda: asyncio.TaskGroup().__aexit__(None, None, None),
+    "StreamReader.read": lambda: asyncio.StreamReader().read(5),
+    "StreamReader.read, of all": lambda: asyncio.StreamReader().read(),
+    "StreamReader.readexactly": lambda: asyncio.StreamReader().readexactly(5),
+    "StreamReader.readline": lambda: asyncio.StreamReader().readline(),
+    "StreamReader.readuntil": lambda: asyncio.StreamReader().readuntil(b"x"),
+    "StreamReader.__anext__": lambda: anext(asyncio.StreamReader()),
+    "StreamReader._wait_for_data": lambda: asyncio.StreamReader()._wait_for_data("name"),  # type: ignore[attr-defined]
+    "StreamWriter.drain": lambda: paused_writer().drain(),
+    "_drain_helper": lambda: paused_protocol()._drain_helper(),
 }
 
 
@@ -133,9 +159,12 @@ def test_misuse(installed: None, name: str, misuse: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_never_awaited(installed: None, name: str) -> None:
     def observe() -> list[str]:
+        async def main() -> None:
+            MAKERS[name]()
+
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            MAKERS[name]()
+            asyncio.run(main())
             gc.collect()
         return [str(each.message) for each in caught]
 

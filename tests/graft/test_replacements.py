@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 import rasyncio
-from graft.constructs import USES, Notes, run
+from graft.constructs import USES, run
+from graft.notes import Notes
 from rasyncio import _graft
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
@@ -135,6 +136,9 @@ def test_replaced(installed: None, place: tuple[str, Any, str]) -> None:
     uses: list[str] = []
     if program not in WARM:
         run(program)
+        _graft.attach(True)
+        run(program)
+        _graft.detach()
         WARM.add(program)
     put(owner, name, replacement(value, uses, name))
     try:

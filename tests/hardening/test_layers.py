@@ -26,7 +26,7 @@ FLOORS = (
     ("future",),
     ("task", "net"),
     ("graft",),
-    ("sync", "group", "time"),
+    ("streams", "sync", "group", "time"),
     ("module",),
     ("lib",),
 )

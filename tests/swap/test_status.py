@@ -86,7 +86,9 @@ with asyncio.Runner(loop_factory={factory}) as runner:
     tls = f"rasyncio's, by {_tls.route()}" if transports == "rasyncio's" else transports
     streams, grafts = said[2:]
     assert said[:2] == [transports, tls]
-    assert streams == "asyncio's"
+    is_grafted = sys.version_info >= (3, 12) and install == "rasyncio.install()" and factory == "None"
+    is_grafted |= sys.version_info >= (3, 12) and factory == "rasyncio.new_event_loop"
+    assert streams == ("asyncio's, grafted" if is_grafted else "asyncio's")
     assert re.fullmatch(GRAFTS[sys.version_info >= (3, 12) if transports == "rasyncio's" else None], grafts), grafts
 
 
@@ -110,7 +112,8 @@ async def main():
     {PARTS}
 rasyncio.run(main(), debug=True)
 """
-    transports, _, _, grafts = check_python(code).strip().split("; ")
+    transports, _, streams, grafts = check_python(code).strip().split("; ")
+    assert streams == "asyncio's"
     assert transports == ("asyncio's, as in debug mode" if sys.platform == "linux" else "asyncio's")
     assert grafts == "none, as in debug mode"
 

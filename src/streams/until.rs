@@ -1,0 +1,128 @@
+//! `StreamReader.readuntil`, and looking for separators.
+
+use crate::graft::Graft;
+use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
+use crate::names::READUNTIL as READUNTIL_NAME;
+use crate::sys::byte_array::{self, ByteArray};
+use crate::sys::error::restore;
+use crate::sys::lazy::Lazy;
+use crate::sys::python_function::{Call, vectorcall};
+use crate::sys::{Object, Owned, Res, bytes, call, containers, tools};
+
+use super::reader::{READER, Reader, at_end, buffer, is_sound, limit, take};
+use super::{STREAMS, wait};
+
+pub(crate) static READUNTIL: Graft = Graft::new(STREAMS, "StreamReader.readuntil", vectorcall!(readuntil));
+
+static BODY: Body = Body::new(&READUNTIL, run);
+
+/// What is left of it, in Python.
+static REST: Lazy = Lazy::new("rasyncio._graft_streams", "readuntil");
+
+fn readuntil(call: &Call<'_>) -> Option<Res<Owned>> {
+    let (reader, separator) = match *call.arguments.positional {
+        [reader] => (reader, None),
+        [reader, separator] => (reader, Some(separator)),
+        _ => return None,
+    };
+    let is_usual = !call.arguments.has_keywords() && READER.fits(reader);
+    if !is_usual || !READUNTIL.takes(call) || tools::notes_origins() {
+        return None;
+    }
+    Some(match separator {
+        Some(separator) => new(reader, separator),
+        None => bytes::copied(b"\n").and_then(|separator| new(reader, &separator)),
+    })
+}
+
+/// `reader.readuntil(separator)`
+#[inline]
+pub(super) fn new(reader: &Object, separator: &Object) -> Res<Owned> {
+    coroutine::new(&BODY, Some(reader), Some(separator))
+}
+
+/// What comes of looking for a separator.
+pub(super) enum Search {
+    /// It begins and ends there.
+    Found(usize, usize),
+    /// It cannot begin before that.
+    NotYet(usize),
+    /// That begins beyond the limit.
+    TooFar,
+}
+
+/// Looks for the separators, from the shortest to the longest, of which none is empty.
+fn search(buffer: &ByteArray, separators: &[&[u8]], start: usize, limit: usize) -> Search {
+    let length = byte_array::len(buffer);
+    let (Some(shortest), Some(longest)) = (separators.first(), separators.last()) else { return Search::TooFar };
+    if length < start.saturating_add(shortest.len()) {
+        return Search::NotYet(start);
+    }
+    let mut found: Option<(usize, usize)> = None;
+    for separator in separators {
+        if let Some(place) = byte_array::find(buffer, separator, start) {
+            let end = place + separator.len();
+            if found.is_none_or(|(_, earliest)| end < earliest) {
+                found = Some((place, end));
+            }
+        }
+    }
+    if let Some((place, end)) = found {
+        return Search::Found(place, end);
+    }
+    let start = (length + 1).saturating_sub(longest.len());
+    if start > limit { Search::TooFar } else { Search::NotYet(start) }
+}
+
+/// The same of what is given as separator: a `bytes`, or from 3.13 on a tuple of such. `None` if it is none of these.
+pub(super) fn look_for(separator: &Object, reader: Reader<'_>, start: usize) -> Option<Search> {
+    let (buffer, limit) = (buffer(reader)?, limit(reader)?);
+    if let Some(only) = bytes::of_exact(separator) {
+        return (!only.is_empty()).then(|| search(&buffer, &[only], start, limit));
+    }
+    if cfg!(not(Py_3_13)) || !containers::is_exact_tuple(separator) {
+        return None;
+    }
+    let items = containers::items(separator).ok()??;
+    let mut separators: Vec<&[u8]> = items.iter().map(|item| bytes::of_exact(item)).collect::<Option<_>>()?;
+    separators.sort_by_key(|separator| separator.len());
+    let has_no_empty = separators.first().is_some_and(|shortest| !shortest.is_empty());
+    has_no_empty.then(|| search(&buffer, &separators, start, limit))
+}
+
+/// `first` is the separator; `second`, where there is something, says how far it was looked for.
+fn run(coroutine: &Coroutine, input: Input) -> Res<Step> {
+    let object = coroutine.subject();
+    let begins = matches!(input, Input::Start);
+    if let Input::Error(exception) = input {
+        return Err(restore(exception));
+    }
+    let plain = READER.of(&object).filter(|&reader| READUNTIL.is_on() && (!begins || is_sound(reader)));
+    let done = plain.and_then(|reader| until(coroutine, &object, reader));
+    done.unwrap_or_else(|| {
+        let separator = coroutine.first.get_or_none();
+        if begins || plain.is_some_and(is_sound) {
+            return become_python(coroutine, &[&*object, &*separator]);
+        }
+        let start = coroutine.second.get().map_or_else(|| containers::int(0), Ok)?;
+        call::call(REST.get()?, &[&*object, &*separator, &*start]).map(Step::Become)
+    })
+}
+
+/// `None`, and nothing is done, if it is for Python code.
+fn until(coroutine: &Coroutine, object: &Object, reader: Reader<'_>) -> Option<Res<Step>> {
+    let separator = coroutine.first.get()?;
+    let start = coroutine.second.get().and_then(|start| usize::try_from(containers::int_clamped(&start).ok()?).ok());
+    match look_for(&separator, reader, start.unwrap_or(0))? {
+        Search::Found(place, end) if place <= limit(reader)? => Some(take(object, reader, end)?.map(Step::Return)),
+        Search::NotYet(start) if !at_end(reader)? => Some(wait_from(coroutine, object, start)),
+        _ => None,
+    }
+}
+
+fn wait_from(coroutine: &Coroutine, object: &Object, start: usize) -> Res<Step> {
+    if start > 0 {
+        coroutine.second.set(containers::int(i64::try_from(start).unwrap_or(i64::MAX))?);
+    }
+    Ok(Step::Await(0, wait::new(object, READUNTIL_NAME.object())?))
+}

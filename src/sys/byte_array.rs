@@ -1,0 +1,97 @@
+//! An exact `bytearray`, by the C functions behind its methods.
+//!
+//! Its memory moves whenever its length changes, and Python code may change that whenever it runs. So what is in it is
+//! lent only to functions that run none.
+
+use std::ffi::c_int;
+use std::ptr;
+
+use pyo3::ffi;
+
+use super::bytes;
+use super::{Layout, Object, Owned, Raised, Res};
+
+// What pyo3-ffi declares as never unwinding does not run Python code.
+use ffi::PyByteArray_Resize;
+
+/// An instance of exactly `bytearray`.
+#[repr(transparent)]
+pub(crate) struct ByteArray(Object);
+
+// SAFETY: transparent over an object.
+unsafe impl Layout for ByteArray {
+    #[inline]
+    fn fits(object: &Object) -> bool {
+        bytes::is_bytearray(object)
+    }
+}
+
+/// The object as a bytearray, if it is one.
+#[inline]
+pub(crate) fn downcast(object: Owned) -> Option<Owned<ByteArray>> {
+    // SAFETY: just asked.
+    ByteArray::fits(&object).then(|| unsafe { Owned::steal(object.into_ptr()) })
+}
+
+/// `len(array)`
+#[inline]
+pub(crate) fn len(array: &ByteArray) -> usize {
+    // SAFETY: a live object with a variable part, whose length is where all of these have it.
+    usize::try_from(unsafe { ffi::Py_SIZE(array.as_ptr()) }).unwrap_or(0)
+}
+
+/// What is in it now.
+///
+/// # Safety
+/// Nothing runs that could change it while the slice is used.
+#[inline]
+unsafe fn content(array: &ByteArray) -> &[u8] {
+    // SAFETY: a live bytearray, whose memory is that long.
+    unsafe { std::slice::from_raw_parts(ffi::PyByteArray_AsString(array.as_ptr()).cast::<u8>(), len(array)) }
+}
+
+#[inline]
+fn resize(array: &ByteArray, length: usize) -> Res<()> {
+    let length = ffi::Py_ssize_t::try_from(length).unwrap_or(ffi::PY_SSIZE_T_MAX);
+    // SAFETY: a live bytearray, attached to the interpreter; it is as it was after an error.
+    let outcome: c_int = unsafe { PyByteArray_Resize(array.as_ptr(), length) };
+    if outcome == 0 { Ok(()) } else { Err(Raised) }
+}
+
+/// `array.extend(more)`; `BufferError` if somebody has a view of it.
+#[inline]
+pub(crate) fn extend(array: &ByteArray, more: &[u8]) -> Res<()> {
+    let before = len(array);
+    resize(array, before.saturating_add(more.len()))?;
+    // SAFETY: as much memory was just made behind what there was; the slice is not of the array, whose memory has just
+    // moved.
+    unsafe {
+        let place = ffi::PyByteArray_AsString(array.as_ptr()).cast::<u8>().add(before);
+        ptr::copy_nonoverlapping(more.as_ptr(), place, more.len());
+    }
+    Ok(())
+}
+
+/// `bytes(array[:count])`, which is then deleted from it; `BufferError`, and nothing is deleted, if somebody has a view.
+#[inline]
+pub(crate) fn take_first(array: &ByteArray, count: usize) -> Res<Owned> {
+    // SAFETY: making a `bytes` runs nothing that could change the array.
+    let taken = unsafe {
+        let all = content(array);
+        bytes::copied(&all[..count.min(all.len())])?
+    };
+    if count >= len(array) {
+        resize(array, 0)?;
+    } else {
+        bytes::delete_first(array.as_object(), count)?;
+    }
+    Ok(taken)
+}
+
+/// `array.find(wanted, start)`
+#[inline]
+pub(crate) fn find(array: &ByteArray, wanted: &[u8], start: usize) -> Option<usize> {
+    // SAFETY: searching runs nothing that could change the array.
+    let rest = unsafe { content(array).get(start..)? };
+    bytes::find(rest, wanted).map(|place| start + place)
+}

@@ -1,0 +1,44 @@
+"""What programs note, so that two runs can be compared."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Notes = list[Any]
+
+
+def told(exception: BaseException) -> tuple[str, str, list[tuple[str, str | None]]]:
+    """An exception as it is printed: what it is, and where it came through."""
+    entries = traceback.extract_tb(exception.__traceback__)
+    return type(exception).__name__, str(exception), [(entry.name, entry.line) for entry in entries]
+
+
+async def outcome(awaitable: Awaitable[Any]) -> Any:
+    """The result, or the exception as it is printed."""
+    try:
+        return await awaitable
+    except BaseException as exception:
+        return told(exception)
+
+
+async def spin(times: int) -> None:
+    """Let others run."""
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+async def outcome_of_call(function: Callable[[], Any]) -> Any:
+    """What a call returns, or the exception as it is printed."""
+    try:
+        return function()
+    except BaseException as exception:
+        return told(exception)
+
+
+def shown(text: str) -> str:
+    """Without addresses, and names that count up."""
+    return re.sub(r"Task-\d+|0x[0-9a-f]+", "...", text)

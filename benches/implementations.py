@@ -84,7 +84,8 @@ def select(name: str) -> Any:
     if implementation.module == "rasyncio":
         import rasyncio
 
-        rasyncio.install(loop=False)
+        # With our loop as asyncio's, the functions of asyncio's are grafted that native code stands in for.
+        rasyncio.install(loop=implementation.loop == "ours")
     elif implementation.module == "python":
         sys.modules["_asyncio"] = None  # type: ignore[assignment]  # makes `import _asyncio` fail
     import asyncio

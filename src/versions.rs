@@ -44,6 +44,12 @@ pub(crate) const STEP_NAME_MANGLED: bool = cfg!(Py_3_14);
 pub(crate) fn eager_start_on_found_loop() -> bool {
     cfg!(Py_3_15) || (cfg!(Py_3_14) && runs_patch(7))
 }
+/// Some releases' `TaskGroup.create_task` looks at once what became of a task that is done (gh-128588).
+#[cfg(Py_3_12)]
+pub(crate) const TASK_GROUP_MAY_LOOK_AT_ONCE: bool = !cfg!(Py_3_14);
+/// `TaskGroup.cancel()`; and `__aexit__` that returns true.
+#[cfg(Py_3_12)]
+pub(crate) const TASK_GROUP_CANCEL: bool = cfg!(Py_3_15);
 /// `__init__` on an initialised object is refused (gh-142615).
 pub(crate) const INIT_ONCE: bool = cfg!(Py_3_15);
 /// `Task(context=)` must be a `contextvars.Context` (gh-157301).

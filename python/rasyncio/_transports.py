@@ -233,11 +233,13 @@ def checks_descriptors(method: str) -> bool:
     return "_ensure_fd_no_transport" in function.__code__.co_names
 
 
-# Whether a server is told which transport is attached to it, and whether a lost connection forgets what was to be
-# called even where the protocol's method fails: these came with patch releases, too.
+# Whether a server is told which transport is attached to it, and when a transport forgets what was to be called: these
+# came with patch releases, too.
 _asyncio._note_habits(
     base_events.Server._attach.__code__.co_argcount == 2,  # type: ignore[attr-defined]
+    "_write_ready" in _STOCK.close.__code__.co_names,
     "_write_ready" in _STOCK._call_connection_lost.__code__.co_names,
+    "_read_ready_cb" in _STOCK._call_connection_lost.__code__.co_names,
     checks_descriptors("_make_socket_transport"),
 )
 _asyncio._ask_about_transports(

@@ -4,10 +4,10 @@ use std::ffi::c_int;
 use std::rc::Rc;
 
 use crate::io::Poller;
-use crate::sys::Res;
+use crate::sys::{Res, containers};
 
 use super::object::{LoopObject, check_closed};
-use super::watchers::Direction;
+use super::watchers::{Direction, no_descriptor};
 use crate::asyncio::loop_is_closed;
 use crate::job::Entry;
 
@@ -28,6 +28,9 @@ impl LoopObject {
     /// Has the entry wait for the descriptor, as long as it is ready in each iteration. Who waited before is stopped.
     pub(crate) fn watch(&self, fd: c_int, direction: Direction, watcher: Entry) -> Res<()> {
         check_closed(self)?;
+        if fd < 0 {
+            return Err(no_descriptor(&*containers::int(i64::from(fd))?));
+        }
         let poller = self.own_poller().ok_or_else(loop_is_closed)?;
         match self.watchers.put(&poller, fd, None, direction, watcher)? {
             Some(before) => before.stop(),

@@ -427,7 +427,7 @@ impl Watchers {
         };
         let number = containers::int_clamped(&fd)?;
         if number < 0 {
-            return Err(raise_format(Builtin::ValueError.class(), c"Invalid file descriptor: %S", &[&fd]));
+            return Err(no_descriptor(&fd));
         }
         Ok(c_int::try_from(number).ok())
     }
@@ -509,6 +509,12 @@ impl Watchers {
         descriptors.extend(registered().filter_map(|(fd, _)| c_int::try_from(fd).ok()));
         Ok(descriptors)
     }
+}
+
+/// What a selector says of a negative number.
+#[cold]
+pub(super) fn no_descriptor(fd: &Object) -> Raised {
+    raise_format(Builtin::ValueError.class(), c"Invalid file descriptor: %S", &[fd])
 }
 
 impl Native for Watchers {

@@ -72,8 +72,19 @@ impl Waiter {
         Ok((callback, (self.kind.context)(&self.target)))
     }
 
+    /// What it runs in; of work that runs in none, the real one is for other loops only.
+    #[inline]
+    fn context(&self, event_loop: &Object) -> Owned {
+        #[cfg(Py_3_12)]
+        if !self.kind.job.needs_context && sched::is_plain(event_loop) {
+            return context::shared_empty();
+        }
+        let _ = event_loop;
+        (self.kind.context)(&self.target)
+    }
+
     fn call_soon(self, event_loop: &Object, future: &FutureObject) -> Res<()> {
-        let context = (self.kind.context)(&self.target);
+        let context = self.context(event_loop);
         let argument = Some(future.as_object().own());
         sched::call_soon(event_loop, Entry { job: &self.kind.job, target: self.target, argument, context })
     }

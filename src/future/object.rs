@@ -30,6 +30,8 @@ use crate::sys::life::{Life, object};
 use crate::sys::part::{Kept, Part, zeroed};
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Flags, Layout, Object, Owned, Raised, Res, compat};
+#[cfg(Py_3_12)]
+use crate::sys::{containers, typeobj};
 use crate::versions;
 
 use super::waiter::WaiterJob;
@@ -155,6 +157,14 @@ impl FutureObject {
     #[inline]
     pub(crate) fn has_failed(&self) -> bool {
         self.is_cancelled() || self.exception.is_set()
+    }
+
+    /// Has nobody given it attributes of its own, which may hide methods? (Of a future or task of exactly our type.)
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn has_no_attributes(&self) -> bool {
+        let of = self.as_object();
+        !self.instance.has_dict(of) || typeobj::existing_dict(of).is_none_or(|dict| containers::dict_len(&dict) == 0)
     }
 
     #[inline]

@@ -25,9 +25,14 @@ use std::cell::{Cell, RefCell};
 
 use pyo3::ffi;
 
+use crate::names::CO_NAMES;
 use crate::sys::attached::Attached;
+use crate::sys::error::{Builtin, fetch, raise};
+use crate::sys::intern::Name;
+use crate::sys::lazy::Lazy;
+use crate::sys::object::none;
 use crate::sys::python_function::{self, Call};
-use crate::sys::{Field, Layout, Object, Owned, Res, tools};
+use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, tools};
 
 pub(crate) use guard::{ask, init as watch_changes};
 
@@ -40,7 +45,8 @@ pub(crate) struct Graft {
     pub(crate) path: &'static str,
     /// Classes, as `module:name`, of other objects than `self` whose methods the body calls.
     pub(crate) classes: &'static [&'static str],
-    vectorcall: ffi::vectorcallfunc,
+    /// `None` if only native code calls it.
+    vectorcall: Option<ffi::vectorcallfunc>,
     state: Attached<State>,
 }
 
@@ -58,6 +64,16 @@ struct State {
 
 impl Graft {
     pub(crate) const fn new(module: &'static str, path: &'static str, vectorcall: ffi::vectorcallfunc) -> Self {
+        Self::of(module, path, Some(vectorcall))
+    }
+
+    /// Of a function that a grafted one awaits: it stays as it is. Whether native code may stand in for it, the other
+    /// answers for both.
+    pub(crate) const fn inner(module: &'static str, path: &'static str) -> Self {
+        Self::of(module, path, None)
+    }
+
+    const fn of(module: &'static str, path: &'static str, vectorcall: Option<ffi::vectorcallfunc>) -> Self {
         let state = State {
             function: Field::unset(),
             twin: Field::unset(),
@@ -98,8 +114,9 @@ impl Graft {
         if self.state.function.is_set() {
             return Ok(true);
         }
+        let Some(vectorcall) = self.vectorcall else { return Ok(false) };
         let twin = python_function::twin(function)?;
-        if !python_function::hook(function, self.vectorcall) {
+        if !python_function::hook(function, vectorcall) {
             return Ok(false);
         }
         self.state.twin.set(twin);
@@ -110,8 +127,8 @@ impl Graft {
 
     /// Takes it out again. Coroutines that have begun stay native ones, which ask whether they still may be.
     pub(crate) fn detach(&self) {
-        if let Some(function) = self.state.function.take() {
-            python_function::unhook(&function, self.vectorcall);
+        if let Some((function, vectorcall)) = self.state.function.take().zip(self.vectorcall) {
+            python_function::unhook(&function, vectorcall);
         }
         self.state.looked_at.set(0);
         self.state.is_on.set(false);
@@ -134,11 +151,66 @@ impl Graft {
 
     /// A copy of the function that runs its body; it stays when the native code is taken out.
     pub(crate) fn body(&self) -> Res<Owned> {
-        self.state.twin.get().ok_or_else(|| {
-            crate::sys::error::raise(
-                crate::sys::error::Builtin::SystemError.class(),
-                c"a function that was not grafted",
-            )
-        })
+        match self.state.twin.get() {
+            Some(twin) => Ok(twin),
+            None if self.vectorcall.is_none() => self.find_twin(),
+            None => Err(raise(Builtin::SystemError.class(), c"a function that was not grafted")),
+        }
+    }
+
+    #[cold]
+    fn find_twin(&self) -> Res<Owned> {
+        static FIND: Lazy = Lazy::new("rasyncio._graft", "find");
+        let (module, path) = (containers::string_of(self.module)?, containers::string_of(self.path)?);
+        let found = call::call(FIND.get()?, &[&module, &path])?;
+        if !python_function::is_function(&found) {
+            return Err(raise(Builtin::SystemError.class(), c"a function that is none any more"));
+        }
+        let twin = python_function::twin(&found)?;
+        self.state.twin.set(twin.clone());
+        Ok(twin)
+    }
+
+    /// The function, for those who call it whatever has become of it; its copy, if the native code was taken out.
+    pub(crate) fn function(&self) -> Res<Owned> {
+        self.state.function.get().map_or_else(|| self.body(), Ok)
+    }
+}
+
+/// Has the code of a graft's function a certain name in it? So its releases are told apart.
+pub(crate) struct Mentions {
+    graft: &'static Graft,
+    name: &'static Name,
+    answer: Attached<Cell<Option<bool>>>,
+}
+
+impl Mentions {
+    pub(crate) const fn new(graft: &'static Graft, name: &'static Name) -> Self {
+        Mentions { graft, name, answer: Attached::new(Cell::new(None)) }
+    }
+
+    /// No, as long as the function cannot be had.
+    #[inline]
+    pub(crate) fn get(&self) -> bool {
+        self.answer.get().unwrap_or_else(|| self.look())
+    }
+
+    #[cold]
+    fn look(&self) -> bool {
+        let look = || {
+            let code = python_function::code(&*self.graft.body()?);
+            let names = call::getattr(&code.unwrap_or_else(|| none().own()), &CO_NAMES)?;
+            containers::contains(&names, self.name.object())
+        };
+        match look() {
+            Ok(answer) => {
+                self.answer.set(Some(answer));
+                answer
+            }
+            Err(raised) => {
+                drop(fetch(raised));
+                false
+            }
+        }
     }
 }

@@ -115,14 +115,9 @@ fn cancel_requested(outer: &FutureObject) -> Res<bool> {
     call::is_true(&*call::getattr(outer.as_object(), &CANCEL_REQUESTED)?)
 }
 
-/// Has a program given the future attributes of its own, which may hide methods?
-fn is_plain(future: &FutureObject) -> bool {
-    typeobj::existing_dict(future.as_object()).is_none_or(|dict| containers::dict_len(&dict) == 0)
-}
-
 /// `_done_callback(child)`
 pub(super) fn done(gathering: &Gathering, child: &Object) -> Res<()> {
-    let native = task::as_exact_future(child).filter(|child| is_plain(child));
+    let native = task::as_exact_future(child).filter(|child| child.has_no_attributes());
     let outer = gathering.outer.get();
     let outer = outer.as_deref().and_then(task::as_native_future);
     let (Some(child), Some(outer)) = (native, outer) else { return gathering.in_python(child) };
@@ -176,7 +171,7 @@ fn finish(gathering: &Gathering, outer: &FutureObject, last: &FutureObject) -> R
     let results = containers::new_list()?;
     let mut index = 0;
     while let Some(child) = containers::list_item(&children, index) {
-        let result = match task::as_exact_future(&child).filter(|child| is_plain(child)) {
+        let result = match task::as_exact_future(&child).filter(|child| child.has_no_attributes()) {
             Some(child) => result_of(child)?,
             None => result_in_python(&child)?,
         };

@@ -16,6 +16,10 @@ use crate::time;
 static GRAFTS: &[&Graft] = &[
     &group::create_task::CREATE_TASK,
     &group::gather::GATHER,
+    &group::task_group::CREATE_TASK,
+    &group::task_group::ENTER,
+    &group::task_group::EXIT,
+    &group::task_group::ON_TASK_DONE,
     &streams::lines::NEXT,
     &streams::lines::READLINE,
     &streams::protocol::DATA_RECEIVED,

@@ -225,6 +225,13 @@ impl<'a> Arguments<'a> {
         })
     }
 
+    /// All but the first.
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn without_first(self) -> Arguments<'a> {
+        Arguments { positional: self.positional.split_first().map_or(&[], |(_, others)| others), ..self }
+    }
+
     #[inline]
     pub(crate) fn has_keywords(&self) -> bool {
         !self.keyword_values.is_empty()

@@ -11,6 +11,13 @@ pub(crate) fn copy_current() -> Res<Owned> {
     unsafe { Owned::steal_or_raised(interpreter::PyContext_CopyCurrent()) }
 }
 
+/// A copy of a context; an error if it is none.
+#[cfg(Py_3_12)]
+pub(crate) fn copy(context: &Object) -> Res<Owned> {
+    // SAFETY: a live object; the function checks its type.
+    unsafe { Owned::steal_or_raised(interpreter::PyContext_Copy(context.as_ptr())) }
+}
+
 /// An empty context.
 pub(crate) fn new() -> Res<Owned> {
     // SAFETY: no precondition but attachment.

@@ -144,6 +144,8 @@ functions! {
     fn PyDict_New() -> *mut PyObject;
     fn PyContext_New() -> *mut PyObject;
     fn PyContext_CopyCurrent() -> *mut PyObject;
+    #[cfg(Py_3_12)]
+    fn PyContext_Copy(context: *mut PyObject) -> *mut PyObject;
     fn PyFunction_NewWithQualName(code: *mut PyObject, globals: *mut PyObject, name: *mut PyObject) -> *mut PyObject;
     fn PyMethod_New(function: *mut PyObject, object: *mut PyObject) -> *mut PyObject;
     fn PyCFunction_NewEx(

@@ -43,6 +43,12 @@ mod place {
             ]
         }
 
+        #[cfg(Py_3_12)]
+        #[inline]
+        pub(crate) fn has_dict(&self, _owner: &Object) -> bool {
+            self.dict.is_set()
+        }
+
         pub(super) fn visit_dict(&self, _owner: &Object, visitor: Visitor) -> Visited {
             self.dict.show(visitor)?;
             ControlFlow::Continue(())
@@ -70,6 +76,9 @@ mod place {
         ) -> std::ffi::c_int;
     }
 
+    /// Where the address of the dict is, in words from the object (`MANAGED_DICT_OFFSET`).
+    const DICT: isize = -3;
+
     /// Nothing: the interpreter keeps both in front of the object.
     #[repr(C)]
     pub(crate) struct Instance {}
@@ -79,6 +88,16 @@ mod place {
 
         pub(crate) fn members(_offset: usize) -> Vec<ffi::PyMemberDef> {
             Vec::new()
+        }
+
+        /// Has the object a `__dict__` already?
+        #[allow(clippy::unused_self)]
+        #[inline]
+        pub(crate) fn has_dict(&self, owner: &Object) -> bool {
+            // SAFETY: an object whose type has a managed dict, so that the word is there.
+            let has = unsafe { !(*owner.as_ptr().cast::<*const ffi::PyObject>().offset(DICT)).is_null() };
+            debug_assert_eq!(has, crate::sys::typeobj::existing_dict(owner).is_some());
+            has
         }
 
         #[allow(clippy::unused_self)]

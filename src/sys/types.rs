@@ -6,6 +6,8 @@ use pyo3::ffi;
 
 #[cfg(Py_3_12)]
 use super::Field;
+#[cfg(Py_3_12)]
+use super::Res;
 use super::intern::Name;
 use super::object::Type;
 use super::{Layout, Object, Owned, containers};
@@ -145,6 +147,13 @@ pub(crate) fn keep(class: &Type) -> &'static Type {
 pub(crate) fn type_type() -> &'static Object {
     // SAFETY: the type of types is static.
     unsafe { Object::from_ptr((&raw mut ffi::PyType_Type).cast()) }
+}
+
+/// A function as the method of an object.
+#[cfg(Py_3_12)]
+pub(crate) fn bind(function: &Object, object: &Object) -> Res<Owned> {
+    // SAFETY: live objects; a new reference.
+    unsafe { Owned::steal_or_raised(super::enter::PyMethod_New(function.as_ptr(), object.as_ptr())) }
 }
 
 /// Has the class itself, without its bases, this value under the name? An unset field is that of none.

@@ -18,6 +18,8 @@ use std::ffi::CStr;
 use crate::future::{self, FutureObject};
 use crate::names::TASK;
 use crate::state::{TaskLayout, tasks};
+#[cfg(Py_3_12)]
+use crate::sys::Owned;
 use crate::sys::freelist::FEW;
 use crate::sys::gc;
 use crate::sys::life::{Life, object};
@@ -88,6 +90,12 @@ impl TaskObject {
     #[inline]
     pub(crate) fn future(&self) -> &FutureObject {
         &self.future
+    }
+
+    /// A copy of the context that it runs in, as it is now.
+    #[cfg(Py_3_12)]
+    pub(crate) fn copy_of_context(&self) -> Res<Owned> {
+        crate::sys::context::copy(&self.context.get_or_none())
     }
 
     #[inline]

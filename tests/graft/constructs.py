@@ -160,12 +160,115 @@ async def create_task(notes: Notes) -> None:
     coroutine.close()
 
 
+async def taskgroup(notes: Notes) -> None:
+    """`TaskGroup`: that goes well, and not: bodies and tasks that raise, cancellation at each moment, nested ones."""
+
+    async def work(value: int, fails: type[BaseException] | None = None) -> int:
+        await spin(value)
+        if fails:
+            raise fails(value)
+        return value
+
+    async def stubborn(times: int) -> None:
+        for _ in range(times):
+            try:
+                await spin(6)
+            except asyncio.CancelledError:
+                notes.append("not yet")
+
+    async def group_of(*awaited: Coroutine[Any, Any, Any], body: Coroutine[Any, Any, Any] | None = None) -> list[Any]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in awaited]
+            notes.append((shown(repr(group)), group._exiting, len(group._tasks)))  # type: ignore[attr-defined]
+            if body:
+                await body
+        notes.append(shown(repr(group)))
+        notes.append(shown(repr([group._parent_task, group._errors, group._base_error])))  # type: ignore[attr-defined]
+        return [task.result() for task in tasks]
+
+    async def apart(coroutine: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(coroutine)
+        notes.append([await outcome(task), task.cancelling()])
+
+    await apart(group_of())
+    await apart(group_of(work(0), work(2), asyncio.sleep(0, "native")))
+    await apart(group_of(work(1), body=work(4)))
+    for fails in (ValueError, asyncio.CancelledError):
+        await apart(group_of(work(1, fails), work(3), work(0)))
+        await apart(group_of(work(4), body=work(1, fails)))
+    await apart(group_of(work(1, ValueError), work(1, KeyError), body=work(1, OSError)))
+    await apart(group_of(work(1, ValueError), stubborn(2)))
+    for moment in range(1, 9):
+        for function, arguments in ((work, (3,)), (work, (1, ValueError)), (stubborn, (1,))):
+            task = asyncio.create_task(group_of(function(*arguments), work(2)))
+            await spin(moment)
+            notes.append(task.cancel(f"moment {moment}"))
+            if moment % 2:
+                await spin(1)
+                task.cancel("again")
+            notes.append([await outcome(task), task.cancelling(), task.cancelled()])
+    nested = group_of(group_of(work(2), group_of(work(1, ValueError), work(5))), work(4))
+    await apart(nested)
+    await taskgroup_misused(notes, work)
+
+
+async def taskgroup_misused(notes: Notes, work: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+    """Groups that are entered twice, not at all, are over; odd arguments; a task in and out of it; tasks of a task."""
+    group = asyncio.TaskGroup()
+    for attempt in range(2):
+        coroutine = work(0)
+        notes.append((await outcome_of_call(lambda: group.create_task(coroutine)))[:2])  # noqa: B023
+        coroutine.close()
+        if not attempt:
+            async with group:
+                notes.append(await outcome(group.__aenter__()))
+                named = group.create_task(work(1), name="named")
+                notes.append((named.get_name(), shown(repr(named))))
+                callback = named._callbacks[0][0]  # type: ignore[attr-defined]
+                notes.append((callback == group._on_task_done, named.remove_done_callback(callback)))  # type: ignore[attr-defined]
+                named.add_done_callback(callback)
+                late = group.create_task(work(3))
+                late.add_done_callback(lambda _: notes.append("called"))
+
+                async def makes(depth: int) -> None:
+                    if depth:
+                        group.create_task(makes(depth - 1))
+                    await spin(1)
+
+                group.create_task(makes(3))
+                notes.append((await outcome_of_call(lambda: group.create_task(1)))[:2])  # type: ignore[arg-type]
+            notes.append([named.result(), late.result()])
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as group:
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
+        tasks = [group.create_task(work(0)), group.create_task(work(2)), group.create_task(asyncio.sleep(0.001, 1))]
+        notes.append(sorted((task.done(), task in group._tasks) for task in tasks))  # type: ignore[attr-defined]
+        loop.set_task_factory(None)
+    notes.append([task.result() for task in tasks])
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
+
+    async def eagerly() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work(0, ValueError))
+            notes.append("made")
+
+    notes.append(await outcome(asyncio.create_task(eagerly())))
+    loop.set_task_factory(None)
+    by_hand = asyncio.TaskGroup()
+    await by_hand.__aenter__()
+    by_hand.create_task(work(1))
+    leaving = by_hand.__aexit__(None, None, None)
+    leaving.send(None)
+    notes.append(await outcome_of_call(lambda: leaving.throw(ValueError("thrown"))))
+
+
 PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
     "create_task": create_task,
     "event": event,
     "gather": gather,
     "lock": lock,
     "sleep": sleep,
+    "taskgroup": taskgroup,
     **STREAM_PROGRAMS,
 }
 
@@ -174,6 +277,10 @@ USES = {
     "asyncio.tasks.create_task": "create_task",
     "asyncio.tasks.gather": "gather",
     "asyncio.tasks.sleep": "sleep",
+    "asyncio.taskgroups.TaskGroup.__aenter__": "taskgroup",
+    "asyncio.taskgroups.TaskGroup.__aexit__": "taskgroup",
+    "asyncio.taskgroups.TaskGroup._on_task_done": "taskgroup",
+    "asyncio.taskgroups.TaskGroup.create_task": "taskgroup",
     "asyncio.locks.Event.set": "event",
     "asyncio.locks.Event.wait": "event",
     "asyncio.locks.Lock.acquire": "lock",

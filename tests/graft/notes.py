@@ -11,10 +11,11 @@ from typing import Any
 Notes = list[Any]
 
 
-def told(exception: BaseException) -> tuple[str, str, list[tuple[str, str | None]]]:
-    """An exception as it is printed: what it is, and where it came through."""
+def told(exception: BaseException) -> tuple[str, str, list[Any]]:
+    """An exception as it is printed: what it is, where it came through; and what it has in it."""
     entries = traceback.extract_tb(exception.__traceback__)
-    return type(exception).__name__, str(exception), [(entry.name, entry.line) for entry in entries]
+    inner = [told(each) for each in getattr(exception, "exceptions", ())]
+    return type(exception).__name__, str(exception), [*((entry.name, entry.line) for entry in entries), *inner]
 
 
 async def outcome(awaitable: Awaitable[Any]) -> Any:

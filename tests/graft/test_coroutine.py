@@ -77,6 +77,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Lock.acquire": lambda: asyncio.Lock().acquire(),
     "Lock.__aenter__": lambda: asyncio.Lock().__aenter__(),
     "Lock.__aexit__": lambda: asyncio.Lock().__aexit__(None, None, None),
+    "TaskGroup.__aenter__": lambda: asyncio.TaskGroup().__aenter__(),
+    "TaskGroup.__aexit__": lambda: asyncio.TaskGroup().__aexit__(None, None, None),
     "StreamReader.read": lambda: asyncio.StreamReader().read(5),
     "StreamReader.read, of all": lambda: asyncio.StreamReader().read(),
     "StreamReader.readexactly": lambda: asyncio.StreamReader().readexactly(5),

@@ -146,6 +146,10 @@ impl Coroutine {
                     self.awaited.set(inner.clone());
                     self.settle(Waits::Itself, send_none(&inner))
                 }
+                Ok(Step::BecomeAndThrow(inner, exception)) => {
+                    self.awaited.set(inner.clone());
+                    self.settle(Waits::Itself, iter::throw(&inner, &exception))
+                }
             };
             match outcome? {
                 Outcome::Suspended(value) => return Ok(Sent::Yielded(value)),

@@ -174,6 +174,17 @@ fn cr_suspended(coroutine: &Coroutine) -> bool {
     coroutine.state.get() == State::Suspended
 }
 
+/// From 3.15 on, what `inspect.getcoroutinestate()` says.
+#[cfg(Py_3_15)]
+fn cr_state(coroutine: &Coroutine) -> Res<Owned> {
+    containers::string(match coroutine.state.get() {
+        State::Created => c"CORO_CREATED",
+        State::Suspended => c"CORO_SUSPENDED",
+        State::Running => c"CORO_RUNNING",
+        State::Done => c"CORO_CLOSED",
+    })
+}
+
 fn cr_code(coroutine: &Coroutine) -> Res<Owned> {
     match itself(coroutine) {
         Some(itself) => call::getattr(&itself, &CR_CODE),
@@ -260,6 +271,8 @@ pub(super) fn init(module: &Object) -> Res<()> {
             getset!(Coroutine, c"cr_await", cr_await, c"object being awaited on, or None"),
             getset!(Coroutine, c"cr_running", cr_running, c"Whether it is executing."),
             getset!(Coroutine, c"cr_suspended", cr_suspended, c"Whether it waits."),
+            #[cfg(Py_3_15)]
+            getset!(Coroutine, c"cr_state", cr_state, c"state of the coroutine"),
             getset!(Coroutine, c"cr_code", cr_code, c"The function's code."),
             getset!(Coroutine, c"cr_frame", cr_frame, c"A frame that shows where it is, or None."),
             getset!(Coroutine, c"cr_origin", cr_origin, c"None."),

@@ -72,12 +72,20 @@ pub(crate) enum Step {
     Await(u16, Owned),
     /// Goes on as this coroutine.
     Become(Owned),
+    /// The same, with the exception thrown into it.
+    BecomeAndThrow(Owned, Owned),
 }
 
 /// Goes on as the function's own body, from its start.
 pub(crate) fn become_python(coroutine: &Coroutine, arguments: &[&Object]) -> Res<Step> {
     let function = coroutine.body()?.graft.body()?;
     crate::sys::call::call(&function, arguments).map(Step::Become)
+}
+
+/// The coroutine of the function's own body, called with what the coroutine was made with: its fields `subject` and
+/// `first`, and `None` for what else there is.
+pub(crate) fn in_python(coroutine: &Coroutine) -> Res<Owned> {
+    shown::make_own(coroutine)
 }
 
 /// Makes the types. Called once, by the module's initialisation.

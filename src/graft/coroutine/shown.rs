@@ -63,11 +63,16 @@ pub(super) fn frame(coroutine: &Coroutine) -> Res<Owned> {
     Ok(frame)
 }
 
-#[cold]
-fn make_shown(coroutine: &Coroutine) -> Res<Owned> {
+/// The coroutine of the function's own body.
+pub(super) fn make_own(coroutine: &Coroutine) -> Res<Owned> {
     let arguments = arguments(coroutine)?;
     let arguments: Vec<&Object> = arguments.iter().map(|argument| &**argument).collect();
-    let made = call::call(&*function(coroutine)?, &arguments)?;
+    call::call(&*function(coroutine)?, &arguments)
+}
+
+#[cold]
+fn make_shown(coroutine: &Coroutine) -> Res<Owned> {
+    let made = make_own(coroutine)?;
     coroutine.shown.set(made.clone());
     Ok(made)
 }

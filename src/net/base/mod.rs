@@ -13,7 +13,7 @@ mod watching;
 
 pub(super) use class::{adopt, check_base, check_plain_base};
 pub(super) use fatal::{BAD_DESCRIPTOR, fail};
-pub(super) use forward::base;
+pub(super) use forward::{base, of_class};
 pub(super) use methods::{
     ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, SET_PROTOCOL_DOC, add_reader,
     get_extra_info, get_protocol, is_closing, is_reading, set_attribute,

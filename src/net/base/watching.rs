@@ -3,6 +3,10 @@
 //! A reader or a writer is an entry in the loop's table of files. Each has an argument of its own, which the transport
 //! keeps for as long as the entry is the present one: an entry that is in the ready queue already when reading is paused
 //! or the transport is closed does nothing, as a cancelled handle would.
+//!
+//! An entry is made where nothing of the transport is replaced, and stands for the class's method: what an instance is
+//! given afterwards under its name is called by the next entry only, as asyncio's handles keep the method that they were
+//! made with.
 
 use crate::event_loop::{Direction, LoopObject};
 use crate::job::{Entry, Job};

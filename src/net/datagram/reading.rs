@@ -12,11 +12,12 @@ use crate::event_loop::{Direction, LoopObject};
 use crate::job::Job;
 use crate::names::{DATAGRAM_RECEIVED, READ_READY};
 use crate::sys::addresses::{InternetAddress, Source};
+use crate::sys::args::Arguments;
 use crate::sys::os_error::raise_os_error;
 use crate::sys::sockets::{self, Received};
 use crate::sys::{Layout, Object, Owned, Res, call};
 
-use super::super::base::{BAD_DESCRIPTOR, Transport, fail, stopped};
+use super::super::base::{BAD_DESCRIPTOR, Transport, base, fail, stopped};
 use super::object::{DatagramObject, TYPE};
 use super::writing::report;
 
@@ -45,11 +46,7 @@ fn read_ready(transport: &DatagramObject, argument: Option<&Object>) -> Res<()> 
     while transport.is_present(Direction::Read, argument) {
         let Some(core) = transport.native() else {
             let is_first = count == 0;
-            return if is_first {
-                call::call_method(&READ_READY, &[transport.as_object()], None).map(drop)
-            } else {
-                Ok(())
-            };
+            return if is_first { base(transport, &READ_READY, Arguments::of(&[])).map(drop) } else { Ok(()) };
         };
         if transport.conn_lost.get() != 0 || (count > 0 && core.is_stopping()) {
             return Ok(());

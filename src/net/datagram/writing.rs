@@ -5,9 +5,10 @@
 use crate::event_loop::{Direction, LoopObject};
 use crate::job::Job;
 use crate::names::{
-    APPENDLEFT, CALL_CONNECTION_LOST, ERROR_RECEIVED, MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL, PEERNAME, POPLEFT,
-    SENDTO_READY,
+    ADD_WRITER, APPENDLEFT, CALL_CONNECTION_LOST, ERROR_RECEIVED, MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL,
+    PEERNAME, POPLEFT, SENDTO_READY,
 };
+use crate::sys::args::Arguments;
 use crate::sys::audit::audit;
 use crate::sys::bytes::{self, Buffer, Held};
 use crate::sys::deque::{self, Deque};
@@ -15,10 +16,10 @@ use crate::sys::error::{Builtin, fetch, handling, matches, restore};
 use crate::sys::object::none;
 use crate::sys::os_error::raise_os_error;
 use crate::sys::sockets::{self, Outcome};
-use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers, typeobj};
 use crate::versions;
 
-use super::super::base::{BAD_DESCRIPTOR, Transport, fail, start, stop, stopped};
+use super::super::base::{BAD_DESCRIPTOR, Transport, base, fail, start, stop, stopped};
 use super::object::{DatagramObject, TYPE};
 
 /// `transport._sendto_ready`, as the writer with that argument.
@@ -28,7 +29,10 @@ static WRITE: Job = Job {
         if !transport.is_present(Direction::Write, argument) {
             return Ok(());
         }
-        call::call_method(&SENDTO_READY, &[transport.as_object()], None).map(drop)
+        if send_waiting(transport)? {
+            return Ok(());
+        }
+        base(transport, &SENDTO_READY, Arguments::of(&[])).map(drop)
     },
     callback: |transport, _| Ok((call::getattr(transport, &SENDTO_READY)?, None)),
     stop: Some(|transport, argument| {
@@ -71,7 +75,7 @@ pub(super) fn send_to(transport: &DatagramObject, data: &Object, to: &Object) ->
         match send(transport, &data, &address)? {
             Tried::Sent | Tried::Failed => return Ok(true),
             Tried::NotHere => return Ok(false),
-            Tried::NotNow => start(transport, &core, Direction::Write, &WRITE)?,
+            Tried::NotNow => wait_for_room(transport, &core)?,
         }
     }
     // What waits is not to change.
@@ -101,6 +105,18 @@ fn held(data: &Object) -> Res<Option<Held>> {
         drop(fetch(raised));
         Ok(None)
     })
+}
+
+/// `loop._add_writer(fd, self._sendto_ready)`
+#[cold]
+fn wait_for_room(transport: &DatagramObject, core: &LoopObject) -> Res<()> {
+    let own = typeobj::instance_dict(transport.as_object());
+    if own.is_none_or(|names| containers::dict_get_named(&names, &SENDTO_READY).is_none()) {
+        return start(transport, core, Direction::Write, &WRITE);
+    }
+    let fd = containers::int(i64::from(transport.fd.get()))?;
+    let replaced = call::getattr(transport.as_object(), &SENDTO_READY)?;
+    call::call_method(&ADD_WRITER, &[core.as_object(), &fd, &replaced], None).map(drop)
 }
 
 fn wait(transport: &DatagramObject, buffer: &Deque, data: &Object, size: usize, address: &Object) -> Res<()> {

@@ -3,13 +3,14 @@
 use crate::event_loop::{Direction, LoopObject};
 use crate::job::Job;
 use crate::names::{CALL_CONNECTION_LOST, CALL_SOON, DATA_RECEIVED, EOF_RECEIVED, READ_READY};
+use crate::sys::args::Arguments;
 use crate::sys::object::none;
 use crate::sys::os_error::raise_os_error;
 use crate::sys::pipes;
 use crate::sys::sockets::{LARGE, Received};
 use crate::sys::{Layout, Res, call};
 
-use super::super::base::{BAD_DESCRIPTOR, Transport, fail, start, stop, stopped};
+use super::super::base::{BAD_DESCRIPTOR, Transport, base, fail, start, stop, stopped};
 use super::end::End;
 use super::read_object::{ReadPipeObject, TYPE};
 
@@ -20,7 +21,7 @@ pub(super) static READ: Job = Job {
         if !transport.is_present(Direction::Read, argument) || read(transport)? {
             return Ok(());
         }
-        call::call_method(&READ_READY, &[transport.as_object()], None).map(drop)
+        base(transport, &READ_READY, Arguments::of(&[])).map(drop)
     },
     callback: |transport, _| Ok((call::getattr(transport, &READ_READY)?, None)),
     stop: Some(|transport, argument| {

@@ -8,13 +8,14 @@
 use crate::event_loop::{Direction, LoopObject};
 use crate::job::Job;
 use crate::names::{CALL_CONNECTION_LOST, MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL, WRITE_READY};
+use crate::sys::args::Arguments;
 use crate::sys::bytes::{self, Held};
 use crate::sys::object::{boolean, none};
 use crate::sys::os_error::raise_os_error;
 use crate::sys::sockets::{Outcome, Sent};
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers, error, pipes};
 
-use super::super::base::{BAD_DESCRIPTOR, Transport, fail, start, stop, stopped};
+use super::super::base::{BAD_DESCRIPTOR, Transport, base, fail, start, stop, stopped};
 use super::end::End;
 use super::write_object::{TYPE, WritePipeObject};
 
@@ -25,7 +26,7 @@ static WRITE: Job = Job {
         if !transport.is_present(Direction::Write, argument) || write_waiting(transport)? {
             return Ok(());
         }
-        call::call_method(&WRITE_READY, &[transport.as_object()], None).map(drop)
+        base(transport, &WRITE_READY, Arguments::of(&[])).map(drop)
     },
     callback: |transport, _| Ok((call::getattr(transport, &WRITE_READY)?, None)),
     stop: Some(|transport, argument| {
@@ -112,7 +113,7 @@ fn pause_if_much(transport: &WritePipeObject) -> Res<()> {
 
 #[cold]
 fn write_failed(transport: &WritePipeObject, raised: Raised) -> Res<()> {
-    transport.conn_lost.set(transport.conn_lost.get() + 1);
+    transport.conn_lost.set(transport.conn_lost.get().saturating_add(1));
     fail(transport, raised, c"Fatal write error on pipe transport")
 }
 

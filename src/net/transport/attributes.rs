@@ -4,13 +4,14 @@
 
 use pyo3::ffi;
 
-use crate::names::{READ_READY_BUFFERED, READ_READY_DATA, WRITE_SENDMSG};
+use crate::names::{Name, READ_READY_BUFFERED, READ_READY_DATA, WRITE_SENDMSG};
 use crate::sys::object::none;
 use crate::sys::slots::{getset, not_deleted};
 use crate::sys::{Layout, Object, Owned, Res, call, containers};
 use crate::versions;
 
 use super::super::base::attributes::{common_attributes, flag_attribute, object_attribute, set_object};
+use super::super::base::of_class;
 use super::object::TransportObject;
 use super::{exposed, names, writing};
 
@@ -78,11 +79,12 @@ fn get_read_ready_cb(transport: &TransportObject) -> Res<Owned> {
     if let Some(given) = transport.read_ready_cb.get() {
         return Ok(given);
     }
-    if !transport.protocol.is_set() && versions::CLOSING_FORGETS_READER {
-        return Ok(none().own());
-    }
-    let name = if transport.is_buffered.get() { &READ_READY_BUFFERED } else { &READ_READY_DATA };
-    call::getattr(transport.as_object(), name)
+    of_class(transport, usual_reader(transport))
+}
+
+/// What `set_protocol()` chooses: a method that is bound then.
+pub(super) fn usual_reader(transport: &TransportObject) -> &'static Name {
+    if transport.is_buffered.get() { &READ_READY_BUFFERED } else { &READ_READY_DATA }
 }
 
 fn set_read_ready_cb(transport: &TransportObject, value: Option<&Object>) -> Res<()> {
@@ -95,16 +97,17 @@ fn set_read_ready_cb(transport: &TransportObject, value: Option<&Object>) -> Res
 fn get_write_ready(transport: &TransportObject) -> Res<Owned> {
     match transport.write_ready.get() {
         Some(given) => Ok(given),
-        None if !transport.protocol.is_set() => Ok(none().own()),
-        None => call::getattr(transport.as_object(), &WRITE_SENDMSG),
+        None if transport.writer_is_forgotten.get() => Ok(none().own()),
+        None => of_class(transport, &WRITE_SENDMSG),
     }
 }
 
-/// asyncio sets it to its own method when it makes the transport; only another is kept.
+/// asyncio sets it to its own method when it makes the transport, and to None at its end; only another is kept.
 fn set_write_ready(transport: &TransportObject, value: Option<&Object>) -> Res<()> {
     let value = not_deleted(transport.as_object(), c"_write_ready", value)?;
-    let usual = call::getattr(transport.as_object(), &WRITE_SENDMSG)?;
+    let usual = of_class(transport, &WRITE_SENDMSG)?;
     let is_usual = value.is_none() || call::equal(value, &usual)?;
+    transport.writer_is_forgotten.set(value.is_none());
     drop(transport.write_ready.replace((!is_usual).then(|| value.own())));
     Ok(())
 }

@@ -25,14 +25,24 @@ use super::writing;
 pub(super) struct Habits {
     /// They tell the server which of them is attached to it, and detached.
     pub(super) name_themselves: bool,
-    /// However the protocol takes its loss, they forget what was to be called, and tell who waits.
-    pub(super) forget_in_any_case: bool,
+    pub(super) forget: Forget,
     /// It is an error to make one for a descriptor that has one.
     pub(super) check_descriptors: bool,
 }
 
+/// When they forget what was to be called to write, `_write_ready`, and to read, `_read_ready_cb`. What waits is sent all
+/// the same.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Forget {
+    Nothing,
+    WriterWhenClosed,
+    /// However the protocol takes its loss; and who waits is told in any case.
+    WriterWhenLost,
+    BothWhenLost,
+}
+
 pub(super) static HABITS: Attached<Cell<Habits>> =
-    Attached::new(Cell::new(Habits { name_themselves: false, forget_in_any_case: false, check_descriptors: false }));
+    Attached::new(Cell::new(Habits { name_themselves: false, forget: Forget::Nothing, check_descriptors: false }));
 
 /// `transport._call_connection_lost(None)`
 static LOSE: Job = Job {
@@ -50,13 +60,16 @@ pub(super) fn close(transport: &TransportObject) -> Res<()> {
     if versions::CLOSING_FORGETS_READER {
         transport.read_ready_cb.set(none().own());
     }
+    if HABITS.get().forget == Forget::WriterWhenClosed {
+        forget_writer(transport);
+    }
     if transport.closing.get() {
         return Ok(());
     }
     transport.closing.set(true);
     base::stop(transport, &core, Direction::Read)?;
     if transport.queue.is_empty() {
-        transport.conn_lost.set(transport.conn_lost.get() + 1);
+        transport.conn_lost.set(transport.conn_lost.get().saturating_add(1));
         base::stop(transport, &core, Direction::Write)?;
         let context = base::context(transport)?;
         let target = transport.as_object().own();
@@ -72,14 +85,23 @@ pub(super) fn lose(transport: &TransportObject, exception: &Object) -> Res<()> {
         return base::base(transport, &CALL_CONNECTION_LOST, Arguments::of(&[exception])).map(drop);
     }
     let lost = and_finally(tell_protocol(transport, exception), || let_go(transport));
-    if HABITS.get().forget_in_any_case {
-        return and_finally(lost, || {
-            transport.write_ready.clear();
-            transport.read_ready_cb.clear();
-            tell_waiter(transport)
-        });
+    let forget = HABITS.get().forget;
+    if !matches!(forget, Forget::WriterWhenLost | Forget::BothWhenLost) {
+        return lost.and_then(|()| tell_waiter(transport));
     }
-    lost.and_then(|()| tell_waiter(transport))
+    and_finally(lost, || {
+        forget_writer(transport);
+        if forget == Forget::BothWhenLost {
+            transport.read_ready_cb.set(none().own());
+        }
+        tell_waiter(transport)
+    })
+}
+
+/// `_write_ready = None`
+fn forget_writer(transport: &TransportObject) {
+    transport.writer_is_forgotten.set(true);
+    transport.write_ready.clear();
 }
 
 /// As a `finally` clause.

@@ -10,7 +10,7 @@ use crate::sys::error::{keeping_raised, write_unraisable};
 use crate::sys::lazy::Lazy;
 use crate::sys::slots::{Method, finalizer, noargs, one, setattro, variadic};
 use crate::sys::typeobj::TypeBuilder;
-use crate::sys::{Layout, Object, Owned, Res, call, containers};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, typeobj};
 
 use super::super::base::{
     ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, SET_PROTOCOL_DOC, Transport,
@@ -63,8 +63,11 @@ fn resume_reading(transport: &TransportObject) -> Res<()> {
 /// `set_protocol(protocol)`
 pub(super) fn set_protocol(transport: &TransportObject, protocol: &Object) -> Res<()> {
     let is_buffered = call::is_instance(protocol, BUFFERED_PROTOCOL_CLASS.get()?)?;
-    transport.read_ready_cb.clear();
     transport.is_buffered.set(is_buffered);
+    // What the instance has by the method's name is what asyncio chooses.
+    let own = typeobj::instance_dict(transport.as_object()).filter(|_| transport.patched.get());
+    let own = own.and_then(|names| containers::dict_get_named(&names, attributes::usual_reader(transport)));
+    drop(transport.read_ready_cb.replace(own));
     let linked = if is_ssl_protocol(protocol) { link(protocol)? } else { None };
     drop(transport.tls.replace(linked));
     transport.protocol_connected.set(true);

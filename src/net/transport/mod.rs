@@ -30,7 +30,7 @@ use crate::sys::error::{Builtin, raise};
 use crate::sys::slots::{Method, one, positional};
 use crate::sys::{Object, Res, call, containers, socket_objects, sockets};
 
-use closing::{HABITS, Habits};
+use closing::{Forget, HABITS, Habits};
 pub(crate) use opening::loop_methods;
 
 /// `_know_sockets(socket, fd, family, type, proto)`: are sockets like this one, whose numbers these are, what we take
@@ -53,14 +53,25 @@ fn does_not_block(_module: &Object, socket: &Object) -> bool {
     sockets::does_not_block(socket)
 }
 
-/// `_note_habits(name_themselves, forget_in_any_case, check_descriptors)`
+/// `_note_habits(name_themselves, closing_forgets_writer, loss_forgets_writer, loss_forgets_reader, check_descriptors)`
 fn note_habits(_module: &Object, arguments: &[&Object]) -> Res<()> {
-    let &[name_themselves, forget_in_any_case, check_descriptors] = arguments else {
-        return Err(raise(Builtin::TypeError.class(), c"three arguments were expected"));
+    let &[name_themselves, closing_forgets_writer, loss_forgets_writer, loss_forgets_reader, check_descriptors] =
+        arguments
+    else {
+        return Err(raise(Builtin::TypeError.class(), c"five arguments were expected"));
+    };
+    let forget = if call::is_true(closing_forgets_writer)? {
+        Forget::WriterWhenClosed
+    } else if call::is_true(loss_forgets_reader)? {
+        Forget::BothWhenLost
+    } else if call::is_true(loss_forgets_writer)? {
+        Forget::WriterWhenLost
+    } else {
+        Forget::Nothing
     };
     HABITS.set(Habits {
         name_themselves: call::is_true(name_themselves)?,
-        forget_in_any_case: call::is_true(forget_in_any_case)?,
+        forget,
         check_descriptors: call::is_true(check_descriptors)?,
     });
     Ok(())
@@ -104,7 +115,8 @@ pub(crate) fn functions() -> [Method; 7] {
             Object,
             c"_note_habits",
             note_habits,
-            c"_note_habits($module, name_themselves, forget_in_any_case, check_descriptors, /)\n--\n\nSay what asyncio's own transports do."
+            c"_note_habits($module, name_themselves, closing_forgets_writer, loss_forgets_writer, \
+              loss_forgets_reader, check_descriptors, /)\n--\n\nSay what asyncio's own transports do."
         ),
         positional!(
             Object,

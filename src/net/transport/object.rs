@@ -9,6 +9,7 @@
 //! * `read_ready_cb`, `expected`: `reading.rs`.
 //! * `untold`, `own_name`: `names.rs`.
 //! * `eof`: `writing.rs`.
+//! * `writer_is_forgotten`: `closing.rs`.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -48,6 +49,8 @@ object! {
         pub(super) expected: Cell<i32>,
         pub(super) is_buffered: Cell<bool>,
         pub(super) eof: Cell<bool>,
+        /// `_write_ready` is None: asyncio's own transport does not know any more what it would call to write at once.
+        pub(super) writer_is_forgotten: Cell<bool>,
         /// What is to be sent will be, after the present step.
         pub(super) is_left: Cell<bool>,
     }

@@ -3,13 +3,14 @@
 use crate::event_loop::{Direction, LoopObject};
 use crate::job::Job;
 use crate::names::{ADD_READER, BUFFER_UPDATED, DATA_RECEIVED, EOF_RECEIVED, GET_BUFFER, READ_READY, RECV_INTO};
+use crate::sys::args::Arguments;
 use crate::sys::bytes::Buffer;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::os_error::raise_os_error;
 use crate::sys::sockets::{self, Outcome, Received};
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers};
 
-use super::super::base::{BAD_DESCRIPTOR, Transport, fail, start, stop, stopped};
+use super::super::base::{BAD_DESCRIPTOR, Transport, base, fail, start, stop, stopped};
 use super::super::tls;
 use super::closing::close;
 use super::object::{TYPE, TransportObject};
@@ -41,7 +42,7 @@ fn read_ready(transport: &TransportObject, argument: Option<&Object>) -> Res<()>
         return Ok(());
     }
     let Some(core) = transport.native().filter(|_| !transport.read_ready_cb.is_set()) else {
-        return call::call_method(&READ_READY, &[transport.as_object()], None).map(drop);
+        return base(transport, &READ_READY, Arguments::of(&[])).map(drop);
     };
     if transport.conn_lost.get() != 0 {
         return Ok(());

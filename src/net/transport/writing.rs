@@ -15,6 +15,7 @@ use crate::job::Job;
 use crate::names::{
     CALL_CONNECTION_LOST, MAYBE_PAUSE_PROTOCOL, MAYBE_RESUME_PROTOCOL, SET_EXCEPTION, SET_RESULT, SHUTDOWN, WRITE_READY,
 };
+use crate::sys::args::Arguments;
 use crate::sys::bytes::{self, Buffer, Held};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::memory::vec_for;
@@ -24,7 +25,8 @@ use crate::sys::sockets::{self, Outcome};
 use crate::sys::{Layout, Object, Raised, Res, call, containers, error};
 use crate::versions;
 
-use super::super::base::{BAD_DESCRIPTOR, Transport, fail, start, stop, stopped};
+use super::super::base::{BAD_DESCRIPTOR, Transport, base, fail, start, stop, stopped};
+use super::native::WRITER;
 use super::object::{TYPE, TransportObject};
 
 /// As much is sent at once, in bytes.
@@ -76,7 +78,8 @@ pub(super) fn write(transport: &TransportObject, data: &Object) -> Res<Written> 
 
 /// `writelines(data)`, of a list or a tuple of what can be written.
 pub(super) fn write_lines(transport: &TransportObject, lines: &Object) -> Res<Written> {
-    let Some(core) = ready_to_write(transport) else { return Ok(Written::NotHere) };
+    let core = ready_to_write(transport).filter(|_| !transport.writer_is_forgotten.get());
+    let Some(core) = core else { return Ok(Written::NotHere) };
     let Some(lines) = containers::items(lines)? else { return Ok(Written::NotHere) };
     let mut pieces = vec_for(lines.len())?;
     for line in lines {
@@ -286,7 +289,7 @@ fn write_ready(transport: &TransportObject, argument: Option<&Object>) -> Res<()
     finish(transport)?;
     let core = transport.native().filter(|_| !transport.write_ready.is_set());
     let Some(core) = core else {
-        return call::call0(&*call::getattr(transport.as_object(), &WRITE_READY)?).map(drop);
+        return base(transport, WRITER, Arguments::of(&[])).map(drop);
     };
     if transport.conn_lost.get() != 0 {
         return Ok(());

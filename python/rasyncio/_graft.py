@@ -39,7 +39,7 @@ def attach(wanted: bool) -> None:
         return
     import asyncio  # noqa: F401
 
-    _asyncio._graft_ask(_look, _awaits)
+    _asyncio._graft_ask(_look, _places)
     for place, (module, path) in enumerate(_asyncio._grafts()):
         name = f"{module}.{path}"
         function = find(module, path)
@@ -85,13 +85,13 @@ def find(module: str, path: str) -> FunctionType | None:
     return found if type(found) is FunctionType else None
 
 
-def _look(module: str, path: str, classes: list[str]) -> object:
+def _look(module: str, path: str, classes: list[str], calls_all: bool) -> object:
     from ._graft_look import look
 
-    return look(module, path, classes)
+    return look(module, path, classes, calls_all)
 
 
-def _awaits(code: object) -> object:
-    from ._graft_look import awaits
+def _places(code: object, names: list[str]) -> object:
+    from ._graft_look import places
 
-    return awaits(code)  # type: ignore[arg-type]
+    return places(code, names)  # type: ignore[arg-type]

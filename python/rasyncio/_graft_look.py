@@ -18,6 +18,7 @@ from ._graft_known import KNOWN
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
+    from dis import Instruction
     from typing import Any
 
     #: A dict or a class, a name (None: its __mro__), whether it is there, and what it is.
@@ -31,9 +32,14 @@ _IMPLIED = frozenset(
 _MISSING = object()
 
 
-def look(module: str, path: str, classes: list[str]) -> tuple[str | None, list[_Reliance], list[FunctionType]]:
-    """Why native code may not stand in for the function (None: it may), what that relies on, and which functions."""
-    looker = _Looker()
+def look(
+    module: str, path: str, classes: list[str], calls_all: bool
+) -> tuple[str | None, list[_Reliance], list[FunctionType]]:
+    """Why native code may not stand in for the function (None: it may), what that relies on, and which functions.
+
+    Native code that `calls_all` that the body calls relies on no other function.
+    """
+    looker = _Looker(calls_all)
     function = find(module, path)
     if function is None:
         return f"{path} is no Python function any more", list(looker.reliances.values()), []
@@ -52,7 +58,8 @@ def look(module: str, path: str, classes: list[str]) -> tuple[str | None, list[_
 
 
 class _Looker:
-    def __init__(self) -> None:
+    def __init__(self, calls_all: bool) -> None:
+        self._calls_all = calls_all
         self.reason: str | None = None
         self.reliances: dict[tuple[int, str | None], _Reliance] = {}
         self.functions: dict[FunctionType, None] = {}
@@ -101,7 +108,7 @@ class _Looker:
         names = names_in(function.__code__)
         for each in names:
             self._look_up(function, each, names)
-        for cls in classes:
+        for cls in () if self._calls_all else classes:
             self._follow_class(cls, names, classes)
 
     def _look_up(self, function: FunctionType, name: str, names: set[str]) -> None:
@@ -139,31 +146,22 @@ def _is_asyncios(module: object) -> bool:
     return isinstance(module, str) and module.startswith("asyncio.")
 
 
-def awaits(code: CodeType) -> list[tuple[int, int]]:
-    """Instruction (in bytes) and line of the last call of a method `remove`, then of each `await` in its order."""
-    from opcode import opmap
+def places(code: CodeType, names: list[str]) -> list[tuple[int, int]]:
+    """Instruction (in bytes) and line of the last call of each function of these names, then of each `await`."""
+    from dis import get_instructions
 
-    send, wait = opmap["SEND"], opmap["YIELD_VALUE"]
-    lines = [line for line, *_ in code.co_positions()]
-    operations = code.co_code[::2]
-    found = [_call_of(code, "remove", operations, lines)]
-    for place, operation in enumerate(operations):
-        if operation == send:
-            where = operations.index(wait, place)
-            found.append((2 * where, lines[where] or code.co_firstlineno))
-    return found
+    instructions = list(get_instructions(code))
+    lines = {2 * place: line for place, (line, *_) in enumerate(code.co_positions())}
+    found = [_call_of(name, instructions) for name in names]
+    for place, instruction in enumerate(instructions):
+        if instruction.opname == "SEND":
+            found.append(next(each.offset for each in instructions[place:] if each.opname == "YIELD_VALUE"))
+    return [(offset, lines.get(offset) or code.co_firstlineno) for offset in found]
 
 
-def _call_of(code: CodeType, method: str, operations: bytes, lines: list[int | None]) -> tuple[int, int]:
-    from opcode import opmap
-
-    if method not in code.co_names:
-        return 0, code.co_firstlineno
-    index = code.co_names.index(method)
-    last = max(
-        place
-        for place, operation in enumerate(operations)
-        if operation == opmap["LOAD_ATTR"] and code.co_code[2 * place + 1] >> 1 == index
-    )
-    where = operations.index(opmap["CALL"], last)
-    return 2 * where, lines[where] or code.co_firstlineno
+def _call_of(name: str, instructions: list[Instruction]) -> int:
+    loads = [
+        place for place, each in enumerate(instructions) if each.opname.startswith("LOAD_") and each.argval == name
+    ]
+    after = instructions[loads[-1] :] if loads else []
+    return next((each.offset for each in after if each.opname in {"CALL", "CALL_KW"}), -1)

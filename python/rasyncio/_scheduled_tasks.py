@@ -16,6 +16,9 @@ from weakref import WeakSet, ref
 
 from . import _asyncio
 
+# What has the native list, up to 3.13.
+_native: Any = _asyncio
+
 # The callback of a WeakSet's references, by which who has died is taken out.
 _REMOVE = cast("Any", WeakSet())._remove.__code__
 
@@ -37,7 +40,7 @@ class ScheduledTasks(WeakSet[Any]):
         """The plain set of weak references to all tasks, from now on."""
         foreign = self._foreign
         if sys._getframe(1).f_code is not _REMOVE:
-            linked = _asyncio.__rasyncio_list_in_set__()  # each new task is added to it from now on
+            linked = _native.__rasyncio_list_in_set__()  # each new task is added to it from now on
             foreign.update(ref(task, self._remove) for task in linked)
             self.__dict__["data"] = foreign
             object.__setattr__(self, "__class__", WeakSet)
@@ -62,7 +65,7 @@ class ScheduledTasks(WeakSet[Any]):
         return repr(self._references())
 
     def _references(self) -> set[ref[Any]]:
-        return self._foreign | {ref(task) for task in _asyncio.__rasyncio_linked_tasks__()}
+        return self._foreign | {ref(task) for task in _native.__rasyncio_linked_tasks__()}
 
     def add(self, item: Any) -> None:
         if isinstance(item, _asyncio.Task):

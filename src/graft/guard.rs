@@ -11,6 +11,7 @@ use std::cell::Cell;
 use crate::sys::attached::Attached;
 use crate::sys::error;
 use crate::sys::lazy::to_py;
+use crate::sys::object::boolean;
 use crate::sys::python_function::Seen;
 use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, types, watch};
 
@@ -31,7 +32,7 @@ pub(crate) fn init() {
     watch::on_change(|| CHANGES.set(CHANGES.get() + 1));
 }
 
-/// `look(module, path, classes)` answers `(reason, reliances, functions)`: why not, or `None`; of what the body looks up,
+/// `look(module, path, classes, calls_all)` answers `(reason, reliances, functions)`: why not, or `None`; of what the body looks up,
 /// `(namespace, name, there, value)` each, where a namespace is a dict or a class, and the name `None` means the class's
 /// `__mro__`; and the functions that native code passes over, the function itself first.
 pub(crate) fn ask(look: &Object) {
@@ -142,7 +143,7 @@ impl Graft {
         for class in self.classes {
             containers::list_append(&classes, &*containers::string_of(class)?)?;
         }
-        let answer = call::call(&look, &[&module, &path, &classes])?;
+        let answer = call::call(&look, &[&module, &path, &classes, boolean(self.calls_all)])?;
         let item = |index| containers::tuple_item(&answer, index);
         let (reason, reliances, functions) = (item(0)?, item(1)?, item(2)?);
         let list = |items: &Object| containers::items(items)?.ok_or_else(|| error::raise_text(wrong(), "a list"));

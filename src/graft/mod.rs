@@ -47,6 +47,8 @@ pub(crate) struct Graft {
     pub(crate) classes: &'static [&'static str],
     /// `None` if only native code calls it.
     vectorcall: Option<ffi::vectorcallfunc>,
+    /// The native code passes over nothing: what the body calls, it calls, too.
+    calls_all: bool,
     state: Attached<State>,
 }
 
@@ -82,12 +84,18 @@ impl Graft {
             found: RefCell::new(None),
             reason: RefCell::new(String::new()),
         };
-        Graft { module, path, classes: &[], vectorcall, state: Attached::new(state) }
+        Graft { module, path, classes: &[], calls_all: false, vectorcall, state: Attached::new(state) }
     }
 
     /// The same, whose body calls methods of objects of these classes, too.
     pub(crate) const fn with(mut self, classes: &'static [&'static str]) -> Self {
         self.classes = classes;
+        self
+    }
+
+    /// The same, whose native code calls all that the body calls: only the function itself must be known.
+    pub(crate) const fn calling_all(mut self) -> Self {
+        self.calls_all = true;
         self
     }
 

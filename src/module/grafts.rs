@@ -4,6 +4,7 @@
 
 use crate::graft::{self, Graft, coroutine};
 use crate::group;
+use crate::net::server;
 use crate::streams;
 use crate::sync;
 use crate::sys::error::{Builtin, raise};
@@ -20,6 +21,7 @@ static GRAFTS: &[&Graft] = &[
     &group::task_group::ENTER,
     &group::task_group::EXIT,
     &group::task_group::ON_TASK_DONE,
+    &server::ACCEPT_CONNECTION,
     &streams::lines::NEXT,
     &streams::lines::READLINE,
     &streams::protocol::DATA_RECEIVED,
@@ -91,13 +93,13 @@ fn standing(_module: &Object, arguments: &[&Object]) -> Res<Owned> {
     }
 }
 
-/// `_graft_ask(look, awaits)`: who finds out what a body looks up, and where a code awaits.
+/// `_graft_ask(look, places)`: who finds out what a body looks up, and where a code calls and awaits.
 fn ask(_module: &Object, arguments: &[&Object]) -> Res<()> {
-    let &[look, awaits] = arguments else {
+    let &[look, places] = arguments else {
         return Err(raise(Builtin::TypeError.class(), c"two functions were expected"));
     };
     graft::ask(look);
-    coroutine::ask_where(awaits);
+    coroutine::ask_where(places);
     Ok(())
 }
 

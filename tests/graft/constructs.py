@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -262,7 +264,78 @@ async def taskgroup_misused(notes: Notes, work: Callable[..., Coroutine[Any, Any
     notes.append(await outcome_of_call(lambda: leaving.throw(ValueError("thrown"))))
 
 
+async def accept(notes: Notes) -> None:
+    """`_accept_connection2`: a protocol that is told, factories and transports that fail, cancelled at each moment."""
+    loop: Any = asyncio.get_running_loop()
+    seconds = [10.0, 10.0, *((None,) if sys.version_info >= (3, 15) else ())]
+
+    class Protocol(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.append(transport)
+            notes.append((type(self).__name__, transport.get_extra_info("peername"), transport.get_protocol() is self))  # type: ignore[attr-defined]
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            notes.append(exc)
+
+    class Refuses(Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.append(transport)
+            raise ValueError("not you")
+
+    def fails() -> asyncio.Protocol:
+        raise OSError("no protocol")
+
+    def exits() -> asyncio.Protocol:
+        raise SystemExit(3)
+
+    def accepted(factory: Callable[[], Any], connection: object = None) -> Any:
+        ours, theirs = socket.socketpair()
+        for each in (ours, theirs):
+            each.setblocking(False)
+            kept.append(each)
+        return loop._accept_connection2(factory, connection or ours, {"peername": "them"}, None, None, *seconds)
+
+    def report(_: Any, context: dict[str, Any]) -> None:
+        notes.append(sorted(context))
+        notes.append(context["message"])
+
+    kept: list[socket.socket] = []
+    made: list[asyncio.BaseTransport] = []
+    loop.set_exception_handler(report)
+    try:
+        coroutine = accepted(Protocol)
+        notes.append((coroutine.__qualname__, dict(coroutine.cr_frame.f_locals["extra"]), coroutine.cr_await))
+        notes.append(await outcome(coroutine))
+        for factory in (Refuses, fails):
+            notes.append(await outcome(accepted(factory)))
+            await spin(3)
+        notes.append(await outcome(accepted(Protocol, "no socket")))
+        exiting = accepted(exits)
+        notes.append(await outcome_of_call(lambda: exiting.send(None)))
+        for moment in range(4):
+            task = asyncio.create_task(accepted(Protocol))
+            await spin(moment)
+            notes.append(task.cancel())
+            notes.append(await outcome(task))
+            await spin(4)
+        if not loop.get_debug():  # what is reported when debug mode is switched on meanwhile
+            for thrown in (ValueError("thrown"), KeyboardInterrupt("thrown")):
+                waits = accepted(Protocol)
+                waits.send(None)
+                loop.set_debug(True)
+                notes.append(await outcome_of_call(lambda: waits.throw(thrown)))  # noqa: B023
+                loop.set_debug(False)
+                await spin(4)
+    finally:
+        for transport in made:
+            transport.close()
+        await spin(3)
+        for each in kept:
+            each.close()
+
+
 PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
+    "accept": accept,
     "create_task": create_task,
     "event": event,
     "gather": gather,
@@ -274,6 +347,7 @@ PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
 
 #: The grafted functions, by the program that uses each.
 USES = {
+    "asyncio.selector_events.BaseSelectorEventLoop._accept_connection2": "accept",
     "asyncio.tasks.create_task": "create_task",
     "asyncio.tasks.gather": "gather",
     "asyncio.tasks.sleep": "sleep",

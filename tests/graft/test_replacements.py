@@ -105,8 +105,9 @@ def replacement(value: Any, uses: list[str], name: str) -> Any:
 
 def noting(function: Any, uses: list[str], name: str) -> Any:
     def replaced(*arguments: Any, **keywords: Any) -> Any:
-        # What rasyncio itself looks at, and when, is its own affair.
-        if not sys._getframe(1).f_globals.get("__name__", "").startswith("rasyncio."):
+        # What rasyncio itself looks at, and when, is its own affair. (What a step does natively is called by the loop.)
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        if caller == "rasyncio._loop" or not caller.startswith("rasyncio."):
             uses.append(name)
         return function(*arguments, **keywords)
 

@@ -24,9 +24,10 @@ FLOORS = (
     ("event_loop",),
     ("sched", "watchdog"),
     ("future",),
-    ("task", "net"),
+    ("task",),
     ("graft",),
-    ("streams", "sync", "group", "time"),
+    ("net", "sync", "group", "time"),
+    ("streams",),
     ("module",),
     ("lib",),
 )

@@ -35,18 +35,34 @@ pub(crate) struct Body {
     pub(crate) run: fn(&Coroutine, Input) -> Res<Step>,
     /// Makes what a bare `yield` of the body stands for, for who looks at it.
     yielder: Option<fn() -> Res<Owned>>,
-    /// Where the function's code awaits: a list of `(instruction, line)`, when somebody has asked.
+    /// The coroutine's `first` is a tuple of all arguments but the first.
+    packed: bool,
+    /// Names of functions that the code calls, and from which exceptions may come.
+    calls: &'static [&'static str],
+    /// Where the function's code calls these, and awaits: a list of `(instruction, line)`, when somebody has asked.
     places: Attached<Field>,
 }
 
 impl Body {
     pub(crate) const fn new(graft: &'static Graft, run: fn(&Coroutine, Input) -> Res<Step>) -> Self {
-        Body { graft, run, yielder: None, places: Attached::new(Field::unset()) }
+        Body { graft, run, yielder: None, packed: false, calls: &["remove"], places: Attached::new(Field::unset()) }
     }
 
     /// The same, which yields where the function awaits what this makes.
     pub(crate) const fn yielding(mut self, yielder: fn() -> Res<Owned>) -> Self {
         self.yielder = Some(yielder);
+        self
+    }
+
+    /// The same, which passes on what is raised by these functions, called by the code.
+    pub(crate) const fn calling(mut self, calls: &'static [&'static str]) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    /// The same, for a function of many arguments: the coroutine has all but the first in a tuple, its `first`.
+    pub(crate) const fn packed(mut self) -> Self {
+        self.packed = true;
         self
     }
 }

@@ -41,8 +41,8 @@ pub(super) enum Waits {
 
 zeroed!(Waits::Step);
 
-/// The coroutine is where its code calls a method `remove`.
-pub(super) const REMOVES: u16 = u16::MAX;
+/// The coroutine is where its code calls the function of that number among the body's `calls`, counted down from here.
+pub(super) const CALLS: u16 = u16::MAX;
 
 object! {
     pub(crate) struct Coroutine: TYPE {
@@ -58,7 +58,7 @@ object! {
         pub(super) body: Cell<Option<&'static Body>>,
         pub(super) state: Cell<State>,
         pub(super) waits: Cell<Waits>,
-        /// The code's await of that number is where it is, or was last, from one on; zero before the first; or [`REMOVES`].
+        /// The code's await of that number is where it is, or was last, from one on; zero before the first; or [`CALLS`].
         pub(super) place: Cell<u16>,
         /// Where the body is.
         pub(crate) stage: Cell<u16>,
@@ -109,9 +109,14 @@ impl Coroutine {
         self.body.get().ok_or_else(|| raise(Builtin::SystemError.class(), c"a coroutine that was taken apart"))
     }
 
-    /// The body removes itself from those who wait: what that raises comes from there.
+    /// The body does what its code does by the call of that number: what that raises comes from there.
+    pub(crate) fn now_calls(&self, number: u16) {
+        self.place.set(CALLS - number);
+    }
+
+    /// The same, of a body that names no calls: it removes itself from those who wait.
     pub(crate) fn now_removes(&self) {
-        self.place.set(REMOVES);
+        self.now_calls(0);
     }
 
     /// What is kept in the body's first field, which it has set.

@@ -1,7 +1,7 @@
 //! What a native coroutine shows of the function that it stands in for: its code, a frame, lines in tracebacks.
 //!
 //! Where the function's code awaits is found out by Python code when somebody looks first
-//! (`_graft_look.awaits`), and kept.
+//! (`_graft_look.places`), and kept.
 
 use crate::names::{CLOSE, CO_ARGCOUNT, CO_FIRSTLINENO, CR_FRAME};
 use crate::sys::attached::Attached;
@@ -9,14 +9,15 @@ use crate::sys::error::{self, fetch};
 use crate::sys::object::none;
 use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, frame as frames, python_function};
 
-use super::Coroutine;
-use super::object::REMOVES;
+use super::object::CALLS;
+use super::{Body, Coroutine};
 
-/// `awaits(code)` lists `(instruction, line)` of the code's call of a method `remove`, then of each `await` in its order.
+/// `places(code, names)` lists `(instruction, line)` of the code's last call of each function of these names, then of each
+/// `await`, in their order.
 static WHERE: Attached<Field> = Attached::new(Field::unset());
 
-pub(crate) fn ask_where(awaits: &Object) {
-    WHERE.set(awaits.own());
+pub(crate) fn ask_where(places: &Object) {
+    WHERE.set(places.own());
 }
 
 fn function(coroutine: &Coroutine) -> Res<Owned> {
@@ -37,14 +38,19 @@ fn position(coroutine: &Coroutine) -> Res<(i32, i32)> {
     if place == 0 {
         return Ok((0, number(&*call::getattr(&code, &CO_FIRSTLINENO)?)?));
     }
-    let index = if place == REMOVES { 0 } else { place };
-    let places = &coroutine.body()?.places;
+    let Body { calls, places, .. } = coroutine.body()?;
+    let back = usize::from(CALLS - place);
+    let index = if back < calls.len() { back } else { calls.len() + usize::from(place) - 1 };
     if !places.is_set() {
-        if let Some(awaits) = WHERE.get() {
-            places.set(call::call1(&awaits, &code)?);
+        if let Some(ask) = WHERE.get() {
+            let names = containers::new_list()?;
+            for name in *calls {
+                containers::list_append(&names, &*containers::string_of(name)?)?;
+            }
+            places.set(call::call(&ask, &[&code, &names])?);
         }
     }
-    match places.get().and_then(|places| containers::list_item(&places, usize::from(index))) {
+    match places.get().and_then(|places| containers::list_item(&places, index)) {
         Some(place) => {
             Ok((number(&*containers::tuple_item(&place, 0)?)?, number(&*containers::tuple_item(&place, 1)?)?))
         }
@@ -80,8 +86,10 @@ fn make_shown(coroutine: &Coroutine) -> Res<Owned> {
 /// What the function was called with: the body's fields, in the order of its parameters.
 fn arguments(coroutine: &Coroutine) -> Res<Vec<Owned>> {
     let count = containers::int_value(&*call::getattr(&*code(coroutine)?, &CO_ARGCOUNT)?)?;
-    let given = [&coroutine.subject, &coroutine.first].map(Field::get_or_none);
-    let given = given.into_iter().chain(std::iter::repeat_with(|| none().own()));
+    let (subject, first) = (coroutine.subject.get_or_none(), coroutine.first.get_or_none());
+    let packed = if coroutine.body()?.packed { containers::items(&first)? } else { None };
+    let others = packed.unwrap_or_else(|| vec![first]);
+    let given = std::iter::once(subject).chain(others).chain(std::iter::repeat_with(|| none().own()));
     Ok(given.take(usize::try_from(count).unwrap_or(0)).collect())
 }
 

@@ -106,6 +106,10 @@ class LoopStats:
     """How many ended cancelled."""
     tasks_alive: int
     """How many tasks are not done: what asyncio.all_tasks() has."""
+    connections_made: int
+    """How many stream connections it got that rasyncio itself reads from and writes to, accepted ones and others."""
+    connections_lost: int
+    """How many of them have ended; one that is forgotten without being closed has not."""
     bytes_received: int
     """How many bytes came by stream connections that rasyncio itself reads from."""
     bytes_sent: int

@@ -108,6 +108,8 @@ pub(crate) struct Counts {
     pub(crate) tasks_returned: Counter,
     pub(crate) tasks_failed: Counter,
     pub(crate) tasks_cancelled: Counter,
+    pub(crate) connections_made: Counter,
+    pub(crate) connections_lost: Counter,
     pub(crate) bytes_received: Counter,
     pub(crate) bytes_sent: Counter,
 }

@@ -396,6 +396,8 @@ SAMPLE: dict[str, Any] = {
                         "tasks_failed",
                         "tasks_cancelled",
                         "tasks_alive",
+                        "connections_made",
+                        "connections_lost",
                         "bytes_received",
                         "bytes_sent",
                     ),

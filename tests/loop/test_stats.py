@@ -213,6 +213,9 @@ def test_files_timers_and_bytes(loop: Any) -> None:
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         assert counted(loop, "files_watched")[0] >= 2
+        async with asyncio.timeout(60):
+            while counted(loop, "connections_made", "connections_lost") != (2, 0):
+                await asyncio.sleep(0)
         writer.write(b"x" * 300)
         await writer.drain()
         writer.writelines([b"y" * 300, bytearray(400)])
@@ -223,6 +226,7 @@ def test_files_timers_and_bytes(loop: Any) -> None:
 
     loop.run_until_complete(main())
     assert counted(loop, "bytes_received", "bytes_sent") == (2000, 2000)
+    assert counted(loop, "connections_made", "connections_lost") == (2, 2)
     timer = loop.call_later(1000, int)
     assert counted(loop, "timers_scheduled") == (1,)
     timer.cancel()

@@ -23,6 +23,8 @@ _COUNTERS: tuple[tuple[str, str, Callable[[LoopStats], float]], ...] = (
     ("callbacks", "How many callbacks it has run.", lambda each: each.callbacks),
     ("polls", "How often it has asked the system which files are ready.", lambda each: each.polls),
     ("threadsafe_calls", "How often call_soon_threadsafe() was called.", lambda each: each.threadsafe_calls),
+    ("connections_made", "Native connections that it got.", lambda each: each.connections_made),
+    ("connections_lost", "Those of them that have ended.", lambda each: each.connections_lost),
     ("received_bytes", "Bytes that came by its native connections.", lambda each: each.bytes_received),
     ("sent_bytes", "Bytes that went out by its native connections.", lambda each: each.bytes_sent),
 )

@@ -22,6 +22,7 @@ class Rates(TypedDict):
     files: float
     callbacks: float
     iterations: float
+    connections: float
     received: float
     sent: float
 
@@ -63,6 +64,7 @@ def _of(before: dict[str, Any] | None, after: dict[str, Any]) -> Rates:
         "files": after["files_watched"],
         "callbacks": each_second("callbacks"),
         "iterations": each_second("iterations"),
+        "connections": after["connections_made"] - after["connections_lost"],
         "received": each_second("bytes_received"),
         "sent": each_second("bytes_sent"),
     }

@@ -111,6 +111,8 @@ _COUNTS = (
     "tasks_failed",
     "tasks_cancelled",
     "tasks_alive",
+    "connections_made",
+    "connections_lost",
     "bytes_received",
     "bytes_sent",
 )

@@ -164,7 +164,7 @@ class _Loops:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         is_wide = options.max_width >= _WIDE
         names = ["=thread", "load", "lag p99", "blocked", "ready", "tasks", "callbacks/s"]
-        more = ["longest", "timers", "files", "in/s", "out/s", ""] if is_wide else []
+        more = ["longest", "timers", "files", "conns", "in/s", "out/s", ""] if is_wide else []
         table = _table("Event loops", *names, *more)
         for each in self._view.rates:
             cells = self._figures(each) + (self._more(each) if is_wide else [])
@@ -189,6 +189,7 @@ class _Loops:
             Text(duration(of["lag_most"]), style=_level(of["lag_most"])),
             amount(of["timers"]),
             amount(of["files"]),
+            amount(of["connections"]),
             amount(of["received"]),
             amount(of["sent"]),
             Text("█" * full + "░" * (_BAR - full), style="red" if of["load"] > _FULL else "green"),

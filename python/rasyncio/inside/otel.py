@@ -45,6 +45,8 @@ _COUNTERS: tuple[tuple[str, str, str, tuple[tuple[dict[str, str], _Value], ...]]
             ({f"{_PREFIX}.task.end": "cancelled"}, lambda each: each.tasks_cancelled),
         ),
     ),
+    ("connections.made", "{connection}", "Native connections that it got.", (({}, lambda x: x.connections_made),)),
+    ("connections.lost", "{connection}", "Those of them that ended.", (({}, lambda each: each.connections_lost),)),
     (
         "network.io",
         "By",

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::event_loop::Direction;
+use crate::event_loop::{Direction, plain};
 use crate::job::{Entry, Job};
 use crate::names::{CALL_CONNECTION_LOST, CLOSE, CONNECTION_LOST, DETACH, SET_EXCEPTION};
 use crate::sched;
@@ -81,6 +81,9 @@ pub(super) fn close(transport: &TransportObject) -> Res<()> {
 
 /// `_call_connection_lost(exception)`
 pub(super) fn lose(transport: &TransportObject, exception: &Object) -> Res<()> {
+    if let Some(core) = transport.event_loop.get().as_deref().and_then(plain) {
+        core.counts.connections_lost.one();
+    }
     if !transport.is_as_made() {
         return base::base(transport, &CALL_CONNECTION_LOST, Arguments::of(&[exception])).map(drop);
     }

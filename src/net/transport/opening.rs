@@ -151,6 +151,7 @@ fn open(event_loop: &Object, wanted: &Wanted<'_>, checks: bool) -> Res<Option<Ow
         return Err(raise_os_error(errno));
     }
     begin(&transport, &core, waiter)?;
+    core.counts.connections_made.one();
     Ok(Some(transport.into_object()))
 }
 

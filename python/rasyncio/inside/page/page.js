@@ -69,6 +69,7 @@ function showLoops(rates) {
       tile("ready queue", amount(each.ready)),
       tile("timers", amount(each.timers)),
       tile("files", amount(each.files)),
+      tile("connections", amount(each.connections)),
       tile("received", `${amount(each.received)} B/s`),
       tile("sent", `${amount(each.sent)} B/s`));
     return made("div", "card loop", title, tiles);

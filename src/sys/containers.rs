@@ -1,6 +1,7 @@
 //! Lists, tuples, dicts, sets, strings and integers: what is needed of them.
 
 use std::ffi::CStr;
+use std::ptr;
 
 use pyo3::ffi;
 
@@ -176,6 +177,44 @@ pub(crate) fn dict_peek(dict: &Object, key: &Name) -> *mut ffi::PyObject {
     }
 }
 
+/// The same where the name is likely to be at the place that it had in the last dict: as in those of a class's instances,
+/// whose `__init__` sets attributes in one order.
+#[inline]
+pub(crate) fn dict_peek_near(dict: &Object, key: &Name) -> *mut ffi::PyObject {
+    let (mut place, mut name, mut value) = (key.place(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: a live dict, and a place of some dict: what is there in this one, if it has so many, is looked at.
+    let is_there = unsafe { ffi::PyDict_Next(dict.as_ptr(), &raw mut place, &raw mut name, &raw mut value) };
+    if is_there != 0 && ptr::eq(name, key.object().as_ptr()) { value } else { dict_peek_anywhere(dict, key) }
+}
+
+/// As `dict_get_named`, and `dict_peek_near`.
+#[inline]
+pub(crate) fn dict_get_near(dict: &Object, name: &Name) -> Option<Owned> {
+    // SAFETY: a borrowed reference, made owned before anything else runs.
+    unsafe { Object::from_nullable(dict_peek_near(dict, name)) }.map(Layout::own)
+}
+
+/// What the dict holds under the name, if that is an `int` and no subclass's; as `dict_peek_near` looks for it.
+#[inline]
+pub(crate) fn dict_int_near(dict: &Object, name: &Name) -> Option<i64> {
+    // SAFETY: a borrowed reference, of an object that runs nothing when its value is asked.
+    let value = unsafe { Object::from_nullable(dict_peek_near(dict, name)) };
+    value.filter(|value| is_exact_int(value)).and_then(|value| int_clamped(value).ok())
+}
+
+#[cold]
+fn dict_peek_anywhere(dict: &Object, key: &Name) -> *mut ffi::PyObject {
+    let (mut place, mut name) = (0, ptr::null_mut());
+    // SAFETY: a live dict, which nothing changes meanwhile.
+    while unsafe { ffi::PyDict_Next(dict.as_ptr(), &raw mut place, &raw mut name, ptr::null_mut()) } != 0 {
+        if ptr::eq(name, key.object().as_ptr()) {
+            key.set_place(place - 1);
+            break;
+        }
+    }
+    dict_peek(dict, key)
+}
+
 /// Has the dict, whose keys are strings, this value under the name? An unset field is that of none.
 #[cfg(Py_3_12)]
 pub(crate) fn dict_holds(dict: &Object, name: &Object, value: &super::Field) -> bool {
@@ -265,7 +304,7 @@ impl<'a> DictPlace<'a> {
 /// `dict.pop(key, None)`. An empty dict does not look at the key.
 #[cfg(Py_3_13)]
 pub(crate) fn dict_pop(dict: &Object, key: &Object) -> Res<Option<Owned>> {
-    let mut value = std::ptr::null_mut();
+    let mut value = ptr::null_mut();
     // SAFETY: a live dict, and a place for the new reference, which is NULL if there is none.
     unsafe {
         check(enter::PyDict_Pop(dict.as_ptr(), key.as_ptr(), &raw mut value).min(0))?;
@@ -287,7 +326,7 @@ pub(crate) fn dict_pop(dict: &Object, key: &Object) -> Res<Option<Owned>> {
 /// An empty `set`, or one of the items of `iterable`.
 pub(crate) fn new_set(iterable: Option<&Object>) -> Res<Owned> {
     // SAFETY: NULL or a live iterable.
-    unsafe { Owned::steal_or_raised(enter::PySet_New(iterable.map_or(std::ptr::null_mut(), Layout::as_ptr))) }
+    unsafe { Owned::steal_or_raised(enter::PySet_New(iterable.map_or(ptr::null_mut(), Layout::as_ptr))) }
 }
 
 pub(crate) fn new_frozenset(iterable: &Object) -> Res<Owned> {
@@ -365,7 +404,7 @@ pub(crate) fn is_exact_tuple(object: &Object) -> bool {
 
 /// The exact type `set`?
 pub(crate) fn is_exact_set(object: &Object) -> bool {
-    std::ptr::eq(object.type_ptr(), &raw mut ffi::PySet_Type)
+    ptr::eq(object.type_ptr(), &raw mut ffi::PySet_Type)
 }
 
 /// The exact type `int`?

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicPtr, Ordering};
 
 use pyo3::ffi;
 
@@ -12,17 +12,28 @@ use super::{Layout, Object, Owned, Res};
 pub(crate) struct Name {
     pub(crate) text: &'static CStr,
     object: AtomicPtr<ffi::PyObject>,
+    /// The place that it had in the dict in which it was looked for by `dict_peek_near` last.
+    place: AtomicIsize,
 }
 
 impl Name {
     pub(crate) const fn new(text: &'static CStr) -> Self {
-        Name { text, object: AtomicPtr::new(ptr::null_mut()) }
+        Name { text, object: AtomicPtr::new(ptr::null_mut()), place: AtomicIsize::new(0) }
     }
 
     #[inline]
     pub(crate) fn object(&self) -> &'static Object {
         // SAFETY: `init` ran before any slot or function of ours can be called; the string is never let go.
         unsafe { Object::from_ptr(self.object.load(Ordering::Relaxed)) }
+    }
+
+    #[inline]
+    pub(super) fn place(&self) -> ffi::Py_ssize_t {
+        self.place.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_place(&self, place: ffi::Py_ssize_t) {
+        self.place.store(place, Ordering::Relaxed);
     }
 
     /// Is the object the interned string? (An equal one may still be another.)

@@ -228,6 +228,30 @@ def test_buffered_protocols_get_every_byte(kind: str, size: int, route: str) -> 
         same(scenario)
 
 
+@pytest.mark.parametrize("size", [1, 100, 1024, 5000])
+def test_a_buffer_that_is_just_full(size: int) -> None:
+    """asyncio looks once more then, which a protocol notices whose limits are 0."""
+
+    class Told(Buffered):
+        def pause_writing(self) -> None:
+            self.data += b"pause"
+
+        def resume_writing(self) -> None:
+            self.data += b"resume"
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        ends = tls_connected(loop, Told(size, "memoryview"))
+        ends.transport.set_write_buffer_limits(high=0)
+        ends.peer.send(b"x" * size)
+        until(loop, lambda: len(ends.protocol.data) >= size)
+        loop.run_until_complete(asyncio.sleep(0.01))
+        say(bytes(ends.protocol.data))
+        close_all(loop, ends)
+
+    same(scenario)
+
+
 def test_a_buffer_that_cannot_be_written_to() -> None:
     class ReadOnly(Buffered):
         def get_buffer(self, sizehint: int) -> Any:

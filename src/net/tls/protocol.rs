@@ -77,7 +77,7 @@ impl Native<'_> {
     #[inline]
     fn has_the_same_session(&self) -> bool {
         let (transport, has) = (self.transport, |name, field: &Field| {
-            let present = containers::dict_peek(&self.attributes, name);
+            let present = containers::dict_peek_near(&self.attributes, name);
             field.is_at(present)
         });
         has(&INCOMING, &transport.incoming)
@@ -88,7 +88,7 @@ impl Native<'_> {
 
     /// The attribute.
     pub(super) fn get(&self, name: &Name) -> Option<Owned> {
-        containers::dict_get_named(&self.attributes, name)
+        containers::dict_get_near(&self.attributes, name)
     }
 
     pub(super) fn set(&self, name: &Name, value: &Object) -> Res<()> {
@@ -98,7 +98,7 @@ impl Native<'_> {
     /// The attribute as a `bool`, if it is one.
     #[inline]
     pub(super) fn flag(&self, name: &Name) -> Option<bool> {
-        let value = containers::dict_peek(&self.attributes, name);
+        let value = containers::dict_peek_near(&self.attributes, name);
         let is = |truth| std::ptr::eq(value, boolean(truth).as_ptr());
         if is(false) { Some(false) } else { is(true).then_some(true) }
     }
@@ -106,14 +106,13 @@ impl Native<'_> {
     /// The attribute as a number that is not negative, if it is one.
     #[inline]
     pub(super) fn size(&self, name: &Name) -> Option<usize> {
-        let value = self.get(name).filter(|value| containers::is_exact_int(value))?;
-        containers::int_clamped(&value).ok().and_then(|value| usize::try_from(value).ok())
+        containers::dict_int_near(&self.attributes, name).and_then(|value| usize::try_from(value).ok())
     }
 
     /// Does data go both ways?
     #[inline]
     pub(super) fn is_wrapped(&self) -> bool {
-        KNOWN.wrapped.is_at(containers::dict_peek(&self.attributes, &STATE))
+        KNOWN.wrapped.is_at(containers::dict_peek_near(&self.attributes, &STATE))
     }
 
     /// How many bytes wait to be encrypted, if that is known; 0 if nothing does.

@@ -257,17 +257,36 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// As much longer than its plaintext is a record at most, with what OpenSSL offers today.
-const OVERHEAD: usize = 128;
 /// The longest plaintext of a record.
 const RECORD: usize = 16 * 1024;
+/// As much longer than its plaintext is a record of TLS 1.3, unless it is padded: its head, its kind, and its tag.
+const OVERHEAD: usize = HEAD + 17;
+const HEAD: usize = 5;
+/// As much longer it is at most, with what OpenSSL offers today.
+const MOST_OVERHEAD: usize = 128;
+
+/// As much longer as any that was written so far, but for those that the above is not enough for.
+static ROOM: Attached<Cell<usize>> = Attached::new(Cell::new(OVERHEAD));
+
+/// How much plaintext whole records of TLS 1.3 have.
+fn likely_length(mut ciphertext: &[u8]) -> usize {
+    let mut length = 0;
+    while let [_, _, _, high, low, rest @ ..] = ciphertext {
+        let size = usize::from(u16::from_be_bytes([*high, *low]));
+        length += (size + HEAD).saturating_sub(OVERHEAD);
+        ciphertext = rest.get(size..).unwrap_or_default();
+    }
+    length
+}
 
 impl Session<'_> {
     /// Decrypts all that there is, with this ciphertext, where none waits in the session's own BIO.
     pub(crate) fn read_all_of(self, ciphertext: &[u8]) -> Res<(Option<Owned>, End)> {
         let mut source = Memory::source(ciphertext);
         // SAFETY: it is not touched before the BIO is given back.
-        let read = unsafe { Lent::new(self, Direction::Incoming, &raw mut source) }.map(|_lent| self.read_all());
+        let read = unsafe { Lent::new(self, Direction::Incoming, &raw mut source) }.map(|_lent| {
+            if self.has_begun() { self.read_all() } else { self.read_all_likely(likely_length(ciphertext)) }
+        });
         let rest = &ciphertext[ciphertext.len() - source.left..];
         if !rest.is_empty() && !self.feed(rest) {
             return Err(no_memory());
@@ -279,7 +298,8 @@ impl Session<'_> {
     /// how many bytes of the next one, it is.
     pub(crate) fn write_all(self, pieces: &[Held]) -> Res<(Owned, usize, usize)> {
         let length: usize = pieces.iter().map(Held::len).sum();
-        let mut made = NewBytes::of_length(length + (length / RECORD + pieces.len() + 1) * OVERHEAD)?;
+        let records: usize = pieces.iter().map(|piece| piece.len().div_ceil(RECORD)).sum();
+        let mut made = NewBytes::of_length(length + records * ROOM.get())?;
         let mut sink = Memory::sink(&mut made);
         let (mut whole, mut begun) = (0, 0);
         {
@@ -298,6 +318,7 @@ impl Session<'_> {
         if sink.more.is_empty() {
             return Ok((ciphertext, whole, begun));
         }
+        ROOM.set(MOST_OVERHEAD);
         Ok((bytes::joined(&[ciphertext, bytes::copied(&sink.more)?])?, whole, begun))
     }
 

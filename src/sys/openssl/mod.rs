@@ -247,18 +247,21 @@ impl<'a> Session<'a> {
     /// Might there be more to read?
     #[inline]
     fn has_more(self) -> bool {
+        self.incoming_size() > 0 || self.has_begun()
+    }
+
+    /// Has the library something of a record, or a whole one, that it has not handed out?
+    fn has_begun(self) -> bool {
         // SAFETY: a live session.
-        self.incoming_size() > 0 || unsafe { (self.functions.has_pending)(self.ssl.as_ptr()) } != 0
+        unsafe { (self.functions.has_pending)(self.ssl.as_ptr()) != 0 }
     }
 
     /// As many bytes of plaintext come out of what there is, at most, unless they were compressed.
     fn most(self) -> usize {
         // SAFETY: a live session.
-        let (ready, begun) = unsafe {
-            let ssl = self.ssl.as_ptr();
-            ((self.functions.pending)(ssl), (self.functions.has_pending)(ssl) != 0)
-        };
-        self.incoming_size() + usize::try_from(ready).unwrap_or(0) + if begun { MOST_OF_A_RECORD } else { 0 }
+        let ready = unsafe { (self.functions.pending)(self.ssl.as_ptr()) };
+        let begun = if self.has_begun() { MOST_OF_A_RECORD } else { 0 };
+        self.incoming_size() + usize::try_from(ready).unwrap_or(0) + begun
     }
 
     /// Decrypts into the memory, until it is full or nothing more is there.
@@ -284,7 +287,8 @@ impl<'a> Session<'a> {
                     _ => return (count, End::Failed),
                 },
             }
-            if !self.has_more() {
+            // Full memory is full, as for asyncio, also if that was all.
+            if count < length && !self.has_more() {
                 return (count, End::NotNow);
             }
         }
@@ -292,7 +296,12 @@ impl<'a> Session<'a> {
 
     /// Decrypts all there is, into a `bytes`.
     pub(crate) fn read_all(self) -> Res<(Option<Owned>, End)> {
-        let mut made = NewBytes::of_length(self.most().max(1))?;
+        self.read_all_likely(self.most())
+    }
+
+    /// The same where it is likely to be so much.
+    fn read_all_likely(self, length: usize) -> Res<(Option<Owned>, End)> {
+        let mut made = NewBytes::of_length(length.max(1))?;
         let mut count = 0;
         loop {
             let memory = &mut made.memory()[count..];
@@ -305,7 +314,7 @@ impl<'a> Session<'a> {
                 return Ok((bytes, if end == End::Full { End::NotNow } else { end }));
             }
             // SAFETY: as before.
-            made = unsafe { made.lengthened(count, count.saturating_mul(2))? };
+            made = unsafe { made.lengthened(count, count + self.most().max(count))? };
         }
     }
 

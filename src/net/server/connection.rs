@@ -11,7 +11,7 @@ use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python}
 use crate::graft::running::Running;
 use crate::names::{
     AWAIT, CALL_EXCEPTION_HANDLER, CLOSE, CONTEXT, CREATE_FUTURE, DEBUG, EXCEPTION, EXTRA_KEYWORD,
-    MAKE_SOCKET_TRANSPORT, MESSAGE, SERVER, WAITER,
+    MAKE_SOCKET_TRANSPORT, MESSAGE, Name, SERVER, WAITER,
 };
 use crate::sys::attached::Attached;
 use crate::sys::error::{self, fetch, handling, restore};
@@ -111,7 +111,7 @@ fn open(coroutine: &Coroutine, running: &Running) -> Res<Step> {
 fn keywords() -> Res<Owned> {
     static KEYWORDS: Attached<Field> = Attached::new(Field::unset());
     if !KEYWORDS.is_set() {
-        let names = [&WAITER, &EXTRA_KEYWORD, &SERVER, &CONTEXT].map(|name| name.object());
+        let names = [&WAITER, &EXTRA_KEYWORD, &SERVER, &CONTEXT].map(Name::object);
         KEYWORDS.set(containers::tuple(&names[..if versions::TRANSPORTS_HAVE_CONTEXT { 4 } else { 3 }])?);
     }
     Ok(KEYWORDS.get_or_none())
@@ -128,7 +128,7 @@ fn close(coroutine: &Coroutine, exception: Owned) -> Owned {
 
 /// The items of the tuple that a field has.
 fn parts(field: &Field) -> Res<Vec<Owned>> {
-    Ok(containers::items(&*field.get_or_none())?.unwrap_or_default())
+    Ok(containers::items(&field.get_or_none())?.unwrap_or_default())
 }
 
 /// In debug mode, the loop's exception handler is told.

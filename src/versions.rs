@@ -88,3 +88,6 @@ pub(crate) const CLOSING_FORGETS_READER: bool = cfg!(Py_3_12);
 pub(crate) const TRANSPORTS_HAVE_CONTEXT: bool = cfg!(Py_3_15);
 /// `loop.create_task()` hands all keywords to the task factory, and to `Task`.
 pub(crate) const CREATE_TASK_KEYWORDS: bool = cfg!(Py_3_14);
+/// `Queue.shutdown()`.
+#[cfg(Py_3_12)]
+pub(crate) const QUEUE_SHUTDOWN: bool = cfg!(Py_3_13);

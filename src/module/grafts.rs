@@ -42,6 +42,12 @@ static GRAFTS: &[&Graft] = &[
     &sync::lock::ENTER,
     &sync::lock::EXIT,
     &sync::lock::RELEASE,
+    &sync::queue::GET,
+    &sync::queue::GET_NOWAIT,
+    &sync::queue::JOIN,
+    &sync::queue::PUT,
+    &sync::queue::PUT_NOWAIT,
+    &sync::queue::TASK_DONE,
     &time::sleep::SLEEP,
 ];
 

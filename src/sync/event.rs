@@ -6,7 +6,9 @@ use crate::graft::Graft;
 use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
 use crate::graft::running::Running;
 use crate::graft::shape::{Attributes, Shape};
-use crate::names::{PRIVATE_GET_LOOP, PRIVATE_LOOP, PRIVATE_VALUE, WAITERS as WAITERS_NAME};
+use crate::names::{
+    CLEAR, PRIVATE_GET_LOOP, PRIVATE_LOOP, PRIVATE_VALUE, SET_EVENT, WAIT_EVENT, WAITERS as WAITERS_NAME,
+};
 use crate::sys::deque;
 use crate::sys::error::{handling, restore};
 use crate::sys::object::{boolean, none};
@@ -22,8 +24,15 @@ static BODY: Body = Body::new(&WAIT, run);
 
 static EVENT: Shape<3> =
     Shape::new("asyncio.locks", "Event", [&WAITERS_NAME, &PRIVATE_VALUE, &PRIVATE_LOOP], &[&PRIVATE_GET_LOOP]);
+/// An event that is part of another object, whose methods nobody but native code calls.
+pub(super) static INNER: Shape<3> = Shape::new(
+    "asyncio.locks",
+    "Event",
+    [&WAITERS_NAME, &PRIVATE_VALUE, &PRIVATE_LOOP],
+    &[&CLEAR, &PRIVATE_GET_LOOP, &SET_EVENT, &WAIT_EVENT],
+);
 const WAITERS: usize = 0;
-const VALUE: usize = 1;
+pub(super) const VALUE: usize = 1;
 const LOOP: usize = 2;
 
 fn wait(call: &Call<'_>) -> Option<Res<Owned>> {
@@ -79,21 +88,28 @@ fn set(call: &Call<'_>) -> Option<Res<Owned>> {
     if !SET.takes(call) {
         return None;
     }
-    set_event(EVENT.of(event)?)
+    set_after(EVENT.of(event)?, || Ok(())).map(|done| done.map(|()| none().own()))
 }
 
-/// `None`, and nothing is done, if it is not as simple as that.
-fn set_event(attributes: Attributes<'_, 3>) -> Option<Res<Owned>> {
+/// `set()`, after what comes first, which runs no Python code. `None`, and nothing is done, if it is not as simple as
+/// that.
+#[inline]
+pub(super) fn set_after(attributes: Attributes<'_, 3>, first: impl FnOnce() -> Res<()>) -> Option<Res<()>> {
     if attributes.flag(VALUE)? {
-        return Some(Ok(none().own()));
+        return Some(first());
     }
     let waiting = attributes.get(WAITERS).and_then(deque::downcast)?;
-    let set = || attributes.set(VALUE, boolean(true));
+    let set = || first().and_then(|()| attributes.set(VALUE, boolean(true)));
     if deque::len(&waiting) == 0 {
-        return Some(set().map(|()| none().own()));
+        return Some(set());
     }
     let running = Running::find()?;
     let all = waiters::all(&waiting, &running)?;
     let wake_all = || all.iter().filter_map(|waiter| waiters::as_waiter(waiter, &running)).try_for_each(waiters::wake);
-    Some(set().and_then(|()| wake_all()).map(|()| none().own()))
+    Some(set().and_then(|()| wake_all()))
+}
+
+/// `wait()`, where native code may do it.
+pub(super) fn new_wait(event: &Object) -> Res<Owned> {
+    coroutine::new(&BODY, Some(event), None)
 }

@@ -3,4 +3,5 @@
 mod bound;
 pub(crate) mod event;
 pub(crate) mod lock;
+pub(crate) mod queue;
 mod waiters;

@@ -3,15 +3,62 @@
 use crate::future::{self, FutureObject};
 use crate::graft::coroutine::Coroutine;
 use crate::graft::running::Running;
-use crate::names::{REMOVE_ITEM, WAITERS};
+use crate::names::{DONE, REMOVE_ITEM, SET_RESULT, WAITERS};
 use crate::sys::deque::{self, Deque};
-use crate::sys::object::boolean;
-use crate::sys::{Layout, Object, Owned, Res, call};
+use crate::sys::instance_values::Values;
+use crate::sys::object::{boolean, none};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, typeobj};
 
 /// The object as a future of exactly our type, which belongs to the loop.
 #[inline]
 pub(super) fn as_waiter<'a>(object: &'a Object, running: &Running) -> Option<&'a FutureObject> {
-    future::TYPE.downcast_exact(object).filter(|waiter| waiter.belongs_to(running.event_loop()))
+    as_plain_future(object).filter(|waiter| waiter.belongs_to(running.event_loop()))
+}
+
+/// The object as a future of exactly our type, which has no attribute that could hide a method.
+#[inline]
+fn as_plain_future(object: &Object) -> Option<&FutureObject> {
+    future::TYPE.downcast_exact(object).filter(|_| has_no_attributes(object))
+}
+
+/// Asking for its dict would make one where the interpreter keeps the attributes beside the object.
+#[inline]
+fn has_no_attributes(object: &Object) -> bool {
+    Values::of(object).is_some_and(|values| values.count() == 0)
+        || typeobj::existing_dict(object).is_none_or(|dict| containers::dict_len(&dict) == 0)
+}
+
+/// Are all up to the first that still waits the running loop's, so that [`wake_next`] does what Python code would?
+#[inline]
+pub(super) fn can_wake_next(waiters: &Deque) -> bool {
+    deque::len(waiters) == 0 || Running::find().is_some_and(|running| next_is_plain(waiters, &running))
+}
+
+fn next_is_plain(waiters: &Deque, running: &Running) -> bool {
+    let mut index = 0;
+    while let Some(waiter) = deque::item(waiters, index) {
+        match as_waiter(&waiter, running) {
+            None => return false,
+            Some(waiter) if waiter.is_pending() => return true,
+            Some(_) => index += 1,
+        }
+    }
+    true
+}
+
+/// `Queue._wakeup_next(waiters)`: takes out those who are done, and wakes up the first who still waits.
+#[inline]
+pub(super) fn wake_next(waiters: &Deque) -> Res<()> {
+    while deque::len(waiters) > 0 {
+        let waiter = deque::popleft(waiters)?;
+        match as_plain_future(&waiter) {
+            Some(future) if future.is_pending() => return future::set_result(future, none().own()),
+            Some(_) => {}
+            None if call::is_true(&*call::call_method(&DONE, &[&*waiter], None)?)? => {}
+            None => return call::call_method(&SET_RESULT, &[&*waiter, none()], None).map(drop),
+        }
+    }
+    Ok(())
 }
 
 /// `owner._waiters.remove(waiter)`, with the attribute, if it was to be had natively.

@@ -97,6 +97,70 @@ async def lock(notes: Notes) -> None:
     notes.extend([await outcome(fails()), mutex.locked()])
 
 
+async def queue(notes: Notes) -> None:
+    """`Queue` and its kin: in order, full and empty, cancelled while waiting and just after being woken up, joined."""
+    for make in (asyncio.Queue, asyncio.LifoQueue, asyncio.PriorityQueue):
+        items: asyncio.Queue[int] = make(2)
+        notes.extend([await outcome_of_call(items.get_nowait), items.put_nowait(3), await items.put(1)])
+        notes.append(await outcome_of_call(lambda items=items: items.put_nowait(2)))  # type: ignore[misc]
+        putters = [asyncio.create_task(items.put(number)) for number in range(4, 8)]
+        await spin(1)
+        notes.append(shown(str(items)))
+        putters[1].cancel("waiting")
+        notes.append(await items.get())
+        putters[0].cancel("woken up")
+        await spin(2)
+        notes.extend([[putter.done() for putter in putters], items.get_nowait(), await items.get()])
+        notes.append([await outcome(putter) for putter in putters])
+        notes.extend([await items.get(), await items.get() if items.qsize() else None, str(items)])
+        getters = [asyncio.create_task(items.get()) for _ in range(4)]
+        await spin(1)
+        notes.append(shown(str(items)))
+        getters[1].cancel("waiting")
+        items.put_nowait(8)
+        getters[0].cancel("woken up")
+        await spin(2)
+        notes.append([getter.done() for getter in getters])
+        await items.put(9)
+        notes.append([await outcome(getter) for getter in getters])
+        joiners = [asyncio.create_task(items.join()) for _ in range(2)]
+        await spin(1)
+        joiners[0].cancel("joining")
+        while items._unfinished_tasks:  # type: ignore[attr-defined]
+            items.task_done()
+        notes.extend([await outcome(joiner) for joiner in joiners])
+        notes.extend([await items.join(), await outcome_of_call(items.task_done)])
+        with_left = asyncio.create_task(items.get())
+        await spin(1)
+        items._getters.clear()  # type: ignore[attr-defined]
+        with_left.cancel()
+        notes.append(await outcome(with_left))
+        await shut(notes, make)
+        notes.append((await outcome(asyncio.wait_for(items.get(), 0.001)))[0])
+
+
+async def shut(notes: Notes, make: Callable[[int], asyncio.Queue[int]]) -> None:
+    """`Queue.shutdown()`, which 3.12 does not have."""
+    for immediate in (False, True):
+        items = make(1)
+        if not hasattr(items, "shutdown"):
+            return
+        items.put_nowait(1)
+        late = [asyncio.create_task(items.put(2)), asyncio.create_task(items.join())]
+        await spin(1)
+        items.shutdown(immediate)
+        notes.extend([await outcome(late[0]), await outcome(items.put(3))])
+        notes.append(await outcome_of_call(lambda items=items: items.put_nowait(4)))  # type: ignore[misc]
+        notes.extend([await outcome(items.get()), await outcome(items.get())])
+        notes.extend([await outcome_of_call(items.get_nowait), await outcome_of_call(items.task_done)])
+        notes.append(await outcome(late[1]))
+    items = make(1)
+    getter = asyncio.create_task(items.get())
+    await spin(1)
+    items.shutdown()
+    notes.append(await outcome(getter))
+
+
 async def gather(notes: Notes) -> None:
     """`gather`: of coroutines and futures, done and not, with failures, cancelled from inside and from outside."""
 
@@ -340,10 +404,13 @@ PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
     "event": event,
     "gather": gather,
     "lock": lock,
+    "queue": queue,
     "sleep": sleep,
     "taskgroup": taskgroup,
     **STREAM_PROGRAMS,
 }
+
+QUEUE_METHODS = ("get", "get_nowait", "join", "put", "put_nowait", "task_done")
 
 #: The grafted functions, by the program that uses each.
 USES = {
@@ -362,6 +429,7 @@ USES = {
     "asyncio.locks._ContextManagerMixin.__aenter__": "lock",
     "asyncio.locks._ContextManagerMixin.__aexit__": "lock",
     **STREAM_USES,
+    **{f"asyncio.queues.Queue.{name}": "queue" for name in QUEUE_METHODS},
 }
 
 

@@ -70,6 +70,13 @@ def paused_writer() -> asyncio.StreamWriter:
     return asyncio.StreamWriter(Open(), paused_protocol(), None, asyncio.get_running_loop())
 
 
+def full_queue() -> asyncio.Queue[int]:
+    """One that has no room."""
+    queue: asyncio.Queue[int] = asyncio.Queue(1)
+    queue.put_nowait(1)
+    return queue
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "sleep": lambda: asyncio.sleep(10),
     "sleep0": lambda: asyncio.sleep(0),
@@ -88,6 +95,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "StreamReader._wait_for_data": lambda: asyncio.StreamReader()._wait_for_data("name"),  # type: ignore[attr-defined]
     "StreamWriter.drain": lambda: paused_writer().drain(),
     "_drain_helper": lambda: paused_protocol()._drain_helper(),
+    "Queue.get": lambda: asyncio.Queue().get(),
+    "Queue.put": lambda: full_queue().put(2),
+    "Queue.join": lambda: full_queue().join(),
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import copy
 import os
 import sys
 import threading
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 import rasyncio
+from graft.constructs import outcome_of_call
 from rasyncio import _graft
 from support.children import run_python
 
@@ -238,6 +241,174 @@ def test_subclass(grafted: None, make: type) -> None:
     calls.clear()
     asyncio.run(main())
     assert grafted_calls == calls
+
+
+class Doubling(asyncio.Queue[int]):
+    """A queue that overrides how items are kept."""
+
+    def _put(self, item: int) -> None:
+        super()._put(2 * item)  # type: ignore[misc]
+
+
+class FirstComeFirstServed(asyncio.LifoQueue[int]):
+    """A queue that overrides a method of a subclass of asyncio's."""
+
+    def _get(self) -> int:
+        return self._queue.pop(0)  # type: ignore[attr-defined,no-any-return]
+
+
+@pytest.mark.parametrize(("make", "expected"), [(Doubling, [2, 4, 6]), (FirstComeFirstServed, [1, 2, 3])])
+def test_subclass_of_a_queue(either: bool, make: Callable[[int], asyncio.Queue[int]], expected: list[int]) -> None:
+    async def main() -> list[int]:
+        queue = make(2)
+        putters = [asyncio.create_task(queue.put(number)) for number in (1, 2, 3)]
+        await asyncio.sleep(0)
+        found = [await queue.get(), queue.get_nowait(), await queue.get()]
+        await asyncio.gather(*putters)
+        return found
+
+    assert asyncio.run(main()) == expected
+
+
+@pytest.mark.parametrize("name", ["_get", "_put", "_wakeup_next", "empty", "full", "get_nowait", "put_nowait", "qsize"])
+@pytest.mark.parametrize("make", [asyncio.Queue, asyncio.LifoQueue, asyncio.PriorityQueue])
+@pytest.mark.parametrize("early", [True, False])
+def test_method_of_a_queue(installed: None, make: Callable[[int], asyncio.Queue[int]], name: str, early: bool) -> None:
+    """One that an instance has of its own is called, also by a coroutine that waits already."""
+    uses: list[int] = []
+
+    async def main() -> None:
+        queue = make(1)
+        getter = asyncio.create_task(queue.get())
+        if not early:
+            await asyncio.sleep(0)
+        plain = getattr(queue, name)
+
+        def method(*arguments: Any) -> Any:
+            uses.append(len(uses))
+            return plain(*arguments)
+
+        setattr(queue, name, method)
+        await asyncio.sleep(0)
+        for number in range(2):
+            await queue.put(number)
+        await getter
+        await queue.get()
+
+    counts = []
+    for wanted in (False, True):
+        _graft.attach(wanted)
+        uses.clear()
+        asyncio.run(main())
+        counts.append(len(uses))
+    assert counts[0] == counts[1] > 0
+
+
+@pytest.mark.parametrize(
+    "attribute", ["_finished", "_getters", "_is_shutdown", "_maxsize", "_putters", "_queue", "_unfinished_tasks"]
+)
+@pytest.mark.parametrize("value", [None, 1, [], 1.5, {"a": 1}, 10**30], ids=repr)
+def test_attribute_of_a_queue(installed: None, attribute: str, value: object) -> None:
+    """Whatever a program makes of a queue's attributes, the same comes of it."""
+
+    async def main() -> list[Any]:
+        queue: asyncio.Queue[int] = asyncio.Queue(2)
+        setattr(queue, attribute, copy.copy(value))
+        found: list[Any] = []
+        calls: list[Callable[[], Any]] = [
+            lambda: queue.put_nowait(1),
+            queue.get_nowait,
+            lambda: finish(queue.put(2)),
+            queue.task_done,
+            lambda: finish(queue.join()),
+            lambda: finish(queue.get()),
+        ]
+        for call in calls:
+            found.append(await outcome_of_call(call))
+        return [*found, repr(getattr(queue, attribute))]
+
+    results = []
+    for wanted in (False, True):
+        _graft.attach(wanted)
+        results.append(asyncio.run(main()))
+    assert results[0] == results[1]
+
+
+def finish(coroutine: Any) -> Any:
+    """What it does at its first step; then it is closed."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        coroutine.close()
+    return "waits"
+
+
+class Meddling(int):
+    """An item that changes the queue while it is compared."""
+
+    queue: Any = None
+
+    def __lt__(self, other: object) -> bool:
+        meddle, self.queue = self.queue, None
+        if meddle is not None:
+            meddle()
+        return int.__lt__(self, other)  # type: ignore[operator]
+
+
+MEDDLES: dict[str, Callable[[Any], Any]] = {
+    "takes a waiter": lambda queue: queue._getters.popleft(),
+    "counts": lambda queue: setattr(queue, "_unfinished_tasks", 5),
+    "replaces the event": lambda queue: setattr(queue, "_finished", asyncio.Event()),
+    "replaces a method": lambda queue: setattr(queue, "_wakeup_next", lambda waiters: waiters.clear()),
+    "cancels": lambda queue: [waiter.cancel() for waiter in queue._getters],
+    "becomes another": lambda queue: setattr(queue, "__class__", Doubling),
+    "switches off": lambda queue: _graft.detach(),
+}
+
+
+@pytest.mark.parametrize("name", MEDDLES)
+def test_queue_changed_while_items_are_compared(installed: None, name: str) -> None:
+    async def main() -> list[Any]:
+        queue: asyncio.PriorityQueue[Meddling] = asyncio.PriorityQueue()
+        queue.put_nowait(Meddling(3))
+        item = Meddling(2)
+        item.queue = lambda: MEDDLES[name](queue)
+        waiters = [asyncio.get_running_loop().create_future() for _ in range(2)]
+        queue._getters.extend(waiters)  # type: ignore[attr-defined]
+        queue.put_nowait(item)
+        state = [list(queue._queue), queue._unfinished_tasks, queue._finished.is_set()]  # type: ignore[attr-defined]
+        return [*state, len(queue._getters), [waiter.done() for waiter in waiters]]  # type: ignore[attr-defined]
+
+    results = []
+    for wanted in (False, True):
+        _graft.attach(wanted)
+        results.append(asyncio.run(main()))
+    assert results[0] == results[1]
+
+
+def test_item_that_falls_out_of_a_short_queue(installed: None) -> None:
+    """A deque with a `maxlen` lets go of an item, whose end changes the queue."""
+
+    class Last:
+        def __init__(self, queue: Any) -> None:
+            self.queue = queue
+
+        def __del__(self) -> None:
+            self.queue._unfinished_tasks = 10
+
+    async def main() -> int:
+        queue: Any = asyncio.Queue()
+        queue._queue = collections.deque([Last(queue)], maxlen=1)
+        queue.put_nowait(1)
+        return queue._unfinished_tasks  # type: ignore[no-any-return]
+
+    results = []
+    for wanted in (False, True):
+        _graft.attach(wanted)
+        results.append(asyncio.run(main()))
+    assert results == [11, 11]
 
 
 def test_not_wanted(installed: None) -> None:

@@ -57,10 +57,12 @@ def test_an_unknown_function_stays_python(installed: None, monkeypatch: pytest.M
     from rasyncio import _graft_look
 
     known = dict(_graft_look.KNOWN[sys.version_info[:2]])
-    known["asyncio.locks.Event.wait"] = "0" * 16
+    known["asyncio.queues.Queue.task_done"] = "0" * 16
     monkeypatch.setitem(_graft_look.KNOWN, sys.version_info[:2], known)
     rasyncio.install()
     off = rasyncio.grafted().off
     assert off == {
-        "asyncio.locks.Event.wait": "the code of asyncio.locks.Event.wait is not known: another release, or changed"
+        "asyncio.queues.Queue.task_done": (
+            "the code of asyncio.queues.Queue.task_done is not known: another release, or changed"
+        )
     }

@@ -24,8 +24,9 @@ from rasyncio import _graft
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
 #: Replacing these in the builtins would replace them for pytest and for the program as well.
-#: Without the real CancelledError a lock of asyncio's own loses a wake-up, and its program never ends.
-NEVER_ENDS = {("lock", "exceptions"), ("lock", "CancelledError")}
+#: Without the real CancelledError a lock of asyncio's own loses a wake-up, as does a queue without the real ValueError,
+#: and its program never ends.
+NEVER_ENDS = {("lock", "exceptions"), ("lock", "CancelledError"), ("queue", "ValueError")}
 LEFT_ALONE = {"super", "isinstance", "len", "type", "repr", "print", "__build_class__"}
 
 

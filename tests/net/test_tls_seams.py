@@ -269,6 +269,30 @@ def test_what_a_program_replaces_is_called(what: str) -> None:
     same(scenario)
 
 
+def test_attributes_in_another_order() -> None:
+    """Native code finds them wherever they are in a protocol's dict; the next connection has them elsewhere again."""
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        for _ in range(2):
+            ends = tls_connected(loop)
+            both_ways(loop, ends, say)
+            attributes = vars(ends.transport._ssl_protocol)
+            backwards = dict(reversed(attributes.items()))
+            attributes.clear()
+            attributes.update(backwards)
+            both_ways(loop, ends, say)
+            for name in list(attributes)[::2]:
+                attributes[name] = attributes.pop(name)
+            both_ways(loop, ends, say)
+            ends.transport._ssl_protocol.something = [*map(str, range(100))]
+            both_ways(loop, ends, say)
+            say(ends.transport.get_write_buffer_size())
+            close_all(loop, ends)
+
+    same(scenario)
+
+
 def test_names_in_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """A class of the program's own in the place of asyncio's."""
 

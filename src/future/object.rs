@@ -26,6 +26,8 @@ use crate::sys::field::NoField;
 use crate::sys::field::{Link, Pair};
 use crate::sys::freelist::FEW;
 use crate::sys::instance::Instance;
+#[cfg(Py_3_13)]
+use crate::sys::instance_values::Values;
 use crate::sys::life::{Life, object};
 use crate::sys::part::{Kept, Part, zeroed};
 use crate::sys::typeobj::StaticType;
@@ -164,6 +166,11 @@ impl FutureObject {
     #[inline]
     pub(crate) fn has_no_attributes(&self) -> bool {
         let of = self.as_object();
+        // Beside the object at first, from 3.13 on.
+        #[cfg(Py_3_13)]
+        if let Some(values) = Values::of(of) {
+            return (0..values.count()).all(|place| values.peek(place).is_null());
+        }
         !self.instance.has_dict(of) || typeobj::existing_dict(of).is_none_or(|dict| containers::dict_len(&dict) == 0)
     }
 

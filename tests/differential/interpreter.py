@@ -171,9 +171,12 @@ class World:
             self.seen_errors += 1
         if depth > 6:
             return f"error {number} ..."
+        context = error.__context__
+        while is_of_selector(context):
+            context = context and context.__context__
         relatives = {
             "cause": error.__cause__,
-            "context": None if is_of_selector(error.__context__) else error.__context__,
+            "context": context,
             "in it": getattr(error, "exceptions", None),
         }
         parts = [f"{name}={self.show(value, depth + 1)}" for name, value in relatives.items() if value is not None]

@@ -30,7 +30,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "shop.py").write_text(text[1])
         path = os.path.join(folder, "stats")
-        variables = {"RASYNCIO_STATS": path, "RASYNCIO_WATCH": "0.1"}
+        # The picture shows how the program was called; Python looks for its environment by that name.
+        search = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+        variables = {"RASYNCIO_STATS": path, "RASYNCIO_WATCH": "0.1", "PATH": search}
         command = ["python", "-m", "rasyncio", "shop.py"]
         program = subprocess.Popen(
             command,
@@ -43,6 +45,7 @@ def main() -> None:
         try:
             while not os.path.exists(path):
                 time.sleep(0.1)
+                assert program.poll() is None, "the program has ended"
             command = [sys.executable, "-m", "rasyncio", "top", path, "--web", "0"]
             viewer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert viewer.stdout is not None

@@ -44,6 +44,7 @@ names! {
     WRITE_APPDATA = c"_write_appdata";
     WRITE_BACKLOG = c"_write_backlog";
     WRITE_BUFFER_SIZE = c"_write_buffer_size";
+    CONSUMED = c"consumed";
     CONNECTION_LOST_FLAG = c"_connection_lost";
     DRAIN_HELPER = c"_drain_helper";
     DRAIN_WAITERS = c"_drain_waiters";

@@ -2,12 +2,12 @@
 
 use crate::graft::Graft;
 use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
-use crate::names::{PARTIAL, PRIVATE_EXCEPTION};
+use crate::names::{CONSUMED, PARTIAL};
 use crate::sys::byte_array;
-use crate::sys::error::{matches, raise_object, restore};
+use crate::sys::error::{fetch, matches, restore};
 use crate::sys::lazy::Lazy;
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Object, Owned, Res, bytes, call, tools};
+use crate::sys::{Object, Owned, Res, bytes, call, containers, tools};
 
 use super::reader::{READER, Reader, at_end, buffer, is_sound, limit, take};
 use super::until::{READUNTIL, Search, look_for};
@@ -21,8 +21,8 @@ static NEXT_BODY: Body = Body::new(&NEXT, run_next);
 
 static INCOMPLETE: Lazy = Lazy::new("asyncio.exceptions", "IncompleteReadError");
 static OVERRUN: Lazy = Lazy::new("asyncio.exceptions", "LimitOverrunError");
-static STOP: Lazy = Lazy::new("builtins", "StopAsyncIteration");
-/// What is left of `readline`, in Python.
+/// What is left of `__anext__` and of `readline`, in Python.
+static STOP: Lazy = Lazy::new("rasyncio._graft_streams", "__anext__");
 static REST: Lazy = Lazy::new("rasyncio._graft_streams", "readline");
 
 fn readline(call: &Call<'_>) -> Option<Res<Owned>> {
@@ -68,11 +68,23 @@ fn line_failed(coroutine: &Coroutine, object: &Object, exception: Owned) -> Res<
     if !matches(&exception, OVERRUN.get()?) {
         return Err(restore(exception));
     }
-    // What is too long is still in the buffer: it is found again.
-    if call::getattr(object, &PRIVATE_EXCEPTION)?.is_none() {
+    // What is too long is still in the buffer: it is found again, unless others have read what came before.
+    let consumed = usize::try_from(containers::int_value(&*call::getattr(&exception, &CONSUMED)?)?).ok();
+    if READER.of(object).is_some_and(|reader| is_sound(reader) && overruns_at(reader) == consumed) {
         return become_python(coroutine, &[object]);
     }
     call::call(REST.get()?, &[object, &exception]).map(Step::Become)
+}
+
+/// How many bytes `readuntil`, begun anew, would say that are before the end of a line, or in an endless one, if too many.
+#[cold]
+fn overruns_at(reader: Reader<'_>) -> Option<usize> {
+    let separator = bytes::copied(b"\n").map_err(|raised| drop(fetch(raised))).ok()?;
+    match look_for(&separator, reader, 0)? {
+        Search::Found(place, _) => Some(place).filter(|&place| limit(reader).is_some_and(|limit| place > limit)),
+        Search::TooFar => buffer(reader).map(|buffer| byte_array::len(&buffer)),
+        Search::NotYet(_) => None,
+    }
 }
 
 fn next(call: &Call<'_>) -> Option<Res<Owned>> {
@@ -109,5 +121,5 @@ fn stop(coroutine: &Coroutine, object: &Object) -> Res<Step> {
         let is_empty = buffer(reader).is_some_and(|buffer| byte_array::len(&buffer) == 0);
         is_sound(reader) && at_end(reader) == Some(true) && is_empty
     });
-    if is_over { become_python(coroutine, &[object]) } else { Err(raise_object(&*call::call0(STOP.get()?)?)) }
+    if is_over { become_python(coroutine, &[object]) } else { call::call1(STOP.get()?, object).map(Step::Become) }
 }

@@ -54,11 +54,19 @@ fn run_read(coroutine: &Coroutine, input: Input) -> Res<Step> {
             let plain = READER.of(&reader).filter(|_| READ.is_on());
             match plain.and_then(|plain| take(&reader, plain, wanted(&count)?)) {
                 Some(taken) => taken.map(Step::Return),
+                None if plain.is_some_and(would_not_wait) => become_python(coroutine, &[&*reader, &*count]),
                 None => call::call(REST_OF_READ.get()?, &[&*reader, &*count]).map(Step::Become),
             }
         }
         Input::Error(exception) => Err(restore(exception)),
     }
+}
+
+/// Would `read`, begun anew, take what there is?
+#[cold]
+fn would_not_wait(reader: Reader<'_>) -> bool {
+    let has_data = buffer(reader).is_some_and(|buffer| byte_array::len(&buffer) > 0);
+    is_sound(reader) && (has_data || at_end(reader) == Some(true))
 }
 
 /// A number of bytes, which is not negative.

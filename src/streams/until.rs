@@ -42,6 +42,7 @@ pub(super) fn new(reader: &Object, separator: &Object) -> Res<Owned> {
 }
 
 /// What comes of looking for a separator.
+#[derive(PartialEq, Eq)]
 pub(super) enum Search {
     /// It begins and ends there.
     Found(usize, usize),
@@ -101,19 +102,29 @@ fn run(coroutine: &Coroutine, input: Input) -> Res<Step> {
     let done = plain.and_then(|reader| until(coroutine, &object, reader));
     done.unwrap_or_else(|| {
         let separator = coroutine.first.get_or_none();
-        if begins || plain.is_some_and(is_sound) {
+        // Another who reads may have taken out what was looked through: then it matters from where on.
+        let comes_to_the_same = |reader: Reader<'_>| {
+            let from = |start| look_for(&separator, reader, start);
+            is_sound(reader) && from(0).is_some_and(|found| from(start(coroutine)).is_some_and(|again| again == found))
+        };
+        if begins || plain.is_some_and(comes_to_the_same) {
             return become_python(coroutine, &[&*object, &*separator]);
         }
-        let start = coroutine.second.get().map_or_else(|| containers::int(0), Ok)?;
+        let start = containers::int(i64::try_from(start(coroutine)).unwrap_or(i64::MAX))?;
         call::call(REST.get()?, &[&*object, &*separator, &*start]).map(Step::Become)
     })
+}
+
+/// How far it was looked.
+fn start(coroutine: &Coroutine) -> usize {
+    let start = coroutine.second.get().and_then(|start| containers::int_clamped(&start).ok());
+    start.and_then(|start| usize::try_from(start).ok()).unwrap_or(0)
 }
 
 /// `None`, and nothing is done, if it is for Python code.
 fn until(coroutine: &Coroutine, object: &Object, reader: Reader<'_>) -> Option<Res<Step>> {
     let separator = coroutine.first.get()?;
-    let start = coroutine.second.get().and_then(|start| usize::try_from(containers::int_clamped(&start).ok()?).ok());
-    match look_for(&separator, reader, start.unwrap_or(0))? {
+    match look_for(&separator, reader, start(coroutine))? {
         Search::Found(place, end) if place <= limit(reader)? => Some(take(object, reader, end)?.map(Step::Return)),
         Search::NotYet(start) if !at_end(reader)? => Some(wait_from(coroutine, object, start)),
         _ => None,
@@ -121,7 +132,7 @@ fn until(coroutine: &Coroutine, object: &Object, reader: Reader<'_>) -> Option<R
 }
 
 fn wait_from(coroutine: &Coroutine, object: &Object, start: usize) -> Res<Step> {
-    if start > 0 {
+    if start > 0 || coroutine.second.is_set() {
         coroutine.second.set(containers::int(i64::try_from(start).unwrap_or(i64::MAX))?);
     }
     Ok(Step::Await(0, wait::new(object, READUNTIL_NAME.object())?))

@@ -29,6 +29,13 @@ def is_of_selector(error: BaseException | None) -> bool:
     return type(error) is KeyError and "is not registered" in str(error)
 
 
+def behind_key_errors(error: BaseException | None) -> BaseException | None:
+    """What was handled when it began to look, in a mapping and by that in a dict."""
+    while isinstance(error, KeyError):
+        error = error.__context__
+    return error
+
+
 class Callback:
     """What a program hands over to be called, as a bound method: one that is equal to itself, but not identical."""
 
@@ -172,8 +179,8 @@ class World:
         if depth > 6:
             return f"error {number} ..."
         context = error.__context__
-        while is_of_selector(context):
-            context = context and context.__context__
+        if is_of_selector(context):
+            context = behind_key_errors(context)
         relatives = {
             "cause": error.__cause__,
             "context": context,

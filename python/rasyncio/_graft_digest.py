@@ -14,7 +14,7 @@ import builtins
 import sys
 from types import CodeType, FunctionType, ModuleType
 
-# Says that the first constant is a docstring (3.13 on); before, it is one if it is a string.
+# Says that the first constant is a docstring (3.14 on); before, it is one if it is a string.
 _HAS_DOCSTRING = 0x4000000
 _PLAIN = (type(None), bool, int, float, str, bytes, type(...))
 
@@ -64,7 +64,7 @@ def _described(value: object) -> str:
 
 def _of_code(code: CodeType) -> tuple[object, ...]:
     constants = list(code.co_consts)
-    if constants and (code.co_flags & _HAS_DOCSTRING or (sys.version_info < (3, 13) and isinstance(constants[0], str))):
+    if constants and (code.co_flags & _HAS_DOCSTRING or (sys.version_info < (3, 14) and isinstance(constants[0], str))):
         constants[0] = None
     return (
         (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & ~_HAS_DOCSTRING),

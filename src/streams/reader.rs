@@ -13,7 +13,7 @@ use crate::sys::byte_array::{self, ByteArray};
 use crate::sys::error::fetch;
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Layout, Object, Owned, Res, bytes, call, containers, typeobj};
+use crate::sys::{Layout, Object, Owned, Res, bytes, call, containers};
 
 use super::STREAMS;
 
@@ -139,8 +139,7 @@ fn who_waits(reader: Reader<'_>) -> Option<Waiting> {
     }
     let waiter = reader.get(WAITER)?;
     let waiter = future::TYPE.downcast_exact(&waiter)?;
-    let has_attributes = typeobj::existing_dict(waiter.as_object()).is_some_and(|dict| containers::dict_len(&dict) > 0);
-    let is_usual = (waiter.is_pending() || waiter.is_cancelled()) && !has_attributes;
+    let is_usual = (waiter.is_pending() || waiter.is_cancelled()) && waiter.has_no_attributes();
     (is_usual && waiter.belongs_to(Running::find()?.event_loop())).then(|| Waiting::One(waiter.own()))
 }
 

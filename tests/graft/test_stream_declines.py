@@ -191,3 +191,23 @@ def test_readers_of_another_loop(installed: None) -> None:
 
     in_python, grafted = of_either(program)
     assert grafted == in_python
+
+
+def test_a_waiter_with_a_method_of_its_own(installed: None) -> None:
+    async def program(notes: Notes) -> None:
+        reader, protocol = fed()
+        task = asyncio.ensure_future(reader.read(3))
+        await spin(2)
+        waiter = reader._waiter
+        set_result = waiter.set_result
+
+        def noted(value: Any) -> None:
+            notes.append(value)
+            set_result(value)
+
+        waiter.set_result = noted
+        protocol.data_received(b"abc")
+        notes.append(await task)
+
+    in_python, grafted = of_either(program)
+    assert grafted == in_python == [None, b"abc"]

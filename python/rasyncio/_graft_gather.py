@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def expose(
     gather: FunctionType,
-    children: list[Future[Any]],
+    children: list[Future[Any]] | None,
     outer: Future[Any] | None,
     nfuts: int,
     nfinished: int,
@@ -41,13 +41,15 @@ def expose(
     return FunctionType(code, gather.__globals__, code.co_name, defaults, closure)
 
 
-def complete(callback: FunctionType, outer: Future[Any], nfuts: int) -> None:
+def complete(callback: FunctionType, outer: Future[Any], nfuts: int, children: list[Future[Any]]) -> None:
     """Tell a callback that was made early what gather() has found out since."""
     for name, cell in zip(callback.__code__.co_freevars, callback.__closure__ or (), strict=True):
         if name == "outer":
             cell.cell_contents = outer
         elif name == "nfuts":
             cell.cell_contents = nfuts
+        elif name == "children":
+            cell.cell_contents = children
 
 
 def result(child: Future[Any]) -> object:

@@ -32,8 +32,6 @@ use crate::sys::life::{Life, object};
 use crate::sys::part::{Kept, Part, zeroed};
 use crate::sys::typeobj::StaticType;
 use crate::sys::{Field, Flags, Layout, Object, Owned, Raised, Res, compat};
-#[cfg(Py_3_12)]
-use crate::sys::{containers, typeobj};
 use crate::versions;
 
 use super::waiter::WaiterJob;
@@ -161,17 +159,23 @@ impl FutureObject {
         self.is_cancelled() || self.exception.is_set()
     }
 
+    /// How many attributes it has in its `__dict__`, if they are not beside the object.
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn count_of_attributes(&self) -> usize {
+        self.instance.count(self.as_object())
+    }
+
     /// Has nobody given it attributes of its own, which may hide methods? (Of a future or task of exactly our type.)
     #[cfg(Py_3_12)]
     #[inline]
     pub(crate) fn has_no_attributes(&self) -> bool {
-        let of = self.as_object();
         // Beside the object at first, from 3.13 on.
         #[cfg(Py_3_13)]
-        if let Some(values) = Values::of(of) {
+        if let Some(values) = Values::of(self.as_object()) {
             return (0..values.count()).all(|place| values.peek(place).is_null());
         }
-        !self.instance.has_dict(of) || typeobj::existing_dict(of).is_none_or(|dict| containers::dict_len(&dict) == 0)
+        self.count_of_attributes() == 0
     }
 
     #[inline]

@@ -82,6 +82,12 @@ impl Found {
         self.functions.iter().all(Seen::is_unchanged)
     }
 
+    /// The same of the function itself alone.
+    #[inline]
+    pub(super) fn function_is_unchanged(&self) -> bool {
+        self.functions.first().is_some_and(Seen::is_unchanged)
+    }
+
     /// Watches all of it. False if changes of something are not told.
     fn watch(&self) -> Res<bool> {
         let mut told = true;

@@ -105,11 +105,27 @@ impl Graft {
         self.state.function.holds(call.function) && self.is_on()
     }
 
+    /// The same, for native code that passes over no other function of asyncio's.
+    #[inline]
+    pub(crate) fn takes_itself(&self, call: &Call<'_>) -> bool {
+        self.state.function.holds(call.function) && self.is_on_itself()
+    }
+
     /// May native code do what the body would?
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         let is_on = if self.state.looked_at.get() == guard::changes() { self.state.is_on.get() } else { self.look() };
         is_on && tools::nobody_watches() && self.functions_are_unchanged()
+    }
+
+    /// The same, for what passes over no other function of asyncio's than the one itself.
+    #[inline]
+    pub(crate) fn is_on_itself(&self) -> bool {
+        let is_on = if self.state.looked_at.get() == guard::changes() { self.state.is_on.get() } else { self.look() };
+        let found = self.state.found.try_borrow();
+        is_on
+            && tools::nobody_watches()
+            && found.is_ok_and(|found| found.as_ref().is_some_and(Found::function_is_unchanged))
     }
 
     #[inline]

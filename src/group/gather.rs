@@ -65,22 +65,23 @@ fn start(running: &Running, arguments: &[&Object], return_exceptions: bool, clas
     let event_loop = running.event_loop();
     let current = if versions::AWAITED_BY { thread::current_task(event_loop)? } else { None };
     let state = TYPE.allocate()?;
-    let children = containers::new_list()?;
-    state.children.set(children.clone());
     state.return_exceptions.set(return_exceptions);
     state.graft.set(Some(&GATHER));
     if let Some(current) = current.as_ref().filter(|current| task::as_native_future(current).is_some()) {
         state.current.set(current.clone());
     }
+    let mut children = memory::vec_for(arguments.len())?;
     let mut finished = memory::vec_for(0)?;
     for argument in arguments {
         let child = add_child(&state, running, argument)?;
-        containers::list_append(&children, &child)?;
         if task::as_native_future(&child).is_some_and(|child| !child.is_pending()) {
             memory::make_room(&mut finished)?;
-            finished.push(child);
+            finished.push(child.clone());
         }
+        children.push(child);
     }
+    let children = containers::list_of(children)?;
+    state.children.set(children.clone());
     let outer: Owned<FutureObject> = make_of(class)?;
     future::initialize(&outer, Some(event_loop))?;
     call::setattr(outer.as_object(), &CHILDREN, &children)?;

@@ -9,16 +9,18 @@ use std::cell::Cell;
 use crate::asyncio::{self, TASKS_GLOBALS};
 use crate::future::{self, FutureObject, Outcome, WaiterJob};
 use crate::graft::Graft;
+use crate::graft::shape::Shape;
 use crate::job::Job;
-use crate::names::{CANCEL_REQUESTED, DISCARD_AWAITED_BY, SET_EXCEPTION, SET_RESULT};
+use crate::names::{CANCEL, CANCEL_REQUESTED, CHILDREN, DISCARD_AWAITED_BY, DONE, SET_EXCEPTION, SET_RESULT};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::freelist::FEW;
+use crate::sys::instance_values::Values;
 use crate::sys::intern::EMPTY;
 use crate::sys::lazy::Lazy;
 use crate::sys::life::{Life, object};
 use crate::sys::object::{boolean, none};
 use crate::sys::typeobj::{StaticType, TypeBuilder};
-use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, context, typeobj};
+use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, context, memory};
 use crate::task;
 
 object! {
@@ -96,7 +98,8 @@ impl Gathering {
         self.outer.set(outer.as_object().own());
         let Some(function) = self.exposed.get() else { return Ok(()) };
         let count = containers::int(i64::try_from(self.count.get()).unwrap_or(i64::MAX))?;
-        call::call(COMPLETE.get()?, &[&*function, outer.as_object(), &*count]).map(drop)
+        let children = self.children.get_or_none();
+        call::call(COMPLETE.get()?, &[&*function, outer.as_object(), &*count, &*children]).map(drop)
     }
 
     /// What Python code knows of it, if anything: then that function is called.
@@ -105,14 +108,28 @@ impl Gathering {
     }
 }
 
-/// Has the future that `gather` returned nothing but the two attributes that it was made with?
+/// What `gather` returns.
+static OUTER: Shape<2> = Shape::new(
+    "asyncio.tasks",
+    "_GatheringFuture",
+    [&CHILDREN, &CANCEL_REQUESTED],
+    &[&CANCEL, &DONE, &SET_EXCEPTION, &SET_RESULT],
+);
+const REQUESTED: usize = 1;
+
+/// Has the program not hidden a method of what `gather` returned? Where its attributes are in a dict, there are just the
+/// two that it was made with.
 fn is_plain_outer(outer: &FutureObject) -> bool {
-    typeobj::existing_dict(outer.as_object()).is_some_and(|dict| containers::dict_len(&dict) == 2)
+    let in_dict = || Values::of(outer.as_object()).is_none() && outer.count_of_attributes() == 2;
+    OUTER.of(outer.as_object()).is_some() || in_dict()
 }
 
 /// `outer._cancel_requested`
 fn cancel_requested(outer: &FutureObject) -> Res<bool> {
-    call::is_true(&*call::getattr(outer.as_object(), &CANCEL_REQUESTED)?)
+    match OUTER.of(outer.as_object()).and_then(|outer| outer.flag(REQUESTED)) {
+        Some(requested) => Ok(requested),
+        None => call::is_true(&*call::getattr(outer.as_object(), &CANCEL_REQUESTED)?),
+    }
 }
 
 /// `_done_callback(child)`
@@ -121,8 +138,9 @@ pub(super) fn done(gathering: &Gathering, child: &Object) -> Res<()> {
     let outer = gathering.outer.get();
     let outer = outer.as_deref().and_then(task::as_native_future);
     let (Some(child), Some(outer)) = (native, outer) else { return gathering.in_python(child) };
-    let may_run =
-        !gathering.exposed.is_set() && gathering.graft.get().is_some_and(Graft::is_on) && is_plain_outer(outer);
+    // Only who fails has another function called.
+    let may = if child.has_failed() { Graft::is_on } else { Graft::is_on_itself };
+    let may_run = !gathering.exposed.is_set() && gathering.graft.get().is_some_and(may) && is_plain_outer(outer);
     if !may_run {
         return gathering.in_python(child.as_object());
     }
@@ -168,16 +186,18 @@ fn discard_edges(gathering: &Gathering, current: Option<&Object>) -> Res<()> {
 /// All are done: the results, in order.
 fn finish(gathering: &Gathering, outer: &FutureObject, last: &FutureObject) -> Res<()> {
     let children = gathering.children.get_or_none();
-    let results = containers::new_list()?;
+    let mut results = memory::vec_for(containers::list_len(&children))?;
     let mut index = 0;
     while let Some(child) = containers::list_item(&children, index) {
         let result = match task::as_exact_future(&child).filter(|child| child.has_no_attributes()) {
             Some(child) => result_of(child)?,
             None => result_in_python(&child)?,
         };
-        containers::list_append(&results, &result)?;
+        memory::make_room(&mut results)?;
+        results.push(result);
         index += 1;
     }
+    let results = containers::list_of(results)?;
     if cancel_requested(outer)? {
         let exception = future::make_cancelled_error(last)?;
         return call::call_method(&SET_EXCEPTION, &[outer.as_object(), &*exception], None).map(drop);

@@ -40,6 +40,27 @@ pub(crate) fn is_pair(object: &Object) -> bool {
     unsafe { ffi::PyTuple_CheckExact(object.as_ptr()) != 0 && ffi::PyTuple_GET_SIZE(object.as_ptr()) == 2 }
 }
 
+/// A tuple, or an instance of a subclass?
+#[cfg(Py_3_12)]
+pub(crate) fn is_tuple(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyTuple_Check(object.as_ptr()) != 0 }
+}
+
+/// A list of these.
+#[cfg(Py_3_12)]
+pub(crate) fn list_of(items: Vec<Owned>) -> Res<Owned> {
+    let size = ffi::Py_ssize_t::try_from(items.len()).expect("as many as fit into memory");
+    // SAFETY: a new list of that size, each of whose places gets its reference before anybody sees it.
+    unsafe {
+        let list: Owned = Owned::steal_or_raised(enter::PyList_New(size))?;
+        for (place, item) in (0..size).zip(items) {
+            ffi::PyList_SET_ITEM(list.as_ptr(), place, item.into_ptr());
+        }
+        Ok(list)
+    }
+}
+
 /// `len(object)`. May run Python code.
 pub(crate) fn length(object: &Object) -> Res<usize> {
     // SAFETY: a live object.

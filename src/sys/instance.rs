@@ -45,8 +45,8 @@ mod place {
 
         #[cfg(Py_3_12)]
         #[inline]
-        pub(crate) fn has_dict(&self, _owner: &Object) -> bool {
-            self.dict.is_set()
+        pub(crate) fn count(&self, _owner: &Object) -> usize {
+            self.dict.get().map_or(0, |dict| super::size_of_dict(dict.as_ptr()))
         }
 
         pub(super) fn visit_dict(&self, _owner: &Object, visitor: Visitor) -> Visited {
@@ -90,14 +90,14 @@ mod place {
             Vec::new()
         }
 
-        /// Has the object a `__dict__` already?
+        /// How many attributes the object has in its `__dict__`, if that was made.
         #[allow(clippy::unused_self)]
         #[inline]
-        pub(crate) fn has_dict(&self, owner: &Object) -> bool {
-            // SAFETY: an object whose type has a managed dict, so that the word is there.
-            let has = unsafe { !(*owner.as_ptr().cast::<*const ffi::PyObject>().offset(DICT)).is_null() };
-            debug_assert_eq!(has, crate::sys::typeobj::existing_dict(owner).is_some());
-            has
+        pub(crate) fn count(&self, owner: &Object) -> usize {
+            // SAFETY: an object whose type has a managed dict, so that the word is there, with a dict or NULL.
+            let dict = unsafe { *owner.as_ptr().cast::<*mut ffi::PyObject>().offset(DICT) };
+            debug_assert_eq!(dict.is_null(), crate::sys::typeobj::existing_dict(owner).is_none());
+            super::size_of_dict(dict)
         }
 
         #[allow(clippy::unused_self)]
@@ -135,6 +135,17 @@ unsafe impl Part for Weakrefs {
 }
 
 pub(crate) use place::Instance;
+
+/// Of a dict, or NULL.
+#[cfg(Py_3_12)]
+#[inline]
+fn size_of_dict(dict: *mut ffi::PyObject) -> usize {
+    if dict.is_null() {
+        return 0;
+    }
+    // SAFETY: an object's dict.
+    usize::try_from(unsafe { (*dict.cast::<ffi::PyDictObject>()).ma_used }).unwrap_or(0)
+}
 
 // SAFETY: zero is "no attributes" and "no references"; the rest is the interpreter's. The weak references are gone when
 // the object dies.

@@ -54,9 +54,13 @@ pub(crate) fn throw(coroutine: &Object, exception: &Object) -> Res<Sent> {
     }
 }
 
-/// Raises the `StopIteration` of a generator that returns the value. The interpreter does it, for its patch releases
+/// Raises the `StopIteration` of a generator that returns the value. The interpreter does it where its patch releases
 /// differ: what the exception's arguments are for `None`, and whether the one being handled is its context (gh-128078).
 pub(crate) fn raise_stop_iteration(value: &Object) -> Raised {
+    #[cfg(Py_3_12)]
+    if let Some(raised) = super::stop_iteration::raise(value) {
+        return raised;
+    }
     // SAFETY: a live object.
     unsafe { enter::_PyGen_SetStopIterationValue(value.as_ptr()) };
     Raised

@@ -69,6 +69,8 @@ pub(crate) mod slots;
 pub(crate) mod socket_objects;
 #[cfg(target_os = "linux")]
 pub(crate) mod sockets;
+#[cfg(Py_3_12)]
+mod stop_iteration;
 pub(crate) mod threads;
 #[cfg(Py_3_12)]
 pub(crate) mod tools;

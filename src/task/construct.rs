@@ -39,35 +39,48 @@ pub(super) fn initialize(task: &TaskObject, arguments: [Option<&Object>; PARAMET
         Some(Some(flag)) => call::is_true(flag)?,
         _ => false,
     };
+    let coroutine = arguments[0].expect("a required argument");
+    let given = Given { name: args::given(arguments[2]), context: args::given(arguments[3]) };
     future::initialize(task.future(), args::given(arguments[1]))?;
-    finish(task, arguments, eager_start)
+    finish(task, coroutine, arguments[1], given, eager_start)
+}
+
+/// What a task may be made with.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    name: Option<&'a Object>,
+    context: Option<&'a Object>,
 }
 
 /// What a task has besides a future's.
 #[inline]
-fn finish(task: &TaskObject, arguments: [Option<&Object>; PARAMETERS], eager_start: bool) -> Res<()> {
-    let [coroutine, event_loop, task_name, task_context] = [0, 1, 2, 3].map(|i| arguments[i]);
-    let coroutine = coroutine.expect("a required argument");
+fn finish(
+    task: &TaskObject,
+    coroutine: &Object,
+    event_loop: Option<&Object>,
+    given: Given<'_>,
+    eager_start: bool,
+) -> Res<()> {
     task.future().mark_as_task();
     if !is_coroutine(coroutine)? {
         task.set_log_destroy_pending(false);
         return Err(raise_format(Builtin::TypeError.class(), c"a coroutine was expected, got %R", &[coroutine]));
     }
-    task.context.set(match args::given(task_context) {
+    task.context.set(match given.context {
         None => context::copy_current()?,
-        Some(given) if !context::is_context(given) && versions::task_context_checked() => {
+        Some(other) if !context::is_context(other) && versions::task_context_checked() => {
             task.set_log_destroy_pending(false);
             let text = c"a contextvars.Context was expected, got %T";
-            return Err(raise_format(Builtin::TypeError.class(), text, &[given]));
+            return Err(raise_format(Builtin::TypeError.class(), text, &[other]));
         }
-        Some(given) => given.own(),
+        Some(context) => context.own(),
     });
     task.waiting_for.clear();
     task.set_must_cancel(false);
     task.set_log_destroy_pending(true);
     task.cancels_requested.set(0);
     task.coroutine.set(coroutine.own());
-    task.name.set(name::for_new_task(args::given(task_name))?);
+    task.name.set(name::for_new_task(given.name)?);
     let event_loop_used = task.future().require_loop()?;
     sched::count(&event_loop_used, |counts| &counts.tasks_made);
     if eager_start {
@@ -91,9 +104,8 @@ pub(super) fn make(
     asyncio::prepare();
     let task = TYPE.allocate()?;
     future::initialize_new(task.future(), event_loop)?;
-    let mut arguments = [None; PARAMETERS];
-    arguments[..4].copy_from_slice(&[Some(coroutine), Some(event_loop), task_name, task_context]);
-    finish(&task, arguments, false)?;
+    let given = Given { name: args::given(task_name), context: args::given(task_context) };
+    finish(&task, coroutine, Some(event_loop), given, false)?;
     Ok(task.into_object())
 }
 

@@ -29,7 +29,7 @@ static LOOKS_AT_ONCE: Mentions = Mentions::new(&CREATE_TASK, &DONE);
 
 fn create_task(call: &Call<'_>) -> Option<Res<Owned>> {
     let &[group, coroutine] = call.arguments.positional else { return None };
-    if !hands_on(call.arguments) || !CREATE_TASK.takes(call) {
+    if !hands_on(call.arguments) || !CREATE_TASK.takes_itself(call) {
         return None;
     }
     let attributes = GROUP.of(group)?;
@@ -78,7 +78,7 @@ fn hands_on(arguments: Arguments<'_>) -> bool {
 /// The task becomes one of the group's. It may have run already, and done anything to the group.
 fn join(group: &Object, made: Owned) -> Res<Owned> {
     let task = task::as_exact_future(&made).filter(|task| task.has_no_attributes());
-    let attributes = GROUP.of(group).filter(|_| CREATE_TASK.is_on());
+    let attributes = GROUP.of(group).filter(|_| CREATE_TASK.is_on_itself());
     let found = attributes.and_then(|attributes| Some((tasks_of(attributes)?, attributes.get(PARENT)?)));
     let (Some(task), Some((tasks, parent))) = (task, found) else {
         return join_in_python(group, &made).map(|()| made);

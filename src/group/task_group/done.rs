@@ -62,7 +62,7 @@ pub(super) fn task_is_done(group: &Object, task: &Object) -> Res<()> {
 
 fn on_task_done(call: &Call<'_>) -> Option<Res<Owned>> {
     let [group, task] = call.positional()?;
-    if !ON_TASK_DONE.takes(call) {
+    if !ON_TASK_DONE.takes_itself(call) {
         return None;
     }
     natively(group, task).map(|done| done.map(|()| none().own()))
@@ -71,7 +71,7 @@ fn on_task_done(call: &Call<'_>) -> Option<Res<Owned>> {
 /// `None`, and nothing is done, if it is not as simple as that.
 #[inline]
 fn natively(group: &Object, task: &Object) -> Option<Res<()>> {
-    if !ON_TASK_DONE.is_on() {
+    if !ON_TASK_DONE.is_on_itself() {
         return None;
     }
     let attributes = GROUP.of(group)?;

@@ -70,10 +70,17 @@ fn line_failed(coroutine: &Coroutine, object: &Object, exception: Owned) -> Res<
     }
     // What is too long is still in the buffer: it is found again, unless others have read what came before.
     let consumed = usize::try_from(containers::int_value(&*call::getattr(&exception, &CONSUMED)?)?).ok();
-    if READER.of(object).is_some_and(|reader| is_sound(reader) && overruns_at(reader) == consumed) {
+    let comes_to_the_same = |reader| is_sound(reader) && overruns_at(reader) == consumed;
+    if is_on() && READER.of(object).is_some_and(comes_to_the_same) {
         return become_python(coroutine, &[object]);
     }
     call::call(REST.get()?, &[object, &exception]).map(Step::Become)
+}
+
+/// Would the functions that are called again be the native ones?
+#[cold]
+fn is_on() -> bool {
+    READLINE.is_on() && READUNTIL.is_on()
 }
 
 /// How many bytes `readuntil`, begun anew, would say that are before the end of a line, or in an endless one, if too many.
@@ -119,7 +126,7 @@ fn run_next(coroutine: &Coroutine, input: Input) -> Res<Step> {
 fn stop(coroutine: &Coroutine, object: &Object) -> Res<Step> {
     let is_over = READER.of(object).is_some_and(|reader| {
         let is_empty = buffer(reader).is_some_and(|buffer| byte_array::len(&buffer) == 0);
-        is_sound(reader) && at_end(reader) == Some(true) && is_empty
+        is_on() && is_sound(reader) && at_end(reader) == Some(true) && is_empty
     });
     if is_over { become_python(coroutine, &[object]) } else { call::call1(STOP.get()?, object).map(Step::Become) }
 }

@@ -50,8 +50,8 @@ def program(seed: int) -> tuple[int, list[Action]]:
             [30, 30, 20, 8, 5, 2, 2, 2, 1, 3, 4, 1, 1],
         )[0]
         value: Any = draw.randrange(4)
-        if kind == "view" and sys.version_info >= (3, 15):
-            continue  # what fails then is another line
+        if kind == "view" and not (3, 13) <= sys.version_info < (3, 15):
+            continue  # what fails then is a line of another text
         if kind == "feed":
             value = bytes(draw.choices(LETTERS, k=draw.randrange(9)))
         elif kind == "read":

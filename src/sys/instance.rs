@@ -46,7 +46,7 @@ mod place {
         #[cfg(Py_3_12)]
         #[inline]
         pub(crate) fn count(&self, _owner: &Object) -> usize {
-            self.dict.get().map_or(0, |dict| super::size_of_dict(dict.as_ptr()))
+            self.dict.get().map_or(0, |dict| super::size_of_dict(super::Layout::as_ptr(&*dict)))
         }
 
         pub(super) fn visit_dict(&self, _owner: &Object, visitor: Visitor) -> Visited {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use crate::sys::Res;
 use crate::sys::memory::zeroes;
+use crate::sys::panics;
 use crate::sys::part::Native;
 
 /// The most that is read at once, in bytes; as much as asyncio's transports read.
@@ -22,6 +23,7 @@ impl Scratch {
         if memory.is_empty() {
             *memory = zeroes(MOST)?;
         }
+        panics::here("memory for reads");
         Ok(read(&mut memory))
     }
 

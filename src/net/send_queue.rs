@@ -11,7 +11,7 @@ use crate::sys::gc::{Visited, Visitor};
 use crate::sys::memory::{make_room, vec_for};
 use crate::sys::part::Native;
 use crate::sys::sockets::{self, Outcome, Sent};
-use crate::sys::{Layout, Owned, Res};
+use crate::sys::{Layout, Owned, Res, panics};
 
 #[derive(Default)]
 pub(super) struct SendQueue {
@@ -49,6 +49,7 @@ impl SendQueue {
         let length = piece.len();
         debug_assert!(length > 0);
         let mut pieces = self.pieces.borrow_mut();
+        panics::here("send queue");
         make_room(&mut *pieces)?;
         pieces.push_back(piece);
         self.size.set(self.size.get() + length);

@@ -251,6 +251,162 @@ def report_of_a_handle() -> None:
         assert sys.exc_info()[0] is SystemError, "the handled exception is the panic's"
 
 
+class Kept(asyncio.Protocol):
+    """A connection's, a pipe's or a datagram socket's: what has come."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def datagram_received(self, data: bytes, address: object) -> None:
+        self.data += data
+
+    def error_received(self, error: Exception) -> None:
+        """Of no interest."""
+
+
+class Connection:
+    """A transport, and a plain socket at its other end."""
+
+    def __init__(self) -> None:
+        mine, self.peer = socket.socketpair()
+        mine.setblocking(False)
+        self.transport, self.protocol = run(loop.create_unix_connection(Kept, sock=mine))
+
+    def moves(self) -> None:
+        """Bytes go both ways still, none lost and none twice."""
+        self.peer.setblocking(False)
+        self.peer.send(b"to it")
+        self.transport.write(b"from it")
+        for _ in range(5):
+            run_once()
+        assert self.peer.recv(100) == b"from it" and self.protocol.data == b"to it", self.protocol.data
+        self.close()
+
+    def close(self) -> None:
+        self.transport.abort()
+        run_once()
+        run_once()
+        self.peer.close()
+
+
+def on_connection(place: str, action: Callable[[Any], object], **where: Any) -> None:
+    """Panic in what is done to a transport; its connection goes on."""
+    connection = Connection()
+    case(place, lambda: action(connection.transport), **where)
+    name = f"{place} {where.get('within', '')}".strip()
+    try:
+        connection.moves()
+    except BaseException:
+        outcomes[name] = outcomes.get(name, "") + traceback.format_exc()
+
+
+def in_a_callback(place: str, within: str, begin: Callable[[Connection], object]) -> None:
+    """Panic while the loop serves a connection: its run ends, and can be started again."""
+    connection = Connection()
+
+    def action() -> None:
+        begin(connection)
+        run_once()
+        run_once()
+
+    case(place, action, within=within)
+    connection.close()
+
+
+def fill_and_make_room(connection: Connection) -> None:
+    connection.transport.write(bytes(3_000_000))
+    assert connection.transport.get_write_buffer_size(), "all of it was taken"
+    connection.peer.recv(1_000_000)
+
+
+def read_pipe() -> Any:
+    reading, writing = os.pipe()
+    transport, protocol = run(loop.connect_read_pipe(Kept, open(reading, "rb", 0)))  # noqa: SIM115  # the transport closes it
+    os.write(writing, b"abc")
+    os.close(writing)
+    return transport, protocol
+
+
+def write_pipe() -> Any:
+    reading, writing = os.pipe()
+    transport, _ = run(loop.connect_write_pipe(asyncio.BaseProtocol, open(writing, "wb", 0)))  # noqa: SIM115
+    pipes.append(reading)
+    return transport
+
+
+pipes: list[int] = []
+
+
+def datagrams() -> Any:
+    return run(loop.create_datagram_endpoint(Kept, local_addr=("127.0.0.1", 0)))[0]  # type: ignore[type-var]
+
+
+def dropped(make: Callable[[], Any]) -> None:
+    """Made, closed by the loop, and let go of."""
+    transport = make()
+    transport.close()
+    run_once(), run_once(), run_once()
+
+
+def connection_that_is_dropped() -> None:
+    connection = Connection()
+    connection.close()
+
+
+def served() -> None:
+    """A connection is accepted."""
+    server = run(loop.create_server(Kept, "127.0.0.1", 0))
+    try:
+        with socket.create_connection(server.sockets[0].getsockname()):
+            for _ in range(6):
+                run_once()
+    finally:
+        server.close()
+        for _ in range(6):
+            run_once()
+
+
+def received() -> None:
+    """By `sock_recv`, which has to wait."""
+    one, other = socket.socketpair()
+    one.setblocking(False)
+    with one, other:
+        loop.call_later(0.001, other.send, b"abc")
+        assert run(loop.sock_recv(one, 100)) == b"abc"
+
+
+def of_the_network() -> None:
+    """Transports of each kind, servers, and `sock_*`."""
+    on_connection("TransportObject::write", lambda transport: transport.write(b"lost"))
+    on_connection("TransportObject::writelines", lambda transport: transport.writelines([b"lost"]))
+    on_connection("send queue", lambda transport: transport.write(b"lost"))
+    on_connection("TransportObject::pause_reading", lambda transport: transport.pause_reading())
+    on_connection("TransportObject::set_protocol", lambda transport: transport.set_protocol(Kept()))
+    on_connection("TransportObject::get_extra_info", lambda transport: transport.get_extra_info("peername"))
+    on_connection("TransportObject::get_write_buffer_size", lambda transport: transport.get_write_buffer_size())
+    on_connection("TransportObject::close", lambda transport: transport.close())
+    on_connection("TransportObject::get_sock", lambda transport: transport._sock)
+    on_connection("TransportObject::set_attribute", lambda transport: setattr(transport, "anything", 1))
+    in_a_callback("run of an entry", "of a reader", lambda connection: connection.peer.send(b"abc"))
+    in_a_callback("memory for reads", "of a reader", lambda connection: connection.peer.send(b"abc"))
+    in_a_callback("run of an entry", "of a writer", fill_and_make_room)
+    in_a_callback("run of an entry", "of a closed connection", lambda connection: connection.transport.close())
+    case("LoopObject::make_socket_transport", Connection)
+    case("TransportObject::dealloc", connection_that_is_dropped, "unraisable")
+    case("ReadPipeObject::pause_reading", lambda: read_pipe()[0].pause_reading())
+    case("run of an entry", lambda: (read_pipe(), run_once(), run_once()), within="of a pipe")
+    case("WritePipeObject::write", lambda: write_pipe().write(b"abc"))
+    case("WritePipeObject::dealloc", lambda: dropped(write_pipe), "unraisable")
+    case("DatagramObject::sendto", lambda: datagrams().sendto(b"abc", ("127.0.0.1", 9)))
+    case("DatagramObject::dealloc", lambda: dropped(datagrams), "unraisable")
+    case("run of an entry", served, within="of a server")
+    case("LoopObject::try_recv", received)
+    case("OperationObject::dealloc", received, "unraisable")
+
+
 def main() -> None:
     # tp_new, tp_init, calls of the types
     case("FutureObject::initialize of a call", lambda: Future(loop=loop))
@@ -316,6 +472,7 @@ def main() -> None:
     case("poller", lambda: run(asyncio.sleep(0.001)))
     if sys.version_info >= (3, 14):
         case("wait for a handle", wait_for_running_handle)
+    of_the_network()
     # another thread, and a signal
     case(
         "LoopObject::call_soon_threadsafe",

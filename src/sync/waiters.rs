@@ -5,9 +5,9 @@ use crate::graft::coroutine::Coroutine;
 use crate::graft::running::Running;
 use crate::names::{DONE, REMOVE_ITEM, SET_RESULT, WAITERS};
 use crate::sys::deque::{self, Deque};
-use crate::sys::instance_values::Values;
+use crate::sys::instance_values::has_no_attributes;
 use crate::sys::object::{boolean, none};
-use crate::sys::{Layout, Object, Owned, Res, call, containers, typeobj};
+use crate::sys::{Layout, Object, Owned, Res, call};
 
 /// The object as a future of exactly our type, which belongs to the loop.
 #[inline]
@@ -19,13 +19,6 @@ pub(super) fn as_waiter<'a>(object: &'a Object, running: &Running) -> Option<&'a
 #[inline]
 fn as_plain_future(object: &Object) -> Option<&FutureObject> {
     future::TYPE.downcast_exact(object).filter(|_| has_no_attributes(object))
-}
-
-/// Asking for its dict would make one where the interpreter keeps the attributes beside the object.
-#[inline]
-fn has_no_attributes(object: &Object) -> bool {
-    Values::of(object).is_some_and(|values| values.count() == 0)
-        || typeobj::existing_dict(object).is_none_or(|dict| containers::dict_len(&dict) == 0)
 }
 
 /// Are all up to the first that still waits the running loop's, so that [`wake_next`] does what Python code would?

@@ -411,6 +411,37 @@ def test_item_that_falls_out_of_a_short_queue(installed: None) -> None:
     assert results == [11, 11]
 
 
+@pytest.mark.parametrize("make", [asyncio.Event, asyncio.Lock, asyncio.Queue])
+def test_waiter_with_a_method_of_its_own(either: bool, make: Callable[[], Any]) -> None:
+    """Who waits is woken up by the method that a program has given it."""
+    uses: list[str] = []
+
+    async def main() -> None:
+        thing = make()
+        if isinstance(thing, asyncio.Lock):
+            await thing.acquire()
+        waits = {asyncio.Event: "wait", asyncio.Lock: "acquire", asyncio.Queue: "get"}[make]  # type: ignore[index]
+        task = asyncio.create_task(getattr(thing, waits)())
+        await asyncio.sleep(0)
+        (waiter,) = thing._getters if isinstance(thing, asyncio.Queue) else thing._waiters
+        plain = waiter.set_result
+
+        def set_result(value: object) -> None:
+            uses.append("set_result")
+            plain(value)
+
+        waiter.set_result = set_result
+        wake = {asyncio.Event: "set", asyncio.Lock: "release"}.get(make)  # type: ignore[call-overload]
+        if wake:
+            getattr(thing, wake)()
+        else:
+            thing.put_nowait(1)
+        await task
+
+    asyncio.run(main())
+    assert uses == ["set_result"]
+
+
 def test_not_wanted(installed: None) -> None:
     rasyncio.install(graft=False)
     assert not sleeps_natively()

@@ -86,6 +86,11 @@ class Connection:
         sock = None if self.transport is None else self.transport.get_extra_info("socket")
         return -1 if sock is None else int(sock.fileno())
 
+    def has_descriptor(self) -> bool:
+        """Whether the transport's socket is open, and has the number that the transport knows."""
+        sock = self.transport._sock
+        return sock is not None and bool(sock.fileno() == self.transport._sock_fd)
+
     def wait_for(self, descriptor: int, what: Callable[[], bool]) -> None:
         """Give TCP the time to show something at one end."""
         if self.which == "unix" or descriptor < 0:

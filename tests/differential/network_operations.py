@@ -265,7 +265,7 @@ def do_state(world: Network, connection: Connection) -> Any:
         [name for name in ("_sock", "_loop", "_protocol", "_server", "_empty_waiter") if getattr(transport, name)],
         f"buffer={coarse(sum(map(len, transport._buffer)))}",
         # The number of one that is closed may be another's by now.
-        f"known={transport._sock and world.loop._transports.get(transport._sock_fd) is transport}",
+        f"known={connection.has_descriptor() and world.loop._transports.get(transport._sock_fd) is transport}",
         account(connection),
     ]
 

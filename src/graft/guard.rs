@@ -39,6 +39,10 @@ pub(crate) fn ask(look: &Object) {
     LOOK.set(look.own());
 }
 
+/// The reason where changes are not told. (The interpreter tells of a thousand changes of a class.)
+const UNTOLD: &str =
+    "changes cannot be watched: all of the interpreter's watchers are taken, or a class changes all the time";
+
 /// Something that a body looks up, and what it was.
 struct Reliance {
     namespace: Owned,
@@ -128,7 +132,7 @@ impl Graft {
         let told = found.watch()?;
         let changed = found.reliances.iter().find(|reliance| !reliance.holds());
         let reason = match changed {
-            _ if !told => Some("changes cannot be watched: all of the interpreter's watchers are taken".to_owned()),
+            _ if !told => Some(UNTOLD.to_owned()),
             Some(changed) => Some(changed.describe()),
             None => None,
         };

@@ -83,6 +83,8 @@ impl Waiter {
         (self.kind.context)(&self.target)
     }
 
+    #[allow(clippy::inline_always)] // once for each task that is woken up
+    #[inline(always)]
     fn call_soon(self, event_loop: &Object, future: &FutureObject) -> Res<()> {
         let context = self.context(event_loop);
         let argument = Some(future.as_object().own());
@@ -98,7 +100,8 @@ fn call_callback_soon(event_loop: &Object, callback: Owned, future: &FutureObjec
 }
 
 /// Adds a waiter; if the future is done it is woken up at once.
-#[inline]
+#[allow(clippy::inline_always)] // once for each await, and three places call it
+#[inline(always)]
 pub(crate) fn add_waiter(future: &FutureObject, waiter: Waiter) -> Res<()> {
     if !future.is_pending() {
         return waiter.call_soon(&*future.require_loop()?, future);

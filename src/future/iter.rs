@@ -34,7 +34,8 @@ impl Life for IteratorObject {}
 static TYPE: StaticType<IteratorObject> = StaticType::keeping(FEW);
 
 /// `future.__await__()`
-#[inline]
+#[allow(clippy::inline_always)] // once for each await, and two places call it
+#[inline(always)]
 pub(crate) fn new(future: &FutureObject) -> Res<Owned> {
     if !future.is_initialized() {
         return Err(not_initialized());

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -123,11 +124,15 @@ def put(owner: Any, name: str, value: Any) -> None:
 
 
 def observe(program: str, uses: list[str]) -> tuple[Notes | str, list[str]]:
+    gc.collect()  # what earlier runs have left, such as a loop, uses things when it dies
+    gc.disable()
     uses.clear()
     try:
         notes: Notes | str = run(program)
     except Exception as error:  # what cannot be replaced fails in the same way
         notes = type(error).__name__
+    finally:
+        gc.enable()
     return notes, list(uses)
 
 

@@ -6,14 +6,15 @@ use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python}
 use crate::graft::running::Running;
 use crate::graft::shape::{Attributes, Shape};
 use crate::names::{
-    CONNECTION_LOST_FLAG, DRAIN_WAITERS, OVER_SSL as OVER_SSL_NAME, PAUSED as PAUSED_NAME, PRIVATE_LOOP, REMOVE_ITEM,
+    CONNECTION_LOST_FLAG, DRAIN_WAITERS, OVER_SSL as OVER_SSL_NAME, PAUSED as PAUSED_NAME, PRIVATE_LOOP,
     STREAM_READER_REFERENCE,
 };
+use crate::sync::waiters;
 use crate::sys::deque;
 use crate::sys::error::{handling, restore};
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Layout, Object, Owned, Res, bytes, call, tools, weak};
+use crate::sys::{Layout, Object, Owned, Res, bytes, tools, weak};
 
 use super::reader::{READER, end, feed};
 use super::{PROTOCOL_CLASS, READER_CLASS, STREAMS};
@@ -137,14 +138,5 @@ fn begin_drain_helper(coroutine: &Coroutine, object: &Object) -> Res<Step> {
 fn remove(coroutine: &Coroutine, object: &Object) -> Res<()> {
     let waiter = coroutine.first.get_or_none();
     let waiters = PROTOCOL.of(object).filter(|_| DRAIN_HELPER.is_on()).and_then(|protocol| protocol.get(WAITERS));
-    let removed = match waiters.and_then(deque::downcast) {
-        Some(waiters) => deque::remove(&waiters, &waiter),
-        None => call::getattr(object, &DRAIN_WAITERS)
-            .and_then(|waiters| call::call_method(&REMOVE_ITEM, &[&*waiters, &*waiter], None))
-            .map(drop),
-    };
-    if removed.is_err() {
-        coroutine.now_removes();
-    }
-    removed
+    waiters::remove(coroutine, object, &DRAIN_WAITERS, waiters, &waiter)
 }

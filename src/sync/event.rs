@@ -80,7 +80,7 @@ fn begin(coroutine: &Coroutine, event: &Object) -> Res<Step> {
 fn remove(coroutine: &Coroutine, event: &Object) -> Res<()> {
     let future = coroutine.first.get_or_none();
     let attributes = EVENT.of(event).filter(|_| WAIT.is_on());
-    waiters::remove(coroutine, event, attributes.and_then(|attributes| attributes.get(WAITERS)), &future)
+    waiters::remove(coroutine, event, &WAITERS_NAME, attributes.and_then(|attributes| attributes.get(WAITERS)), &future)
 }
 
 fn set(call: &Call<'_>) -> Option<Res<Owned>> {

@@ -123,7 +123,7 @@ fn wait(coroutine: &Coroutine, lock: &Object, attributes: Attributes<'_, 3>) -> 
 fn remove(coroutine: &Coroutine, lock: &Object) -> Res<()> {
     let future = coroutine.first.get_or_none();
     let attributes = LOCK.of(lock).filter(|_| ACQUIRE.is_on());
-    waiters::remove(coroutine, lock, attributes.and_then(|attributes| attributes.get(WAITERS)), &future)
+    waiters::remove(coroutine, lock, &WAITERS_NAME, attributes.and_then(|attributes| attributes.get(WAITERS)), &future)
 }
 
 /// `self._locked = value`

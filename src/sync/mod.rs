@@ -4,4 +4,4 @@ mod bound;
 pub(crate) mod event;
 pub(crate) mod lock;
 pub(crate) mod queue;
-mod waiters;
+pub(crate) mod waiters;

@@ -16,8 +16,7 @@ use crate::graft::shape::{Attributes, Shape};
 use crate::names::{
     CANCEL, CANCELLED_METHOD, CLEAR, EMPTY, FINISHED_EVENT, FULL, GET_NOWAIT as GET_NOWAIT_NAME,
     GETTERS as GETTERS_NAME, IS_SHUTDOWN, MAXSIZE as MAXSIZE_NAME, Name, PRIVATE_GET, PRIVATE_GET_LOOP, PRIVATE_LOOP,
-    PRIVATE_PUT, PUT_NOWAIT as PUT_NOWAIT_NAME, PUTTERS as PUTTERS_NAME, QSIZE, QUEUED, REMOVE_ITEM, UNFINISHED_TASKS,
-    WAKE_UP_NEXT,
+    PRIVATE_PUT, PUT_NOWAIT as PUT_NOWAIT_NAME, PUTTERS as PUTTERS_NAME, QSIZE, QUEUED, UNFINISHED_TASKS, WAKE_UP_NEXT,
 };
 use crate::sys::deque::{self, Deque};
 use crate::sys::error::{self, Builtin, fetch, handling, restore};
@@ -330,9 +329,7 @@ fn interrupted(coroutine: &Coroutine, queue: &Object, exception: &Owned, waiters
     let ask = |method: &Name, object: &Object| call::is_true(&*call::call_method(method, &[object], None)?);
     handling(exception, || {
         call::call_method(&CANCEL, &[&*waiter], None)?;
-        let left = call::getattr(queue, waiters)
-            .and_then(|waiting| call::call_method(&REMOVE_ITEM, &[&*waiting, &*waiter], None));
-        if let Err(raised) = left {
+        if let Err(raised) = waiters::remove_in_python(queue, waiters, &waiter) {
             let raised = fetch(raised);
             if !error::matches(&raised, Builtin::ValueError.class()) {
                 coroutine.now_removes();

@@ -3,9 +3,8 @@
 use crate::future::{self, FutureObject};
 use crate::graft::coroutine::Coroutine;
 use crate::graft::running::Running;
-use crate::names::{DONE, REMOVE_ITEM, SET_RESULT, WAITERS};
+use crate::names::{DONE, Name, REMOVE_ITEM, SET_RESULT};
 use crate::sys::deque::{self, Deque};
-use crate::sys::instance_values::has_no_attributes;
 use crate::sys::object::{boolean, none};
 use crate::sys::{Layout, Object, Owned, Res, call};
 
@@ -18,7 +17,7 @@ pub(super) fn as_waiter<'a>(object: &'a Object, running: &Running) -> Option<&'a
 /// The object as a future of exactly our type, which has no attribute that could hide a method.
 #[inline]
 fn as_plain_future(object: &Object) -> Option<&FutureObject> {
-    future::TYPE.downcast_exact(object).filter(|_| has_no_attributes(object))
+    future::TYPE.downcast_exact(object).filter(|future| future.has_no_attributes())
 }
 
 /// Are all up to the first that still waits the running loop's, so that [`wake_next`] does what Python code would?
@@ -54,12 +53,18 @@ pub(super) fn wake_next(waiters: &Deque) -> Res<()> {
     Ok(())
 }
 
-/// `owner._waiters.remove(waiter)`, with the attribute, if it was to be had natively.
+/// `owner.name.remove(waiter)`, with the attribute, if it was to be had natively.
 #[inline]
-pub(super) fn remove(coroutine: &Coroutine, owner: &Object, found: Option<Owned>, waiter: &Object) -> Res<()> {
+pub(crate) fn remove(
+    coroutine: &Coroutine,
+    owner: &Object,
+    name: &Name,
+    found: Option<Owned>,
+    waiter: &Object,
+) -> Res<()> {
     let removed = match found.and_then(deque::downcast) {
         Some(waiters) => deque::remove(&waiters, waiter),
-        None => remove_in_python(owner, waiter),
+        None => remove_in_python(owner, name, waiter),
     };
     if removed.is_err() {
         coroutine.now_removes();
@@ -68,8 +73,8 @@ pub(super) fn remove(coroutine: &Coroutine, owner: &Object, found: Option<Owned>
 }
 
 #[cold]
-fn remove_in_python(owner: &Object, waiter: &Object) -> Res<()> {
-    let waiters = call::getattr(owner, &WAITERS)?;
+pub(super) fn remove_in_python(owner: &Object, name: &Name, waiter: &Object) -> Res<()> {
+    let waiters = call::getattr(owner, name)?;
     call::call_method(&REMOVE_ITEM, &[&*waiters, waiter], None).map(drop)
 }
 

@@ -17,8 +17,6 @@ use super::attached::Attached;
 use super::error::fetch;
 use super::intern::{ADD, Name, VALUE};
 use super::object::{boolean, none};
-#[cfg(Py_3_12)]
-use super::typeobj;
 use super::{Layout, Object, Owned, Res, call, containers, types};
 
 /// The names of the attributes that instances of one class have (`PyDictKeysObject`). A name that is in it stays, at
@@ -124,18 +122,6 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Has the object no attributes of its own? No dict is made for the answer.
-#[cfg(Py_3_12)]
-pub(crate) fn has_no_attributes(object: &Object) -> bool {
-    if let Some(values) = Values::of(object) {
-        return (0..values.count()).all(|place| values.peek(place).is_null());
-    }
-    if matches!(LAYOUT.get(), Layouts::Known) && layout::has_no_dict(object.as_ptr()) {
-        return true;
-    }
-    typeobj::existing_dict(object).is_none_or(|dict| containers::dict_len(&dict) == 0)
-}
-
 /// Changing them is for the code that stands in for a class's own methods.
 #[cfg(Py_3_12)]
 impl Values<'_> {
@@ -186,17 +172,6 @@ mod layout {
             ((*inline).valid != 0).then_some((&raw const (*inline).values).cast())
         }
     }
-
-    /// Is it an instance of a class with such a place, which has neither values (they were not asked for, or are not
-    /// valid) nor a dict?
-    #[inline]
-    pub(super) fn has_no_dict(instance: *mut ffi::PyObject) -> bool {
-        // SAFETY: a live object, as an `Object` is; the flag says that the third word before it is its dict, or NULL.
-        unsafe {
-            let is_managed = (*ffi::Py_TYPE(instance)).tp_flags & ffi::Py_TPFLAGS_MANAGED_DICT != 0;
-            is_managed && (*instance.cast::<*mut ffi::PyObject>().sub(3)).is_null()
-        }
-    }
 }
 
 /// One word before the object is its dict, or the address of its values less one.
@@ -217,12 +192,6 @@ mod layout {
             let word = *instance.cast::<*const u8>().sub(3);
             (word.addr() % 2 == 1).then_some(word.add(1).cast())
         }
-    }
-
-    /// Futures have their dict in the object.
-    #[inline]
-    pub(super) fn has_no_dict(_: *mut ffi::PyObject) -> bool {
-        false
     }
 }
 

@@ -7,19 +7,15 @@ threads in its core, which wakes the loop by a pair of sockets. They only have t
 from __future__ import annotations
 
 import importlib.util
-import shutil
-import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.children import PATIENCE
 from support.loops import run_fresh
 from support.postgres import postgres
+from support.redis_server import redis_path
 
-__all__ = ["postgres"]  # the fixture
+__all__ = ["postgres", "redis_path"]  # fixtures
 
 ENGINES = ("stock", "ours", "ours-c")
 NATIVE = """
@@ -157,23 +153,6 @@ PROGRAMS = {
 def test_program(name: str, program: str) -> None:
     code, expected = PROGRAMS[program]
     assert run_program(name, code) == expected
-
-
-@pytest.fixture(scope="module")
-def redis_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The Unix socket of a redis-server of our own."""
-    command = shutil.which("redis-server")
-    if command is None:
-        pytest.skip("needs Debian's redis-server")
-    path = tmp_path_factory.mktemp("redis") / "socket"
-    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(path.parent)]
-    with subprocess.Popen([command, *options], stdout=subprocess.DEVNULL) as server:
-        end = time.monotonic() + 20 * PATIENCE
-        while not path.exists():
-            assert time.monotonic() < end and server.poll() is None, "redis-server does not come up"
-            time.sleep(0.01)
-        yield path
-        server.terminate()
 
 
 @pytest.mark.parametrize("name", ENGINES)

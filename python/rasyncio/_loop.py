@@ -16,7 +16,7 @@ import os
 import selectors
 import sys
 import weakref
-from asyncio import base_events, constants, selector_events, sslproto, trsock
+from asyncio import base_events, constants, selector_events, trsock
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6, socket
 from typing import TYPE_CHECKING, Any
@@ -261,9 +261,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
             return stock(rawsock, protocol, sslcontext, waiter, **sides, **timeouts, **more)
         if _CHECKS_DESCRIPTORS_OF_SSL:
             self._ensure_fd_no_transport(rawsock)
-        ssl_protocol = sslproto.SSLProtocol(
-            self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
-        )
+        ssl_protocol = _tls.make_protocol(self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts)
         transport = make(self, rawsock, ssl_protocol, None, extra, server, more.get("context"))
         if transport is None:
             selector_events._SelectorSocketTransport(  # type: ignore[attr-defined]

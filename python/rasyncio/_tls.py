@@ -28,6 +28,7 @@ EXTRA = "rasyncio_tls"
 _PROTOCOL: Any = sslproto.SSLProtocol
 _STOCK: Any = sslproto._SSLProtocolTransport
 _NAMES_OF = {cls: frozenset(vars(cls)) for cls in (_PROTOCOL, _STOCK)}
+_INIT: Any = sslproto.SSLProtocol.__init__
 _MAX_SIZE = 256 * 1024
 
 _Core: Any = _asyncio._tls_transport_core(transports._FlowControlMixin)
@@ -97,6 +98,19 @@ def route() -> str:
     """Which of the routes the usual TLS connection takes in this process."""
     wanted = "python" if _SSL is None or sys.platform != "linux" else _wanted()
     return "memorybio" if wanted == "openssl" and not _knows_openssl(_SSL) else wanted
+
+
+def make_protocol(*arguments: Any, **timeouts: Any) -> Any:
+    """An `SSLProtocol` as asyncio makes it, but for the 256 KiB of its own that it reads into: for those it makes room
+    itself once its own code reads, and native code never does."""
+    made: Any = sslproto.SSLProtocol
+    if made is not _PROTOCOL or made.__init__ is not _INIT or made.max_size != _MAX_SIZE:
+        return made(*arguments, **timeouts)
+    protocol = made.__new__(made)
+    protocol.max_size = 0
+    _INIT(protocol, *arguments, **timeouts)
+    del protocol.max_size
+    return protocol
 
 
 def link(protocol: Any) -> Any:

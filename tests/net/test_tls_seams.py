@@ -326,6 +326,40 @@ def test_no_buffer_of_a_quarter_of_a_megabyte(route: str) -> None:
     assert record("ours", scenario)[-1] == "0"
 
 
+def test_the_buffer_is_there_when_asyncios_code_reads() -> None:
+    """Also where the protocol was made without it."""
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        ends = tls_connected(loop)
+        protocol = ends.transport._ssl_protocol
+        say([protocol.max_size, "max_size" in vars(protocol)])
+        say([len(protocol.get_buffer(wanted)) for wanted in (-1, 9)])
+        protocol._do_read = protocol._do_read
+        both_ways(loop, ends, say)
+        close_all(loop, ends)
+
+    same(scenario)
+
+
+def test_a_constructor_that_a_program_has_replaced() -> None:
+    def scenario(engine: Any, say: Say) -> None:
+        original: Any = sslproto.SSLProtocol.__init__
+
+        def constructor(self: Any, *arguments: Any, **options: Any) -> None:
+            say([self.max_size, vars(self), len(arguments), sorted(options)])
+            original(self, *arguments, **options)
+
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(sslproto.SSLProtocol, "__init__", constructor)
+            loop = engine.new()
+            ends = tls_connected(loop)
+            both_ways(loop, ends, say)
+            close_all(loop, ends)
+
+    same(scenario)
+
+
 def test_a_transport_that_somebody_has_already_stays() -> None:
     """Who makes the protocol by hand, and takes its transport, keeps that one."""
 

@@ -177,7 +177,8 @@ fn receive_expected(fd: c_int, expected: usize, scratch: &mut [u8]) -> Res<Recei
         outcome(unsafe {
             let mut message: libc::msghdr = std::mem::zeroed();
             message.msg_iov = parts.as_mut_ptr();
-            message.msg_iovlen = parts.len();
+            // A number of its own, for its type is not the same in glibc and musl.
+            message.msg_iovlen = 2;
             libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT)
         })
     })

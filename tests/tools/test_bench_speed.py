@@ -52,3 +52,21 @@ def test_mixups_are_noticed(tmp_path: Path) -> None:
     """A worker that would measure another implementation than it was asked for refuses."""
     (tmp_path / "rasyncio.py").write_text("def install(loop=True): pass")
     assert "asked for 'rasyncio'" in check_module("speed.worker", "swap", "sleep0", path=tmp_path, status=1)
+
+
+def test_variants(tmp_path: Path) -> None:
+    """A variant is what its variable makes of rasyncio, and another build is what is measured then."""
+    options = ("--quick", "--rounds=1", "--bench", "call_soon", "--markdown")
+    text = check_module("speed.variants", "RASYNCIO_GRAFT=0", *options, path=tmp_path)
+    (row,) = [line for line in text.splitlines() if line.startswith("| call_soon:")]
+    assert all(float(cell) > 0 for cell in row.split("|")[2:-1])
+    assert "the control, rasyncio against itself" in text
+    (tmp_path / "rasyncio.py").write_text("def install(loop=True): raise RuntimeError('the other build')")
+    failed = check_module("speed.variants", f"PYTHONPATH={tmp_path}", *options, path=tmp_path / "none", status=1)
+    assert "the other build" in failed
+
+
+def test_a_variant_is_a_variable(tmp_path: Path) -> None:
+    assert "'RASYNCIO_GRAFT' is not NAME=VALUE" in check_module(
+        "speed.variants", "RASYNCIO_GRAFT", path=tmp_path, status=2
+    )

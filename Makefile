@@ -71,11 +71,13 @@ $(WHEEL_TOOLS_MADE): pyproject.toml | check-python
 	$(WHEEL_TOOLS)/bin/python -m pip install -q --group wheel
 	@touch $@
 
-wheel: $(WHEEL_TOOLS_MADE) | check-cargo ## the wheel for PYTHON as it is published: build it, check it, install it where there is no Rust
+# TARGET names another platform, as rustup does (`rustup target add TARGET` first); what has no Python here is not run.
+wheel: $(WHEEL_TOOLS_MADE) | check-cargo ## the wheel for PYTHON as it is published: build it, check it, install it where there is no Rust (TARGET=...: another platform's)
 	rm -rf $(WHEEL)
-	PATH="$(abspath $(WHEEL_TOOLS)/bin):$$PATH" maturin build --release --locked -q --zig \
-		--compatibility manylinux_2_28 -i $(shell command -v $(PYTHON)) --out $(WHEEL)
-	$(WHEEL_TOOLS)/bin/python tools/check_wheel $(WHEEL)/*.whl $(shell command -v $(PYTHON))
+	PATH="$(abspath $(WHEEL_TOOLS)/bin):$$PATH" maturin build --release --locked -q --zig $(if $(TARGET),--target $(TARGET)) \
+		--compatibility $(if $(findstring musl,$(TARGET)),musllinux_1_2,manylinux_2_28) \
+		-i $(if $(TARGET),$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'),$(shell command -v $(PYTHON))) --out $(WHEEL)
+	$(WHEEL_TOOLS)/bin/python tools/check_wheel $(WHEEL)/*.whl $(if $(TARGET),,$(shell command -v $(PYTHON)))
 
 demo: $(INSTALLED) ## run a real program on CPython, on the swap, on swap and loop, side by side
 	$(BIN)/python examples/demo.py $(ARGS)

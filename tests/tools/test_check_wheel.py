@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -27,14 +28,14 @@ def tool() -> ModuleType:
 
 def contents() -> dict[str, str]:
     home = ROOT / "python" / "rasyncio"
+    files = (file for file in home.rglob("*") if file.is_file() and file.suffix not in (".so", ".pyc"))
     return {
-        **{f"rasyncio/{file.name}": "" for file in home.iterdir() if file.suffix in (".py", ".pyi", ".typed")},
+        **{f"rasyncio/{file.relative_to(home)}": "" for file in files},
         "rasyncio/_asyncio.cpython-311-x86_64-linux-gnu.so": "",
         f"rasyncio-{VERSION}.data/platlib/rasyncio.pth": "",
         f"rasyncio-{VERSION}.dist-info/METADATA": f"Name: rasyncio\nVersion: {VERSION}\n",
         f"rasyncio-{VERSION}.dist-info/licenses/LICENSE": "",
         f"rasyncio-{VERSION}.dist-info/entry_points.txt": "",
-        "rasyncio/py.typed": "",
     }
 
 
@@ -50,8 +51,23 @@ def test_whole(tool: ModuleType, tmp_path: Path) -> None:
     tool.check_contents(made(tmp_path, contents()))
 
 
+def test_the_wheel_of_this_build(tool: ModuleType) -> None:
+    """What `make build` has made: it has its files, and runs in an environment of its own."""
+    wheels = [*(ROOT / ".cache" / "wheels" / "own").glob("*.whl")]
+    if not wheels:
+        pytest.skip("there is no wheel in .cache/wheels/own: rasyncio was not installed by make build")
+    tool.check_contents(wheels[0])
+    tool.check_installed(wheels[0], sys.executable)
+
+
 @pytest.mark.parametrize(
-    "name", ["rasyncio/_startup.py", "rasyncio/py.typed", f"rasyncio-{VERSION}.data/platlib/rasyncio.pth"]
+    "name",
+    [
+        "rasyncio/_startup.py",
+        "rasyncio/py.typed",
+        "rasyncio/inside/page/page.js",
+        f"rasyncio-{VERSION}.data/platlib/rasyncio.pth",
+    ],
 )
 def test_lacks_a_file(tool: ModuleType, tmp_path: Path, name: str) -> None:
     files = contents()
@@ -71,6 +87,11 @@ def test_depends_on_something(tool: ModuleType, tmp_path: Path) -> None:
     files = contents() | {f"rasyncio-{VERSION}.dist-info/METADATA": metadata}
     with pytest.raises(SystemExit, match="may depend on nothing"):
         tool.check_contents(made(tmp_path, files))
+
+
+def test_depends_on_something_for_an_extra(tool: ModuleType, tmp_path: Path) -> None:
+    metadata = f"Name: rasyncio\nVersion: {VERSION}\nRequires-Dist: rich>=13 ; extra == 'top'\n"
+    tool.check_contents(made(tmp_path, contents() | {f"rasyncio-{VERSION}.dist-info/METADATA": metadata}))
 
 
 def test_other_version(tool: ModuleType, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ use std::ffi::c_int;
 
 use crate::sys::bytes::{self, Held};
 use crate::sys::gc::{Visited, Visitor};
-use crate::sys::memory::{make_room, vec_for};
+use crate::sys::memory::{make_room, no_memory, vec_for};
 use crate::sys::part::Native;
 use crate::sys::sockets::{self, Outcome, Sent};
 use crate::sys::{Layout, Owned, Res, panics};
@@ -41,6 +41,11 @@ impl SendQueue {
         self.sent.set(sent);
         self.size.set(self.size.get() - sent);
         Ok(())
+    }
+
+    /// Makes room for so many pieces more: adding them does not fail then.
+    pub(super) fn reserve(&self, count: usize) -> Res<()> {
+        self.pieces.borrow_mut().try_reserve(count).map_err(|_| no_memory())
     }
 
     /// Adds a piece, which is not empty.
@@ -81,10 +86,9 @@ impl SendQueue {
         }
         self.sent.set(sent);
         self.size.set(self.size.get() - count);
-        if finished == 1 {
-            let only = pieces.pop_front();
-            drop(pieces);
-            drop(only);
+        if pieces.range(..finished).all(|piece| matches!(piece, Held::Bytes(_))) {
+            // Letting go of a `bytes` runs no Python code.
+            pieces.drain(..finished);
         } else {
             let all: Vec<Held> = pieces.drain(..finished).collect();
             drop(pieces);

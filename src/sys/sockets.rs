@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use pyo3::ffi;
@@ -263,8 +264,42 @@ pub(crate) fn send(fd: c_int, piece: &Held, skipped: usize) -> Sent {
     Sent { outcome: outcome(sent), wanted }
 }
 
-/// `sendmsg(2)` of the pieces, without the first `skipped` bytes: of [`MOST_PIECES`] at most.
-pub(crate) fn send_several<'a>(fd: c_int, pieces: impl ExactSizeIterator<Item = &'a Held>, skipped: usize) -> Sent {
+/// Pieces of so many bytes together are sent as one that they are copied into: the system takes longer to read a list
+/// of pieces than it takes to copy this much.
+const COPIED: usize = 8 * 1024;
+
+/// Sends the pieces, without the first `skipped` bytes: of [`MOST_PIECES`] at most.
+pub(crate) fn send_several<'a>(
+    fd: c_int,
+    pieces: impl ExactSizeIterator<Item = &'a Held> + Clone,
+    skipped: usize,
+) -> Sent {
+    let mut lengths = pieces.clone().map(Held::len);
+    match lengths.try_fold(0, |sum, length| Some(sum + length).filter(|&sum| sum <= COPIED)) {
+        Some(length) => send_copied(fd, pieces, skipped, length - skipped),
+        None => send_listed(fd, pieces, skipped),
+    }
+}
+
+/// `send(2)` of a copy of the pieces, which are of that length altogether.
+fn send_copied<'a>(fd: c_int, pieces: impl Iterator<Item = &'a Held>, skipped: usize, wanted: usize) -> Sent {
+    let mut memory = [const { MaybeUninit::<u8>::uninit() }; COPIED];
+    let (mut rest, mut skip) = (&mut memory[..wanted], skipped);
+    for piece in pieces {
+        let length = piece.len() - skip;
+        let (place, behind) = rest.split_at_mut(length);
+        // SAFETY: a piece that is held, and so memory of that length and more; as many places, which only we know.
+        unsafe { ptr::copy_nonoverlapping(piece.start().add(skip), place.as_mut_ptr().cast(), length) };
+        (rest, skip) = (behind, 0);
+    }
+    debug_assert!(rest.is_empty());
+    // SAFETY: memory of that length, all of which was written; the system only reads it.
+    let sent = unsafe { libc::send(fd, memory.as_ptr().cast(), wanted, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
+    Sent { outcome: outcome(sent), wanted }
+}
+
+/// `sendmsg(2)`
+fn send_listed<'a>(fd: c_int, pieces: impl ExactSizeIterator<Item = &'a Held>, skipped: usize) -> Sent {
     let mut few = [part(ptr::null(), 0); FEW_PIECES];
     let mut many = Vec::new();
     let parts = if pieces.len() > FEW_PIECES && many.try_reserve_exact(MOST_PIECES).is_ok() {
@@ -287,7 +322,7 @@ pub(crate) fn send_several<'a>(fd: c_int, pieces: impl ExactSizeIterator<Item = 
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = parts.as_mut_ptr();
         message.msg_iovlen = count;
-        libc::sendmsg(fd, &raw const message, libc::MSG_NOSIGNAL)
+        libc::sendmsg(fd, &raw const message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
     };
     Sent { outcome: outcome(sent), wanted }
 }

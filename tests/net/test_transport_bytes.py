@@ -217,6 +217,34 @@ def test_in_the_order_of_their_writing(engine: Engine, which: str) -> None:
     finish(loop, ends)
 
 
+@pytest.mark.parametrize("which", WHICH)
+def test_pieces_that_are_sent_together(engine: Engine, which: str) -> None:
+    """Of all sizes that are copied together, and just too many for that; through buffers that are full in between."""
+    loop = engine.new()
+    ends = connected(loop, which)
+    expected = bytearray()
+
+    def pieces(count: int, size: int) -> list[bytes]:
+        made = [b"%06d" % (len(expected) + number) * (size // 6 + 1) for number in range(count)]
+        made = [piece[:size] for piece in made]
+        expected.extend(b"".join(made))
+        return made
+
+    def write(count: int, size: int) -> None:
+        ends.transport.writelines(pieces(count, size))
+        for piece in pieces(count, size):
+            ends.transport.write(piece)
+
+    for count, size in [(2, 1), (3, 100), (4, 2048), (4, 2047), (4, 2049), (2, 4096), (2, 4097), (17, 481), (9000, 1)]:
+        loop.call_soon(write, count, size)
+        turn(loop, 1)
+    for _ in range(200):  # far more than the buffers hold, and odd, so that the system takes a part of one
+        loop.call_soon(write, 5, 777)
+    turn(loop, 3)
+    assert receive(loop, ends.peer, len(expected)) == bytes(expected)
+    finish(loop, ends)
+
+
 @pytest.mark.parametrize("fallback", [False, True])
 @pytest.mark.parametrize("size", [len(TEXT), HUGE])
 def test_a_file_sent_directly_after(engine: Engine, size: int, fallback: bool) -> None:

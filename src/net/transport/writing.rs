@@ -81,6 +81,9 @@ pub(super) fn write_lines(transport: &TransportObject, lines: &Object) -> Res<Wr
     let core = ready_to_write(transport).filter(|_| !transport.writer_is_forgotten.get());
     let Some(core) = core else { return Ok(Written::NotHere) };
     let Some(lines) = containers::items(lines)? else { return Ok(Written::NotHere) };
+    if lines.iter().all(|line| bytes::of_exact(line).is_some()) {
+        return add_all(transport, &core, lines.into_iter().map(Held::Bytes), true).map(|()| Written::Done);
+    }
     let mut pieces = vec_for(lines.len())?;
     for line in lines {
         let piece = if bytes::of_exact(&line).is_some() {
@@ -93,20 +96,32 @@ pub(super) fn write_lines(transport: &TransportObject, lines: &Object) -> Res<Wr
         } else {
             return Ok(Written::NotHere);
         };
-        if piece.len() > 0 {
-            pieces.push(piece);
-        }
+        pieces.push(piece);
     }
     // What can be changed is sent as it is now.
-    let is_fixed = pieces.iter().all(|piece| matches!(piece, Held::Bytes(_)));
+    let is_fixed = pieces.iter().all(|piece| matches!(piece, Held::Bytes(_)) || piece.len() == 0);
+    add_all(transport, &core, pieces.into_iter(), is_fixed).map(|()| Written::Done)
+}
+
+/// Adds pieces to what is to be sent; and sends it at once, or leaves it if the pieces are fixed.
+fn add_all(
+    transport: &TransportObject,
+    core: &LoopObject,
+    pieces: impl ExactSizeIterator<Item = Held>,
+    are_fixed: bool,
+) -> Res<()> {
     let waits = !transport.queue.is_empty() && !transport.is_left.get();
-    pieces.into_iter().try_for_each(|piece| transport.queue.push(piece))?;
+    transport.queue.reserve(pieces.len())?;
+    pieces.filter(|piece| piece.len() > 0).try_for_each(|piece| transport.queue.push(piece))?;
     if waits {
-        pause_if_much(transport)?;
-    } else if !transport.queue.is_empty() {
-        if is_fixed { send_or_leave(transport, &core)? } else { send_now(transport, &core)? }
+        pause_if_much(transport)
+    } else if transport.queue.is_empty() {
+        Ok(())
+    } else if are_fixed {
+        send_or_leave(transport, core)
+    } else {
+        send_now(transport, core)
     }
-    Ok(Written::Done)
 }
 
 /// What an object lends; up to 3.11, a copy.

@@ -1,23 +1,24 @@
 """Grafting: puts native code behind functions that asyncio has in Python, and takes it out again.
 
 The functions stay the objects that they are. What may be grafted is a table of the extension module's; whether a
-function is, at each call, is decided there, with what `_graft_look` finds when it is called first. Nothing of that is
-done here: attaching costs a pointer for each function.
+function is, at each call, is decided there, with what `_graft_look` finds when it is called first.
 
 From Python 3.12 on; 3.11's interpreter does not ask.
+
+What native code asks later, it asks wherever a program's code runs, which may be where `import` and `sys.modules` are
+replaced by others (Temporal's sandbox of workflows). So all of that is imported when it is attached.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from types import FunctionType
 
 from . import _asyncio
 
-TYPE_CHECKING = False  # typing's own would cost its import
-if TYPE_CHECKING:
-    from types import FunctionType
-
+#: The interpreter's table of modules.
+modules = sys.modules
 #: Set to 0, all functions keep to their own bodies.
 VARIABLE = "RASYNCIO_GRAFT"
 
@@ -39,7 +40,9 @@ def attach(wanted: bool) -> None:
         return
     import asyncio  # noqa: F401
 
-    _asyncio._graft_ask(_look, _places)
+    from ._graft_look import look, places
+
+    _asyncio._graft_ask(look, places)
     for place, (module, path) in enumerate(_asyncio._grafts()):
         name = f"{module}.{path}"
         function = find(module, path)
@@ -74,24 +77,11 @@ def _reason(wanted: bool) -> str:
 
 def find(module: str, path: str) -> FunctionType | None:
     """The function as it is now, or None."""
-    found: object = sys.modules.get(module)
+    found: object = modules.get(module)
     for name in path.split("."):
         try:
             found = vars(found).get(name)
         except TypeError:
             return None
-    from types import FunctionType
-
     return found if type(found) is FunctionType else None
 
-
-def _look(module: str, path: str, classes: list[str], calls_all: bool) -> object:
-    from ._graft_look import look
-
-    return look(module, path, classes, calls_all)
-
-
-def _places(code: object, names: list[str]) -> object:
-    from ._graft_look import places
-
-    return places(code, names)  # type: ignore[arg-type]

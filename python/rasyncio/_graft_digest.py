@@ -14,6 +14,8 @@ import builtins
 import sys
 from types import CodeType, FunctionType, ModuleType
 
+_modules = sys.modules  # others may replace sys.modules for a while
+
 # Says that the first constant is a docstring (3.14 on); before, it is one if it is a string.
 _HAS_DOCSTRING = 0x4000000
 _PLAIN = (type(None), bool, int, float, str, bytes, type(...))
@@ -54,7 +56,7 @@ def _of_names(function: FunctionType) -> list[tuple[str, str]]:
 
 def _described(value: object) -> str:
     if isinstance(value, ModuleType):
-        return f"module {value.__name__ if sys.modules.get(value.__name__) is value else 'that replaces it'}"
+        return f"module {value.__name__ if _modules.get(value.__name__) is value else 'that replaces it'}"
     if isinstance(value, FunctionType):
         return f"function {name_of(value)}"
     name = getattr(value, "__qualname__", None)

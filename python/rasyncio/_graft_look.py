@@ -12,7 +12,7 @@ import builtins
 import sys
 from types import CodeType, FunctionType, ModuleType
 
-from ._graft import find
+from ._graft import find, modules
 from ._graft_digest import digest, name_of, names_in
 from ._graft_known import KNOWN
 
@@ -52,7 +52,7 @@ def look(
     if owner:
         looker.note_member(known[0], name)
     else:
-        looker.note(vars(sys.modules[module]), name)
+        looker.note(vars(modules[module]), name)
     looker.follow(function, tuple(known))
     return looker.reason, list(looker.reliances.values()), list(looker.functions)
 
@@ -69,7 +69,7 @@ class _Looker:
     def named(self, name: str) -> type:
         """A class of asyncio's by `module:name`."""
         module, _, attribute = name.partition(":")
-        names = vars(sys.modules[module])
+        names = vars(modules[module])
         cls = names.get(attribute)
         self.note(names, attribute)
         if not isinstance(cls, type) or cls.__module__ != module or cls.__qualname__ != attribute:

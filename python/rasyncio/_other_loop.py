@@ -5,6 +5,9 @@ that does it after all (uvicorn, which takes uvloop if it finds it) passes ours 
 a process is named in a RuntimeWarning. A program that asked for nothing must not fail for it: where a filter makes an
 error of the warning, it is a line on stderr.
 
+A loop that a library has made for itself, beside ours, is none that the program runs *instead*: Temporal's workflows run
+on one each. Nothing is said of it.
+
 `status()` says the same about the loop that runs.
 """
 
@@ -17,8 +20,10 @@ from ._native import ours
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import FrameType
+
+    from ._loop import EventLoop
 
 _FACTORY = "give it loop_factory=rasyncio.new_event_loop"
 #: Programs that choose a loop by themselves: whose code is on the stack then, their name, their own way to name a loop.
@@ -29,13 +34,26 @@ _CHOOSERS = (
     ({"uvicorn"}, "uvicorn", "add --loop rasyncio:new_event_loop"),
 )
 
+#: The base of asyncio's loops, and the loops of ours that there are.
+_of_asyncio: tuple[type, ...] = ()
+_loops: Mapping[int, EventLoop] = {}
+
 # Who chose loops of the class, and what is typed there.
 _choices: dict[type, tuple[str, str | None]] = {}
 
 
 def listen() -> None:
-    """Warn of the first loop that runs in this process and is not ours."""
+    """Warn of the first loop that runs in this process and is not ours.
+
+    Where that is, a library may have replaced `import`: what is needed then is imported now.
+    """
+    global _of_asyncio, _loops
     if ours is not None:
+        from asyncio import BaseEventLoop
+
+        from ._loop import loops
+
+        _of_asyncio, _loops = (BaseEventLoop,), loops
         ours._tell_of_loops(_warn, False)
 
 
@@ -69,8 +87,10 @@ def note(kind: type) -> None:
 
 
 def _warn(loop: object) -> None:
-    listen_no_more()
     kind = type(loop)
+    if _is_a_librarys(kind):
+        return
+    listen_no_more()
     note(kind)
     text = f"rasyncio: {remedy(kind)}"
     frame = next(_frames_outside(kind), sys._getframe())
@@ -80,6 +100,12 @@ def _warn(loop: object) -> None:
         warnings.warn_explicit(text, RuntimeWarning, frame.f_code.co_filename, frame.f_lineno)
     except RuntimeWarning:
         print(text, file=sys.stderr)
+
+
+def _is_a_librarys(kind: type) -> bool:
+    """Whether one of ours runs, and this is neither asyncio's nor uvloop's nor made of asyncio's."""
+    for_programs = kind.__module__.startswith("uvloop") or issubclass(kind, _of_asyncio)
+    return not for_programs and any(loop.is_running() for loop in list(_loops.values()))
 
 
 def _frames_outside(kind: type) -> Iterator[FrameType]:

@@ -102,6 +102,7 @@ functions! {
     fn PyLong_AsLongLong(object: *mut PyObject) -> c_longlong;
     fn PyLong_AsLongLongAndOverflow(object: *mut PyObject, overflow: *mut c_int) -> c_longlong;
     fn PyImport_ImportModule(name: *const c_char) -> *mut PyObject;
+    fn PyImport_GetModule(name: *mut PyObject) -> *mut PyObject;
 
     // Containers: hashing, comparing, iterating, and letting go of what was there before.
     fn PyDict_GetItemWithError(dict: *mut PyObject, key: *mut PyObject) -> *mut PyObject;

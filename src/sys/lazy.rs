@@ -4,12 +4,14 @@
 //! asyncio that is not complete.
 
 use std::cell::Cell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::attached::Attached;
+use super::raised::{Raised, occurred};
 use super::{Layout, Object, Owned, Res, enter, py};
 
 /// `module.name`, imported once.
@@ -48,10 +50,21 @@ impl Lazy {
         // Not by PyO3, whose first exception takes a lock that its second, at the recursion limit, waits for.
         let name = |text: &str| CString::new(text).expect("a name without NUL");
         let (module, attribute) = (name(self.module), name(self.name));
-        // SAFETY: NUL-terminated names; both functions return new references, or NULL with the exception set.
-        let value: Owned = unsafe {
-            let module = Owned::<Object>::steal_or_raised(enter::PyImport_ImportModule(module.as_ptr()))?;
-            Owned::steal_or_raised(enter::PyObject_GetAttrString(module.as_ptr(), attribute.as_ptr()))?
+        let of = |module: &Object| {
+            // SAFETY: a live object and a NUL-terminated name; a new reference, or NULL with the exception set.
+            unsafe { Owned::steal_or_raised(enter::PyObject_GetAttrString(module.as_ptr(), attribute.as_ptr())) }
+        };
+        let value: Owned = match already_imported(&module)?.map(|module| of(&module)) {
+            Some(Ok(value)) => value,
+            // Not imported yet, or another thread is about to.
+            absent => {
+                if let Some(Err(raised)) = absent {
+                    drop(super::error::fetch(raised));
+                }
+                // SAFETY: a NUL-terminated name; a new reference, or NULL with the exception set.
+                let imported: Owned = unsafe { Owned::steal_or_raised(enter::PyImport_ImportModule(module.as_ptr())) }?;
+                of(&imported)?
+            }
         };
         let value = to_py(&value).unbind();
         Ok(self.value.get_or_init(py(), || value))
@@ -82,6 +95,20 @@ impl Once {
         let object: &'static Object = unsafe { Object::from_ptr(object.into_ptr()) };
         self.0.set(Some(object));
         object
+    }
+}
+
+/// The module, if it has been imported, out of the interpreter's own table: where the program's code runs, `import` and
+/// `sys.modules` may be another's, which would make the module a second time (Temporal's sandbox of workflows).
+fn already_imported(module: &CStr) -> Res<Option<Owned>> {
+    // SAFETY: a NUL-terminated name, and a live str; each a new reference, or NULL, the second with or without an
+    // exception.
+    unsafe {
+        let name = Owned::<Object>::steal_or_raised(ffi::PyUnicode_FromString(module.as_ptr()))?;
+        match Owned::steal_nullable(enter::PyImport_GetModule(name.as_ptr())) {
+            None if occurred() => Err(Raised),
+            found => Ok(found),
+        }
     }
 }
 

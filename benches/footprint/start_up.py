@@ -29,6 +29,8 @@ class Case(NamedTuple):
     #: Which of the two `.pth` files the environment has: another one, and ours.
     files: tuple[bool, bool]
     value: str | None
+    #: In a virtual environment, or outside of one, among what `pip install --user` installs.
+    virtual: bool = True
 
 
 OTHER, OURS, BOTH = (True, False), (False, True), (True, True)
@@ -37,8 +39,10 @@ BARE = Case("nothing, no .pth file", "", (False, False), None)
 ASYNCIO = Case("import asyncio, another .pth file", "import asyncio", OTHER, None)
 #: The variable is not set: what every process of the environment pays.
 LINE = Case("the line", "", BOTH, None)
+OUTSIDE = Case("nothing, another .pth file, outside of one", "", OTHER, None, virtual=False)
 CASES = (
     (PLAIN, LINE),
+    (OUTSIDE, Case("the line, outside of a virtual environment", "", BOTH, None, virtual=False)),
     (BARE, Case("the line, in the only .pth file", "", OURS, None)),
     (PLAIN, Case("RASYNCIO=1, asyncio is not imported", "", BOTH, "1")),
     (ASYNCIO, Case("RASYNCIO=1 and import asyncio", "import asyncio", BOTH, "1")),
@@ -57,25 +61,40 @@ class Added(NamedTuple):
 
 def measure(python: str, package: Path, processes: int) -> list[Added]:
     """Each case, for this Python, which has the package there."""
+    base_python = _said([python, "-c", "import sys; print(sys._base_executable)"])
     with TemporaryDirectory() as folder:
-        environments: dict[tuple[bool, bool], str] = {}
-        for files in {case.files for pair in CASES for case in pair}:
-            home = Path(folder, "-".join(map(str, files)))
-            subprocess.run([python, "-m", "venv", "--without-pip", home], check=True)
-            site = next(home.glob("lib/python3.*/site-packages"))
+        homes: dict[tuple[tuple[bool, bool], bool], Path] = {}
+        for files, virtual in {(case.files, case.virtual) for pair in CASES for case in pair}:
+            home = homes[files, virtual] = Path(folder, "-".join(map(str, (virtual, *files))))
+            if virtual:
+                subprocess.run([python, "-m", "venv", "--without-pip", home], check=True)
+                site = next(home.glob("lib/python3.*/site-packages"))
+            else:
+                ask = "import site; print(site.getusersitepackages())"
+                site = Path(_said([base_python, "-c", ask], PYTHONUSERBASE=str(home)))
+                site.mkdir(parents=True)
             if files[0]:
                 (site / "another.pth").write_text("# nothing\n")
             if files[1]:
                 shutil.copy(_PTH, site)
                 (site / "rasyncio").symlink_to(package)
-            environments[files] = str(home / "bin" / "python")
-        return [_compare(base, case, environments, processes, Path(folder)) for base, case in CASES]
+
+        def process(case: Case) -> Process:
+            home = homes[case.files, case.virtual]
+            own = str(home / "bin" / "python") if case.virtual else base_python
+            base = {} if case.virtual else {"PYTHONUSERBASE": str(home)}
+            return [own, "-c", case.code], _environment(case.value) | base
+
+        return [_compare(base, case, process, processes, Path(folder)) for base, case in CASES]
 
 
-def _compare(base: Case, case: Case, pythons: Mapping[tuple[bool, bool], str], processes: int, folder: Path) -> Added:
+#: The command line, and the environment.
+Process = tuple[list[str], Mapping[str, str]]
+
+
+def _compare(base: Case, case: Case, process: Callable[[Case], Process], processes: int, folder: Path) -> Added:
     def each(take: Callable[[list[str], Mapping[str, str]], float]) -> tuple[float, float]:
-        first, second = (take([pythons[one.files], "-c", one.code], _environment(one.value)) for one in (base, case))
-        return first, second
+        return take(*process(base)), take(*process(case))
 
     each(_cpu_seconds)  # what has to be compiled is compiled
     with progress() as bar:
@@ -87,6 +106,11 @@ def _compare(base: Case, case: Case, pythons: Mapping[tuple[bool, bool], str], p
     base_ms = statistics.median(one for one, _ in times) * 1e3
     added = statistics.median(other - one for one, other in times) * 1e6
     return Added(case.name, base.name, base_ms, added, instructions)
+
+
+def _said(command: list[str], **more: str) -> str:
+    environment = {**_environment(None), **more}
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _environment(value: str | None) -> dict[str, str]:

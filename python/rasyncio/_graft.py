@@ -69,8 +69,8 @@ def _reason(wanted: bool) -> str:
         return f"{VARIABLE} is 0 in the environment"
     all_events = getattr(sys.monitoring, "_all_events", None)
     get_tool, restart_events = sys.monitoring.get_tool, sys.monitoring.restart_events
-    depth = sys.get_coroutine_origin_tracking_depth
-    if all_events is None or not _asyncio._graft_tools(all_events, get_tool, restart_events, depth):
+    depth, set_depth = sys.get_coroutine_origin_tracking_depth, sys.set_coroutine_origin_tracking_depth
+    if all_events is None or not _asyncio._graft_tools(all_events, get_tool, restart_events, depth, set_depth):
         return "this interpreter does not tell whether anybody traces"
     return ""
 

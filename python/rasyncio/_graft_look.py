@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     #: A dict or a class, a name (None: its __mro__), whether it is there, and what it is.
     _Reliance = tuple[object, str | None, bool, object]
 
+# What runs when an object is made or dies: nothing that is passed over, unless the code itself calls the class.
+_OF_LIFE = frozenset({"__new__", "__init__", "__del__"})
 # What the interpreter looks up in a class of its own accord.
 _IMPLIED = frozenset(
-    {"__init__", "__new__", "__getattribute__", "__getattr__", "__setattr__", "__delattr__", "__del__"}
+    _OF_LIFE
+    | {"__getattribute__", "__getattr__", "__setattr__", "__delattr__"}
     | {"__class__", "__bool__", "__len__", "__eq__", "__hash__", "__iter__", "__await__"}
 )
 _MISSING = object()
@@ -99,9 +102,7 @@ class _Looker:
             return
         self._seen.add((function, classes))
         self.functions[function] = None
-        name = name_of(function)
-        if digest(function) not in self._known.get(name, "").split():
-            self.reason = self.reason or f"the code of {name} is not known: another release, or changed"
+        self._must_be_known(function)
         keywords = function.__kwdefaults__ or {}  # a dict that can be changed in place
         for keyword in keywords:
             self.note(keywords, keyword)
@@ -109,7 +110,12 @@ class _Looker:
         for each in names:
             self._look_up(function, each, names)
         for cls in () if self._calls_all else classes:
-            self._follow_class(cls, names, classes)
+            self._follow_class(cls, names, classes, is_called=False)
+
+    def _must_be_known(self, function: FunctionType) -> None:
+        name = name_of(function)
+        if digest(function) not in self._known.get(name, "").split():
+            self.reason = self.reason or f"the code of {name} is not known: another release, or changed"
 
     def _look_up(self, function: FunctionType, name: str, names: set[str]) -> None:
         value = self.note(function.__globals__, name)
@@ -127,9 +133,9 @@ class _Looker:
             if _is_asyncios(value.__globals__.get("__name__")):
                 self.follow(value, ())
         elif isinstance(value, type) and _is_asyncios(value.__module__):
-            self._follow_class(value, names, (value,))
+            self._follow_class(value, names, (value,), is_called=True)
 
-    def _follow_class(self, cls: type, names: set[str], classes: tuple[type, ...]) -> None:
+    def _follow_class(self, cls: type, names: set[str], classes: tuple[type, ...], *, is_called: bool) -> None:
         for name in names | _IMPLIED:
             base, found = self.note_member(cls, name)
             if base is None or not _is_asyncios(base.__module__) or found is None:
@@ -137,7 +143,10 @@ class _Looker:
             for attribute in ("__func__", "fget"):
                 found = getattr(found, attribute, found)
             if isinstance(found, FunctionType) and name_of(found) == f"{base.__module__}.{base.__qualname__}.{name}":
-                self.follow(found, classes)
+                if name in _OF_LIFE and (name == "__del__" or not is_called) and name not in names:
+                    self._must_be_known(found)
+                else:
+                    self.follow(found, classes)
             elif not (isinstance(found, (type, type(vars)))):
                 self.reason = self.reason or f"{name} of {base.__module__}.{base.__qualname__} was replaced"
 

@@ -6,31 +6,17 @@
 //! changes. Else what was found is remembered here by address, the dicts and classes are watched, and after each change
 //! it is compared, which runs no Python code.
 
-use std::cell::Cell;
-
 use crate::sys::attached::Attached;
 use crate::sys::error;
+use crate::sys::function_state::Seen;
 use crate::sys::lazy::to_py;
 use crate::sys::object::boolean;
-use crate::sys::python_function::Seen;
 use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, types, watch};
 
-use super::Graft;
+use super::{Graft, NEVER};
 
-/// How often something that is watched has changed; from one on.
-static CHANGES: Attached<Cell<usize>> = Attached::new(Cell::new(1));
 /// The function of Python's that finds out what a body looks up.
 static LOOK: Attached<Field> = Attached::new(Field::unset());
-
-#[inline]
-pub(super) fn changes() -> usize {
-    CHANGES.get()
-}
-
-/// Called once, by the module's initialisation.
-pub(crate) fn init() {
-    watch::on_change(|| CHANGES.set(CHANGES.get() + 1));
-}
 
 /// `look(module, path, classes, calls_all)` answers `(reason, reliances, functions)`: why not, or `None`; of what the body looks up,
 /// `(namespace, name, there, value)` each, where a namespace is a dict or a class, and the name `None` means the class's
@@ -109,21 +95,23 @@ impl Graft {
     /// Finds out whether it is on, after a change.
     #[cold]
     pub(super) fn look(&self) -> bool {
-        if !self.state.function.is_set() {
+        let now = watch::changes();
+        if !self.state.function.is_set() || self.state.off_since.get() == now {
             return false;
         }
-        let now = CHANGES.get();
         // Whoever comes here meanwhile, from the Python code that is asked, gets the careful answer.
-        self.state.is_on.set(false);
-        self.state.looked_at.set(now);
+        self.state.off_since.set(now);
         let is_on = self.look_again().unwrap_or_else(|raised| {
             let exception = error::fetch(raised);
             self.give_reason(&format!("it could not be looked at: {}", to_py(&exception)));
             false
         });
         // What has changed meanwhile will be looked at again.
-        self.state.is_on.set(is_on);
-        is_on && CHANGES.get() == now
+        if is_on {
+            self.state.on_since.set(now);
+            self.state.off_since.set(NEVER);
+        }
+        is_on && watch::changes() == now
     }
 
     fn look_again(&self) -> Res<bool> {

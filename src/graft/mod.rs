@@ -32,11 +32,14 @@ use crate::sys::intern::Name;
 use crate::sys::lazy::Lazy;
 use crate::sys::object::none;
 use crate::sys::python_function::{self, Call};
-use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, tools};
+use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, tools, watch};
 
-pub(crate) use guard::{ask, init as watch_changes};
+pub(crate) use guard::ask;
 
 use guard::Found;
+
+/// A count of changes that there never is.
+const NEVER: usize = 0;
 
 /// A function of asyncio's with native code for it.
 pub(crate) struct Graft {
@@ -56,10 +59,9 @@ struct State {
     function: Field,
     /// The function without native code, for bodies that begin later than they were called.
     twin: Field,
-    /// The count of changes for which the last answer holds.
-    looked_at: Cell<usize>,
-    /// That answer.
-    is_on: Cell<bool>,
+    /// The count of changes at which it was found to be on, or to be off.
+    on_since: Cell<usize>,
+    off_since: Cell<usize>,
     found: RefCell<Option<Found>>,
     reason: RefCell<String>,
 }
@@ -79,8 +81,8 @@ impl Graft {
         let state = State {
             function: Field::unset(),
             twin: Field::unset(),
-            looked_at: Cell::new(0),
-            is_on: Cell::new(false),
+            on_since: Cell::new(NEVER),
+            off_since: Cell::new(NEVER),
             found: RefCell::new(None),
             reason: RefCell::new(String::new()),
         };
@@ -111,26 +113,36 @@ impl Graft {
         self.state.function.holds(call.function) && self.is_on_itself()
     }
 
+    /// May native code make the coroutine of this call, whose subject fits? What the body calls it asks when it begins.
+    #[inline]
+    pub(crate) fn makes(&self, call: &Call<'_>, subject_fits: bool) -> bool {
+        subject_fits && self.takes_itself(call) && !tools::notes_origins()
+    }
+
     /// May native code do what the body would?
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
-        let is_on = if self.state.looked_at.get() == guard::changes() { self.state.is_on.get() } else { self.look() };
-        is_on && tools::nobody_watches() && self.functions_are_unchanged()
+        self.asked(Found::functions_are_unchanged)
     }
 
     /// The same, for what passes over no other function of asyncio's than the one itself.
     #[inline]
     pub(crate) fn is_on_itself(&self) -> bool {
-        let is_on = if self.state.looked_at.get() == guard::changes() { self.state.is_on.get() } else { self.look() };
-        let found = self.state.found.try_borrow();
-        is_on
-            && tools::nobody_watches()
-            && found.is_ok_and(|found| found.as_ref().is_some_and(Found::function_is_unchanged))
+        self.asked(Found::function_is_unchanged)
     }
 
     #[inline]
-    fn functions_are_unchanged(&self) -> bool {
-        self.state.found.try_borrow().is_ok_and(|found| found.as_ref().is_some_and(Found::functions_are_unchanged))
+    fn asked(&self, about_functions: impl FnOnce(&Found) -> bool) -> bool {
+        self.names_are_unchanged()
+            && tools::nobody_watches()
+            && self.state.found.try_borrow().is_ok_and(|found| found.as_ref().is_some_and(about_functions))
+    }
+
+    /// Is what the body looks up by name what it was? For what is left of a body that has begun, and calls nothing of
+    /// asyncio's more.
+    #[inline]
+    pub(crate) fn names_are_unchanged(&self) -> bool {
+        self.state.on_since.get() == watch::changes() || self.look()
     }
 
     /// Puts the native code into the function.
@@ -145,7 +157,7 @@ impl Graft {
         }
         self.state.twin.set(twin);
         self.state.function.set(function.own());
-        self.state.looked_at.set(0);
+        self.state.off_since.set(NEVER);
         Ok(true)
     }
 
@@ -154,8 +166,7 @@ impl Graft {
         if let Some((function, vectorcall)) = self.state.function.take().zip(self.vectorcall) {
             python_function::unhook(&function, vectorcall);
         }
-        self.state.looked_at.set(0);
-        self.state.is_on.set(false);
+        self.state.on_since.set(NEVER);
         drop(self.state.found.take());
     }
 
@@ -169,6 +180,9 @@ impl Graft {
         }
         if !tools::nobody_watches() {
             return Err("a tracer, a profiler or a tool of sys.monitoring is on".into());
+        }
+        if self.names_are_unchanged() {
+            return Err("a function that it stands in for was changed, or has other native code in it".into());
         }
         Err(self.state.reason.borrow().clone())
     }

@@ -34,13 +34,16 @@ impl Running {
         sched::makes_native_futures(&self.0)
     }
 
+    /// `loop.create_future()`, where [`Running::makes_native_futures`].
+    #[inline]
+    pub(crate) fn make_future(&self) -> Res<Owned<FutureObject>> {
+        future::make(&self.0)
+    }
+
     /// `loop.create_future()`; `None` if that would not be exactly ours.
     #[inline]
     pub(crate) fn new_future(&self) -> Res<Option<Owned<FutureObject>>> {
-        if !sched::makes_native_futures(&self.0) {
-            return Ok(None);
-        }
-        future::make(&self.0).map(Some)
+        if self.makes_native_futures() { self.make_future().map(Some) } else { Ok(None) }
     }
 
     /// `loop.create_task(...)`; `None`, and nothing is done, if the loop has a method of its own for that.

@@ -53,7 +53,6 @@ static GRAFTS: &[&Graft] = &[
 
 /// Makes the types. Called once, by the module's initialisation.
 pub(super) fn init(module: &Object) -> Res<()> {
-    graft::watch_changes();
     coroutine::init(module)?;
     group::init(module)
 }
@@ -109,11 +108,11 @@ fn ask(_module: &Object, arguments: &[&Object]) -> Res<()> {
     Ok(())
 }
 
-/// `_graft_tools(all_events, get_tool, restart_events, origin_depth)`: can it be seen whether anybody watches?
+/// `_graft_tools(all_events, get_tool, restart_events, origin_depth, set_depth)`: can it be seen whether anybody watches?
 fn settle_tools(_module: &Object, arguments: &[&Object]) -> Res<bool> {
-    match arguments {
-        [all_events, get_tool, restart, depth] => tools::settle(all_events, get_tool, restart, depth),
-        _ => Err(raise(Builtin::TypeError.class(), c"four functions were expected")),
+    match <[&Object; 5]>::try_from(arguments) {
+        Ok(functions) => tools::settle(functions),
+        Err(_) => Err(raise(Builtin::TypeError.class(), c"five functions were expected")),
     }
 }
 
@@ -128,6 +127,6 @@ pub(super) const FUNCTIONS: [Method; 6] = [
         Object,
         c"_graft_tools",
         settle_tools,
-        c"_graft_tools($module, all_events, get_tool, restart_events, origin_depth, /)\n--\n\nSay who is asked."
+        c"_graft_tools($module, all_events, get_tool, restart_events, origin_depth, set_depth, /)\n--\n\nSay who is asked."
     ),
 ];

@@ -7,7 +7,7 @@ use crate::sys::byte_array;
 use crate::sys::error::{fetch, matches, restore};
 use crate::sys::lazy::Lazy;
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Object, Owned, Res, bytes, call, containers, tools};
+use crate::sys::{Object, Owned, Res, bytes, call, containers};
 
 use super::reader::{READER, Reader, at_end, buffer, is_sound, limit, take};
 use super::until::{READUNTIL, Search, look_for};
@@ -27,7 +27,7 @@ static REST: Lazy = Lazy::new("rasyncio._graft_streams", "readline");
 
 fn readline(call: &Call<'_>) -> Option<Res<Owned>> {
     let [reader] = call.positional()?;
-    if !READLINE.takes(call) || !READER.fits(reader) || tools::notes_origins() {
+    if !READLINE.makes(call, READER.fits(reader)) {
         return None;
     }
     Some(coroutine::new(&LINE_BODY, Some(reader), None))
@@ -47,7 +47,7 @@ fn run_line(coroutine: &Coroutine, input: Input) -> Res<Step> {
     let object = coroutine.subject();
     match input {
         Input::Start => {
-            let Some(reader) = READER.of(&object).filter(|_| READLINE.is_on() && READUNTIL.is_on()) else {
+            let Some(reader) = READER.of(&object).filter(|_| READLINE.is_on()) else {
                 return become_python(coroutine, &[&*object]);
             };
             match line_at_hand(&object, reader)? {
@@ -96,7 +96,7 @@ fn overruns_at(reader: Reader<'_>) -> Option<usize> {
 
 fn next(call: &Call<'_>) -> Option<Res<Owned>> {
     let [reader] = call.positional()?;
-    if !NEXT.takes(call) || !READER.fits(reader) || tools::notes_origins() {
+    if !NEXT.makes(call, READER.fits(reader)) {
         return None;
     }
     Some(coroutine::new(&NEXT_BODY, Some(reader), None))
@@ -106,8 +106,7 @@ fn run_next(coroutine: &Coroutine, input: Input) -> Res<Step> {
     let object = coroutine.subject();
     match input {
         Input::Start => {
-            let is_on = NEXT.is_on() && READLINE.is_on() && READUNTIL.is_on();
-            let Some(reader) = READER.of(&object).filter(|_| is_on) else {
+            let Some(reader) = READER.of(&object).filter(|_| NEXT.is_on()) else {
                 return become_python(coroutine, &[&*object]);
             };
             match line_at_hand(&object, reader)? {

@@ -7,7 +7,7 @@ use crate::sys::byte_array;
 use crate::sys::error::restore;
 use crate::sys::lazy::Lazy;
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Object, Owned, Res, bytes, call, containers, tools};
+use crate::sys::{Object, Owned, Res, bytes, call, containers};
 
 use super::reader::{READER, Reader, at_end, buffer, is_sound, limit, take};
 use super::{STREAMS, wait};
@@ -34,7 +34,7 @@ fn read(call: &Call<'_>) -> Option<Res<Owned>> {
         _ => return None,
     };
     let is_usual = !call.arguments.has_keywords() && count.is_none_or(containers::is_exact_int);
-    if !is_usual || !READ.takes(call) || !READER.fits(reader) || tools::notes_origins() {
+    if !READ.makes(call, is_usual && READER.fits(reader)) {
         return None;
     }
     Some(match count {
@@ -129,7 +129,7 @@ fn rest_of_all(coroutine: &Coroutine, object: &Object) -> Res<Step> {
 fn readexactly(call: &Call<'_>) -> Option<Res<Owned>> {
     let [reader, count] = call.positional()?;
     let is_usual = containers::is_exact_int(count) && READER.fits(reader);
-    if !is_usual || !READEXACTLY.takes(call) || tools::notes_origins() {
+    if !READEXACTLY.makes(call, is_usual) {
         return None;
     }
     Some(coroutine::new(&EXACTLY_BODY, Some(reader), Some(count)))

@@ -7,7 +7,7 @@ use crate::sys::byte_array::{self, ByteArray};
 use crate::sys::error::restore;
 use crate::sys::lazy::Lazy;
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Object, Owned, Res, bytes, call, containers, tools};
+use crate::sys::{Object, Owned, Res, bytes, call, containers};
 
 use super::reader::{READER, Reader, at_end, buffer, is_sound, limit, take};
 use super::{STREAMS, wait};
@@ -26,7 +26,7 @@ fn readuntil(call: &Call<'_>) -> Option<Res<Owned>> {
         _ => return None,
     };
     let is_usual = !call.arguments.has_keywords() && READER.fits(reader);
-    if !is_usual || !READUNTIL.takes(call) || tools::notes_origins() {
+    if !READUNTIL.makes(call, is_usual) {
         return None;
     }
     Some(match separator {

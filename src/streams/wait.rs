@@ -7,7 +7,7 @@ use crate::names::PRIVATE_WAITER;
 use crate::sys::error::{handling, restore};
 use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Layout, Object, Owned, Res, call, tools};
+use crate::sys::{Layout, Object, Owned, Res, call};
 
 use super::STREAMS;
 use super::reader::{READER, at_end, belongs_to, has_no_waiter, is_paused, set_waiter};
@@ -18,7 +18,7 @@ static BODY: Body = Body::new(&WAIT_FOR_DATA, run);
 
 fn wait_for_data(call: &Call<'_>) -> Option<Res<Owned>> {
     let [reader, name] = call.positional()?;
-    if !WAIT_FOR_DATA.takes(call) || !READER.fits(reader) || tools::notes_origins() {
+    if !WAIT_FOR_DATA.makes(call, READER.fits(reader)) {
         return None;
     }
     Some(new(reader, name))

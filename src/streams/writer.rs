@@ -9,7 +9,7 @@ use crate::names::{AWAIT, DRAIN_HELPER, PRIVATE_PROTOCOL, PRIVATE_READER, TRANSP
 use crate::sys::error::restore;
 use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Layout, Object, Owned, Res, bytes, call, containers, iter, tools};
+use crate::sys::{Layout, Object, Owned, Res, bytes, call, containers, iter};
 
 use super::protocol::{PROTOCOL, must_wait, new_drain_helper};
 use super::reader::{READER, is_sound};
@@ -53,7 +53,7 @@ fn writelines(call: &Call<'_>) -> Option<Res<Owned>> {
 
 fn drain(call: &Call<'_>) -> Option<Res<Owned>> {
     let [writer] = call.positional()?;
-    if !DRAIN.takes(call) || !WRITER.fits(writer) || tools::notes_origins() {
+    if !DRAIN.makes(call, WRITER.fits(writer)) {
         return None;
     }
     Some(coroutine::new(&BODY, Some(writer), None))

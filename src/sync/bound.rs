@@ -28,5 +28,5 @@ pub(super) fn new_future<const N: usize>(
     if !attributes.holds(event_loop, running.event_loop()) {
         attributes.set(event_loop, running.event_loop())?;
     }
-    running.new_future()
+    running.make_future().map(Some)
 }

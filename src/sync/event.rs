@@ -37,7 +37,7 @@ const LOOP: usize = 2;
 
 fn wait(call: &Call<'_>) -> Option<Res<Owned>> {
     let [event] = call.positional()?;
-    if !WAIT.takes(call) || !EVENT.fits(event) || crate::sys::tools::notes_origins() {
+    if !WAIT.makes(call, EVENT.fits(event)) {
         return None;
     }
     Some(coroutine::new(&BODY, Some(event), None))
@@ -79,7 +79,7 @@ fn begin(coroutine: &Coroutine, event: &Object) -> Res<Step> {
 /// `self._waiters.remove(fut)`
 fn remove(coroutine: &Coroutine, event: &Object) -> Res<()> {
     let future = coroutine.first.get_or_none();
-    let attributes = EVENT.of(event).filter(|_| WAIT.is_on());
+    let attributes = EVENT.of(event).filter(|_| WAIT.names_are_unchanged());
     waiters::remove(coroutine, event, &WAITERS_NAME, attributes.and_then(|attributes| attributes.get(WAITERS)), &future)
 }
 
@@ -104,9 +104,7 @@ pub(super) fn set_after(attributes: Attributes<'_, 3>, first: impl FnOnce() -> R
         return Some(set());
     }
     let running = Running::find()?;
-    let all = waiters::all(&waiting, &running)?;
-    let wake_all = || all.iter().filter_map(|waiter| waiters::as_waiter(waiter, &running)).try_for_each(waiters::wake);
-    Some(set().and_then(|()| wake_all()))
+    waiters::all_belong_to(&waiting, &running).then(|| set().and_then(|()| waiters::wake_all(&waiting)))
 }
 
 /// `wait()`, where native code may do it.

@@ -17,7 +17,7 @@ use crate::sys::deque::{self, Deque};
 use crate::sys::error::{handling, restore};
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Layout, Object, Owned, Res, call, tools};
+use crate::sys::{Layout, Object, Owned, Res, call};
 
 use super::{bound, waiters};
 
@@ -46,7 +46,7 @@ const LOOP: usize = 2;
 
 fn acquire(call: &Call<'_>) -> Option<Res<Owned>> {
     let [lock] = call.positional()?;
-    if !ACQUIRE.takes(call) || !LOCK.fits(lock) || tools::notes_origins() {
+    if !ACQUIRE.makes(call, LOCK.fits(lock)) {
         return None;
     }
     Some(coroutine::new(&ACQUIRE_BODY, Some(lock), None))
@@ -109,7 +109,7 @@ fn wait(coroutine: &Coroutine, lock: &Object, attributes: Attributes<'_, 3>) -> 
         made
     } else {
         match deque::downcast(present) {
-            Some(waiters) if waiters::all(&waiters, &running).is_some() => waiters,
+            Some(waiters) if waiters::all_belong_to(&waiters, &running) => waiters,
             _ => return python(),
         }
     };
@@ -122,13 +122,13 @@ fn wait(coroutine: &Coroutine, lock: &Object, attributes: Attributes<'_, 3>) -> 
 /// `self._waiters.remove(fut)`
 fn remove(coroutine: &Coroutine, lock: &Object) -> Res<()> {
     let future = coroutine.first.get_or_none();
-    let attributes = LOCK.of(lock).filter(|_| ACQUIRE.is_on());
+    let attributes = LOCK.of(lock).filter(|_| ACQUIRE.names_are_unchanged());
     waiters::remove(coroutine, lock, &WAITERS_NAME, attributes.and_then(|attributes| attributes.get(WAITERS)), &future)
 }
 
 /// `self._locked = value`
 fn set_locked(lock: &Object, value: bool) -> Res<()> {
-    match LOCK.of(lock).filter(|_| ACQUIRE.is_on()) {
+    match LOCK.of(lock).filter(|_| ACQUIRE.names_are_unchanged()) {
         Some(attributes) => attributes.set(LOCKED, boolean(value)),
         None => call::setattr(lock, &LOCKED_NAME, boolean(value)),
     }
@@ -170,7 +170,7 @@ fn let_go(attributes: Attributes<'_, 3>) -> Option<Res<()>> {
 
 fn enter(call: &Call<'_>) -> Option<Res<Owned>> {
     let [lock] = call.positional()?;
-    if !ENTER.takes(call) || !LOCK.fits(lock) || tools::notes_origins() {
+    if !ENTER.makes(call, LOCK.fits(lock)) {
         return None;
     }
     Some(coroutine::new(&ENTER_BODY, Some(lock), None))
@@ -180,7 +180,7 @@ fn run_enter(coroutine: &Coroutine, input: Input) -> Res<Step> {
     let lock = coroutine.subject();
     match input {
         Input::Start => {
-            let Some(attributes) = LOCK.of(&lock).filter(|_| ENTER.is_on() && ACQUIRE.is_on()) else {
+            let Some(attributes) = LOCK.of(&lock).filter(|_| ENTER.is_on()) else {
                 return become_python(coroutine, &[&*lock]);
             };
             match take(attributes) {
@@ -195,7 +195,7 @@ fn run_enter(coroutine: &Coroutine, input: Input) -> Res<Step> {
 
 fn exit(call: &Call<'_>) -> Option<Res<Owned>> {
     let [lock, ..] = call.positional::<4>()?;
-    if !EXIT.takes(call) || !LOCK.fits(lock) || tools::notes_origins() {
+    if !EXIT.makes(call, LOCK.fits(lock)) {
         return None;
     }
     Some(coroutine::new(&EXIT_BODY, Some(lock), None))
@@ -203,7 +203,7 @@ fn exit(call: &Call<'_>) -> Option<Res<Owned>> {
 
 fn run_exit(coroutine: &Coroutine, _: Input) -> Res<Step> {
     let lock = coroutine.subject();
-    let released = LOCK.of(&lock).filter(|_| EXIT.is_on() && RELEASE.is_on()).and_then(let_go);
+    let released = LOCK.of(&lock).filter(|_| EXIT.is_on()).and_then(let_go);
     match released {
         Some(done) => done.map(|()| Step::Return(none().own())),
         None => become_python(coroutine, &[&*lock, none(), none(), none()]),

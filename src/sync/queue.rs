@@ -22,7 +22,7 @@ use crate::sys::deque::{self, Deque};
 use crate::sys::error::{self, Builtin, fetch, handling, restore};
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Layout, Object, Owned, Res, call, containers, tools};
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
 use crate::versions;
 
 use super::{bound, event, waiters};
@@ -106,9 +106,10 @@ fn fits(queue: &Object) -> bool {
 impl<'a> Plain<'a> {
     #[inline]
     fn of(queue: &'a Object) -> Option<Self> {
-        let is_simple = QUEUE.fits(queue);
-        let shape = if is_simple { &QUEUE } else { SUBCLASSES.iter().find(|shape| shape.fits(queue))? };
-        let attributes = shape.of(queue)?;
+        let (attributes, is_simple) = match QUEUE.of(queue) {
+            Some(attributes) => (attributes, true),
+            None => (SUBCLASSES.iter().find_map(|shape| shape.of(queue))?, false),
+        };
         let is_shut = versions::QUEUE_SHUTDOWN && attributes.flag(SHUTDOWN)?;
         let items = attributes.get(ITEMS)?;
         let items = if is_simple {
@@ -171,12 +172,14 @@ fn get_nowait(call: &Call<'_>) -> Option<Res<Owned>> {
     if !fits(queue) || !GET_NOWAIT.takes(call) {
         return None;
     }
-    take(queue, &GET_NOWAIT)
+    take(&Plain::of(queue)?, &GET_NOWAIT)
 }
 
 /// Takes an item out; `None`, and nothing is done, if there is none or it is not as simple as that.
-fn take(queue: &Object, graft: &Graft) -> Option<Res<Owned>> {
-    let plain = Plain::of(queue).filter(|plain| plain.len() > 0)?;
+fn take(plain: &Plain<'_>, graft: &Graft) -> Option<Res<Owned>> {
+    if plain.len() == 0 {
+        return None;
+    }
     let putters = plain.waiting(PUTTERS)?;
     if !waiters::can_wake_next(&putters) {
         return None;
@@ -186,7 +189,7 @@ fn take(queue: &Object, graft: &Graft) -> Option<Res<Owned>> {
         if items_are_first {
             waiters::wake_next(&putters)?;
         } else {
-            get_rest(queue, graft)?;
+            get_rest(plain.queue, graft)?;
         }
         Ok(item)
     }))
@@ -212,7 +215,7 @@ fn put_nowait(call: &Call<'_>) -> Option<Res<Owned>> {
     if !fits(queue) || !PUT_NOWAIT.takes(call) {
         return None;
     }
-    add(queue, item, &PUT_NOWAIT).map(|done| done.map(|()| none().own()))
+    add(&Plain::of(queue)?, item, &PUT_NOWAIT).map(|done| done.map(|()| none().own()))
 }
 
 /// What is to be done when an item was put in.
@@ -234,18 +237,28 @@ impl Added {
 }
 
 /// Puts an item in; `None`, and nothing is done, if there is no room or it is not as simple as that.
-fn add(queue: &Object, item: &Object, graft: &Graft) -> Option<Res<()>> {
-    let plain = Plain::of(queue).filter(|plain| !plain.is_shut && plain.is_full() == Some(false))?;
-    Added::by(&plain)?;
-    Some(plain.put(item).and_then(|()| put_rest(queue, graft)))
+fn add(plain: &Plain<'_>, item: &Object, graft: &Graft) -> Option<Res<()>> {
+    if plain.is_shut || plain.is_full() != Some(false) {
+        return None;
+    }
+    let added = Added::by(plain)?;
+    let (first, before) = (matches!(plain.items, Items::First(_)), plain.len());
+    Some(plain.put(item).and_then(|()| {
+        // Even a deque runs Python code if it lets go of something, for it has as much as its `maxlen` allows.
+        if first && plain.len() > before { finish_put(plain, &added) } else { put_rest(plain.queue, graft) }
+    }))
 }
 
-/// The end of `put_nowait`. Even a deque runs Python code when it lets go of what is more than its `maxlen`.
+/// The end of `put_nowait`, after Python code has run.
 fn put_rest(queue: &Object, graft: &Graft) -> Res<()> {
-    let plain = Plain::of(queue).filter(|_| graft.is_on());
-    let Some((plain, added)) = plain.and_then(|plain| Added::by(&plain).map(|added| (plain, added))) else {
-        return put_rest_in_python(queue);
-    };
+    match Plain::of(queue).filter(|_| graft.is_on()) {
+        Some(plain) => Added::by(&plain).map_or_else(|| put_rest_in_python(queue), |added| finish_put(&plain, &added)),
+        None => put_rest_in_python(queue),
+    }
+}
+
+#[inline]
+fn finish_put(plain: &Plain<'_>, added: &Added) -> Res<()> {
     plain.attributes.set(UNFINISHED, &*containers::int(added.unfinished)?)?;
     if let Some(finished) = event::INNER.of(&added.finished) {
         finished.set(event::VALUE, boolean(false))?;
@@ -263,7 +276,7 @@ fn put_rest_in_python(queue: &Object) -> Res<()> {
 
 fn get(call: &Call<'_>) -> Option<Res<Owned>> {
     let [queue] = call.positional()?;
-    if !fits(queue) || !GET.takes(call) || tools::notes_origins() {
+    if !GET.makes(call, fits(queue)) {
         return None;
     }
     Some(coroutine::new(&GET_BODY, Some(queue), None))
@@ -278,14 +291,14 @@ fn run_get(coroutine: &Coroutine, input: Input) -> Res<Step> {
     let python = || become_python(coroutine, &[&*queue]);
     let Some(plain) = Plain::of(&queue).filter(|_| GET.is_on()) else { return python() };
     if plain.len() > 0 {
-        return take(&queue, &GET).map_or_else(python, |item| item.map(Step::Return));
+        return take(&plain, &GET).map_or_else(python, |item| item.map(Step::Return));
     }
     wait(coroutine, &plain, GETTERS).unwrap_or_else(python)
 }
 
 fn put(call: &Call<'_>) -> Option<Res<Owned>> {
     let [queue, item] = call.positional()?;
-    if !fits(queue) || !PUT.takes(call) || tools::notes_origins() {
+    if !PUT.makes(call, fits(queue)) {
         return None;
     }
     Some(coroutine::new(&PUT_BODY, Some(queue), Some(item)))
@@ -303,7 +316,7 @@ fn run_put(coroutine: &Coroutine, input: Input) -> Res<Step> {
     if plain.is_full() == Some(true) {
         return wait(coroutine, &plain, PUTTERS).unwrap_or_else(python);
     }
-    add(&queue, &item, &PUT).map_or_else(python, |done| done.map(|()| Step::Return(none().own())))
+    add(&plain, &item, &PUT).map_or_else(python, |done| done.map(|()| Step::Return(none().own())))
 }
 
 /// Waits behind the others; `None`, and nothing is done, if that is for Python code.
@@ -363,7 +376,7 @@ fn task_done(call: &Call<'_>) -> Option<Res<Owned>> {
 
 fn join(call: &Call<'_>) -> Option<Res<Owned>> {
     let [queue] = call.positional()?;
-    if !fits(queue) || !JOIN.takes(call) || tools::notes_origins() {
+    if !JOIN.makes(call, fits(queue)) {
         return None;
     }
     Some(coroutine::new(&JOIN_BODY, Some(queue), None))

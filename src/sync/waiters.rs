@@ -84,8 +84,16 @@ pub(super) fn wake(waiter: &FutureObject) -> Res<()> {
     if waiter.is_pending() { future::set_result(waiter, boolean(true).own()) } else { Ok(()) }
 }
 
-/// All of them, if each is a waiter of the loop.
-pub(super) fn all(waiters: &Deque, running: &Running) -> Option<Vec<Owned>> {
-    let items: Vec<Owned> = (0..deque::len(waiters)).filter_map(|index| deque::item(waiters, index)).collect();
-    items.iter().all(|item| as_waiter(item, running).is_some()).then_some(items)
+/// Is each of them a waiter of the loop?
+#[inline]
+pub(super) fn all_belong_to(waiters: &Deque, running: &Running) -> bool {
+    let belongs = |waiter: Owned| as_waiter(&waiter, running).is_some();
+    (0..deque::len(waiters)).all(|index| deque::item(waiters, index).is_some_and(belongs))
+}
+
+/// Wakes all of them, who [`all_belong_to`] the running loop: that runs no Python code.
+#[inline]
+pub(super) fn wake_all(waiters: &Deque) -> Res<()> {
+    let waiter = |index| deque::item(waiters, index);
+    (0..deque::len(waiters)).filter_map(waiter).try_for_each(|waiter| as_plain_future(&waiter).map_or(Ok(()), wake))
 }

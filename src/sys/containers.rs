@@ -494,14 +494,32 @@ pub(crate) fn tuple_of(list: &Object) -> Res<Owned> {
 }
 
 /// An integer; `OverflowError` if it does not fit.
+#[inline]
 pub(crate) fn int_value(object: &Object) -> Res<i64> {
+    #[cfg(Py_3_12)]
+    if let Some(value) = super::small_int::value(object) {
+        return Ok(value);
+    }
+    any_int_value(object)
+}
+
+fn any_int_value(object: &Object) -> Res<i64> {
     // SAFETY: a live object.
     let value = unsafe { enter::PyLong_AsLongLong(object.as_ptr()) };
     if value == -1 && super::raised::occurred() { Err(Raised) } else { Ok(value) }
 }
 
 /// An integer; what does not fit is the least or the greatest that does.
+#[inline]
 pub(crate) fn int_clamped(object: &Object) -> Res<i64> {
+    #[cfg(Py_3_12)]
+    if let Some(value) = super::small_int::value(object) {
+        return Ok(value);
+    }
+    any_int_clamped(object)
+}
+
+fn any_int_clamped(object: &Object) -> Res<i64> {
     let mut overflow = 0;
     // SAFETY: a live object, and a place for the sign of what does not fit.
     let value = unsafe { enter::PyLong_AsLongLongAndOverflow(object.as_ptr(), &raw mut overflow) };

@@ -54,6 +54,13 @@ impl<T: Layout> Field<T> {
         ptr::eq(self.0.get(), address)
     }
 
+    /// The address of its object, which lives as long as it is in the field; NULL if there is none.
+    #[inline]
+    #[cfg(Py_3_12)]
+    pub(super) fn peek(&self) -> *mut ffi::PyObject {
+        self.0.get()
+    }
+
     #[inline]
     pub(crate) fn show(&self, visitor: Visitor) -> Visited {
         // SAFETY: a field that is set holds a strong reference, so the object is alive.

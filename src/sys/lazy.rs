@@ -8,7 +8,6 @@ use std::ffi::{CStr, CString};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use super::attached::Attached;
 use super::raised::{Raised, occurred};
@@ -18,18 +17,17 @@ use super::{Layout, Object, Owned, Res, enter, py};
 pub(crate) struct Lazy {
     module: &'static str,
     name: &'static str,
-    value: PyOnceLock<Py<PyAny>>,
+    value: Once,
 }
 
 impl Lazy {
     pub(crate) const fn new(module: &'static str, name: &'static str) -> Self {
-        Lazy { module, name, value: PyOnceLock::new() }
+        Lazy { module, name, value: Once::new() }
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> Res<&Object> {
-        let value = if let Some(value) = self.value.get(py()) { value } else { self.import()? };
-        // SAFETY: the reference in the static keeps the object alive for good.
-        Ok(unsafe { Object::from_ptr(value.as_ptr()) })
+        self.value.get_or_init(|| self.import())
     }
 
     /// The same where the object is only compared with others: what cannot be had is none of them.
@@ -44,9 +42,9 @@ impl Lazy {
         }
     }
 
-    /// The import runs before the lock is taken: it may come back here, or wait for another thread that does.
+    /// It may come back here, or wait for another thread that does.
     #[cold]
-    fn import(&self) -> Res<&Py<PyAny>> {
+    fn import(&self) -> Res<Owned> {
         // Not by PyO3, whose first exception takes a lock that its second, at the recursion limit, waits for.
         let name = |text: &str| CString::new(text).expect("a name without NUL");
         let (module, attribute) = (name(self.module), name(self.name));
@@ -54,8 +52,8 @@ impl Lazy {
             // SAFETY: a live object and a NUL-terminated name; a new reference, or NULL with the exception set.
             unsafe { Owned::steal_or_raised(enter::PyObject_GetAttrString(module.as_ptr(), attribute.as_ptr())) }
         };
-        let value: Owned = match already_imported(&module)?.map(|module| of(&module)) {
-            Some(Ok(value)) => value,
+        match already_imported(&module)?.map(|module| of(&module)) {
+            Some(Ok(value)) => Ok(value),
             // Not imported yet, or another thread is about to.
             absent => {
                 if let Some(Err(raised)) = absent {
@@ -63,11 +61,9 @@ impl Lazy {
                 }
                 // SAFETY: a NUL-terminated name; a new reference, or NULL with the exception set.
                 let imported: Owned = unsafe { Owned::steal_or_raised(enter::PyImport_ImportModule(module.as_ptr())) }?;
-                of(&imported)?
+                of(&imported)
             }
-        };
-        let value = to_py(&value).unbind();
-        Ok(self.value.get_or_init(py(), || value))
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) mod foreign_fields;
 #[cfg(Py_3_12)]
 pub(crate) mod frame;
 pub(crate) mod freelist;
+#[cfg(Py_3_12)]
+pub(crate) mod function_state;
 pub(crate) mod gc;
 pub(crate) mod instance;
 pub(crate) mod instance_values;
@@ -65,6 +67,8 @@ pub(crate) mod pipes;
 pub(crate) mod python_function;
 pub(crate) mod raised;
 pub(crate) mod slots;
+#[cfg(Py_3_12)]
+mod small_int;
 #[cfg(target_os = "linux")]
 pub(crate) mod socket_objects;
 #[cfg(target_os = "linux")]

@@ -4,8 +4,9 @@
 //! is put there looks at the call, and does it or has the function's own body run. All else of the function stays what
 //! it was: identity, code, signature, who holds it.
 //!
-//! A function's code and defaults are compared by address with what they were when it was looked at ([`Seen`]).
+//! Whether a function is still what it was when it was looked at is for [`super::function_state`].
 
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -13,7 +14,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3::ffi;
 
 use super::args::Arguments;
-use super::{Field, Layout, Object, Owned, Raised, Res, enter};
+use super::attached::Attached;
+use super::{Layout, Object, Owned, Raised, Res, enter};
 
 unsafe extern "C" {
     fn PyFunction_SetVectorcall(function: *mut ffi::PyObject, vectorcall: ffi::vectorcallfunc);
@@ -21,6 +23,8 @@ unsafe extern "C" {
 
 /// The interpreter's own way to call a Python function; read off the first one that is seen.
 static BODY: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+/// The native code that was put into some function.
+static HOOKS: Attached<RefCell<Vec<ffi::vectorcallfunc>>> = Attached::new(RefCell::new(Vec::new()));
 
 /// The call of a function that native code was put into.
 pub(crate) struct Call<'a> {
@@ -117,7 +121,21 @@ pub(crate) fn hook(function: &Object, vectorcall: ffi::vectorcallfunc) -> bool {
         }
         PyFunction_SetVectorcall(function.as_ptr(), vectorcall);
     }
+    if !is_hook(vectorcall) {
+        HOOKS.borrow_mut().push(vectorcall);
+    }
     true
+}
+
+fn is_hook(vectorcall: ffi::vectorcallfunc) -> bool {
+    HOOKS.borrow().iter().any(|hook| ptr::fn_addr_eq(*hook, vectorcall))
+}
+
+/// Does calling a function by this run its body, or native code of ours for it?
+pub(super) fn is_ours_or_body(vectorcall: Option<ffi::vectorcallfunc>) -> bool {
+    vectorcall.is_some_and(|vectorcall| {
+        ptr::eq(BODY.load(Ordering::Relaxed), vectorcall as *mut c_void) || is_hook(vectorcall)
+    })
 }
 
 /// Takes the native code out of a Python function again, unless somebody else's is in it now.
@@ -164,79 +182,4 @@ pub(crate) fn code(function: &Object) -> Option<Owned> {
     }
     // SAFETY: an exact function; a borrowed reference.
     Some(unsafe { Object::from_ptr(ffi::PyFunction_GetCode(function.as_ptr())) }.own())
-}
-
-/// Where a code object has what the interpreter keeps for `sys.monitoring` (`PyCodeObject._co_monitoring`), in words.
-const MONITORING: usize = if cfg!(Py_3_13) { 22 } else { 21 };
-
-/// What the interpreter keeps there begins with a byte for each event that a tool may want to know of one function: the
-/// tools that do. So many events all versions have.
-#[repr(C)]
-struct LocalTools {
-    of_eight_events: u64,
-    of_two_more: u16,
-}
-
-/// Does a tool want to know what this very code object does?
-///
-/// # Safety
-/// A code object.
-#[inline]
-unsafe fn has_local_tools(code: *mut ffi::PyObject) -> bool {
-    // SAFETY: inside of a code object, as 3.12 to 3.15 lay it out: NULL, or the address of what is longer than this.
-    unsafe {
-        let tools = *code.cast::<*const LocalTools>().add(MONITORING);
-        !tools.is_null() && ((*tools).of_eight_events != 0 || (*tools).of_two_more != 0)
-    }
-}
-
-/// What a Python function was when it was looked at. The references keep the addresses from being used again.
-pub(crate) struct Seen {
-    function: Owned,
-    code: Field,
-    defaults: Field,
-    keyword_defaults: Field,
-}
-
-impl Seen {
-    /// `None` if it is no Python function.
-    pub(crate) fn of(function: &Object) -> Option<Seen> {
-        if !is_function(function) {
-            return None;
-        }
-        let seen = Seen {
-            function: function.own(),
-            code: Field::unset(),
-            defaults: Field::unset(),
-            keyword_defaults: Field::unset(),
-        };
-        // SAFETY: an exact function; borrowed references, or NULL.
-        unsafe {
-            let own = |object| Object::from_nullable(object).map(Layout::own);
-            let f = function.as_ptr();
-            drop(seen.code.replace(own(ffi::PyFunction_GetCode(f))));
-            drop(seen.defaults.replace(own(ffi::PyFunction_GetDefaults(f))));
-            drop(seen.keyword_defaults.replace(own(ffi::PyFunction_GetKwDefaults(f))));
-        }
-        Some(seen)
-    }
-
-    /// Is it still so, and does no tool of `sys.monitoring` want to know of it alone?
-    #[inline]
-    pub(crate) fn is_unchanged(&self) -> bool {
-        // SAFETY: a Python function; its fields are read, and compared by their addresses.
-        unsafe {
-            let function = self.function.as_ptr().cast::<ffi::PyFunctionObject>();
-            let code = (*function).func_code;
-            self.code.is_exactly_at(code)
-                && self.defaults.is_exactly_at((*function).func_defaults)
-                && self.keyword_defaults.is_exactly_at((*function).func_kwdefaults)
-                && !has_local_tools(code)
-        }
-    }
-
-    /// The dict of its keyword defaults, which can be changed in place.
-    pub(crate) fn keyword_defaults(&self) -> Option<Owned> {
-        self.keyword_defaults.get()
-    }
 }

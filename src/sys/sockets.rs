@@ -162,6 +162,13 @@ pub(crate) fn receive_likely(fd: c_int, expected: usize, scratch: &mut [u8]) -> 
     if expected < LARGE { receive(fd, scratch) } else { receive_expected(fd, expected.min(scratch.len()), scratch) }
 }
 
+/// The same into `scratch`, and no further; it is where it was received until that is used again.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn receive_here(fd: c_int, scratch: &mut [u8]) -> Outcome {
+    receive_raw(fd, scratch)
+}
+
 /// `recv(2)`: what has come, up to the length of `scratch`, as a `bytes`.
 #[inline]
 fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {

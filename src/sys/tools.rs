@@ -5,20 +5,24 @@
 //! number is the one that was found with nobody watching ([`nobody_watches`]), nobody does. No header says where the
 //! number is: it is believed if it goes up when asked to ([`settle`]).
 //!
-//! Whether coroutines note where they were made is asked of the interpreter's own function.
+//! Whether coroutines note where they were made is a number in the state of each thread. It is read there if it was found to
+//! be where it is expected ([`settle`]), else the interpreter's own function is asked.
 
 use std::cell::Cell;
-use std::ptr;
+use std::ffi::c_int;
 
 use pyo3::ffi;
 
 use super::attached::Attached;
-use super::{Field, Layout, Object, Owned, Res, call, containers, error};
+use super::{Field, Layout, Object, Res, call, containers, error};
 
 /// The number's place, in bytes from the beginning of the state.
 const PLACE: usize = if cfg!(Py_3_13) { 24 } else { 48 };
 /// The lower bits are about other things.
 const IGNORED: usize = if cfg!(Py_3_13) { 0xff } else { 0 };
+
+/// Where the state of a thread has how many frames coroutines note (`coroutine_origin_tracking_depth`), in bytes.
+const DEPTH: usize = if cfg!(Py_3_15) { 208 } else { 184 };
 
 /// A number that none is: nothing was asked yet, or the number cannot be found.
 const NEVER: usize = usize::MAX;
@@ -29,6 +33,9 @@ static QUIET: Attached<Cell<usize>> = Attached::new(Cell::new(NEVER));
 static LOUD: Attached<Cell<usize>> = Attached::new(Cell::new(NEVER));
 /// Is the number where it is expected?
 static SETTLED: Attached<Cell<bool>> = Attached::new(Cell::new(false));
+
+/// So is the depth.
+static DEPTH_IS_THERE: Attached<Cell<bool>> = Attached::new(Cell::new(false));
 
 struct Functions {
     /// `sys.monitoring._all_events`, `sys.monitoring.get_tool`, `sys.get_coroutine_origin_tracking_depth`
@@ -55,11 +62,34 @@ fn number() -> usize {
     word & !IGNORED
 }
 
-/// Gets the interpreter's functions: `sys.monitoring._all_events`, `.get_tool` and `.restart_events`, and
-/// `sys.get_coroutine_origin_tracking_depth`. Says whether the number was found.
+/// How many frames coroutines note in this thread, if it is there.
+#[inline]
+fn depth() -> c_int {
+    // SAFETY: attached, so there is the state, which is longer.
+    unsafe { ffi::PyThreadState_Get().cast_const().cast::<c_int>().byte_add(DEPTH).read() }
+}
+
+/// Is it there? It is set to other values for a moment, in which nothing can run.
+fn try_depth(set_depth: &Object) -> Res<bool> {
+    const TRIED: [c_int; 2] = [1_234_567, 89];
+    let Some(get_depth) = FUNCTIONS.origin_depth.get() else { return Ok(false) };
+    let before = containers::int_value(&*call::call0(&get_depth)?)?;
+    let shows = |value: c_int| Ok(depth() == value);
+    let try_one = |&tried: &c_int| {
+        call::call1(set_depth, &*containers::int(i64::from(tried))?)?;
+        shows(tried)
+    };
+    let before = c_int::try_from(before).unwrap_or(0);
+    let tried: Res<Vec<bool>> = TRIED.iter().map(try_one).collect();
+    call::call1(set_depth, &*containers::int(i64::from(before))?)?;
+    Ok(!tried?.contains(&false) && shows(before)?)
+}
+
+/// Gets the interpreter's functions: `sys.monitoring._all_events`, `.get_tool` and `.restart_events`,
+/// `sys.get_coroutine_origin_tracking_depth` and `.set_coroutine_origin_tracking_depth`. Says whether the number was found.
 ///
 /// The trial is to restart the events of all tools, which changes nothing but the number if there are none.
-pub(crate) fn settle(all_events: &Object, get_tool: &Object, restart: &Object, origin_depth: &Object) -> Res<bool> {
+pub(crate) fn settle([all_events, get_tool, restart, origin_depth, set_depth]: [&Object; 5]) -> Res<bool> {
     FUNCTIONS.all_events.set(all_events.own());
     FUNCTIONS.get_tool.set(get_tool.own());
     FUNCTIONS.origin_depth.set(origin_depth.own());
@@ -69,6 +99,7 @@ pub(crate) fn settle(all_events: &Object, get_tool: &Object, restart: &Object, o
         let step = if cfg!(Py_3_13) { IGNORED + 1 } else { 1 };
         let risen = number().wrapping_sub(before);
         SETTLED.set(risen == step || risen == 2 * step);
+        DEPTH_IS_THERE.set(try_depth(set_depth)?);
     }
     Ok(SETTLED.get())
 }
@@ -113,30 +144,17 @@ fn is_quiet() -> Res<bool> {
 /// Do coroutines note where they were made, in this thread?
 #[inline]
 pub(crate) fn notes_origins() -> bool {
+    if DEPTH_IS_THERE.get() { depth() != 0 } else { ask_depth() }
+}
+
+#[cold]
+fn ask_depth() -> bool {
     let Some(function) = FUNCTIONS.origin_depth.get() else { return true };
-    match call_builtin(&function) {
+    match call::call0(&function) {
         Ok(depth) => !containers::int_value(&depth).is_ok_and(|depth| depth == 0),
         Err(raised) => {
             drop(error::fetch(raised));
             true
         }
     }
-}
-
-/// Calls a builtin function that takes no arguments, by its C function if it is one.
-#[inline]
-fn call_builtin(function: &Object) -> Res<Owned> {
-    // SAFETY: an object whose exact type is the builtin function's has that layout, and its definition lives as long; the
-    // flags say which of the union's fields is meant.
-    unsafe {
-        if ptr::eq(function.type_ptr(), &raw mut ffi::PyCFunction_Type) {
-            let function = function.as_ptr().cast::<ffi::PyCFunctionObject>();
-            let definition = (*function).m_ml;
-            if (*definition).ml_flags == ffi::METH_NOARGS {
-                let c_function = (*definition).ml_meth.PyCFunction;
-                return Owned::steal_or_raised(c_function((*function).m_self, ptr::null_mut()));
-            }
-        }
-    }
-    call::call0(function)
 }

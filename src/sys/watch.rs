@@ -27,18 +27,28 @@ struct Watched {
 type Forget = fn();
 
 /// Who wants to be called at each change.
-static ON_CHANGE: Attached<[Cell<Option<Forget>>; 2]> = Attached::new([const { Cell::new(None) }; 2]);
+static ON_CHANGE: Attached<Cell<Option<Forget>>> = Attached::new(Cell::new(None));
+
+/// How often something that is watched has changed; from one on.
+#[cfg(Py_3_12)]
+static CHANGES: Attached<Cell<usize>> = Attached::new(Cell::new(1));
+
+/// The same number means that nothing has changed that [`watch_now`] tells of.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn changes() -> usize {
+    CHANGES.get()
+}
 
 /// Are changes told, so that [`on_change`] can be counted on as long as [`changed`] says no?
 pub(crate) const TELLS: bool = cfg!(Py_3_12);
 
-/// Has the function called at each change. It runs no Python code.
+/// Has the function called at each change, the only one. It runs no Python code.
 pub(crate) fn on_change(forget: Forget) {
-    let has = |place: &Cell<Option<Forget>>| place.get().is_none_or(|present| std::ptr::fn_addr_eq(present, forget));
-    ON_CHANGE.iter().find(|place| has(place)).expect("a place for it").set(Some(forget));
+    ON_CHANGE.set(Some(forget));
 }
 
-/// Watches a class or a dict from now on, for those who are called at each change. Are changes of it told?
+/// Watches a class or a dict from now on, for those who count [`changes`]. Are changes of it told?
 #[cfg(Py_3_12)]
 pub(crate) fn watch_now(object: &Object) -> Res<bool> {
     keep(object)?;
@@ -112,7 +122,7 @@ mod watchers {
 
     use pyo3::ffi::{PyObject, PyTypeObject};
 
-    use super::{ATTENTION, Attached, CHANGED, Layout, ON_CHANGE, Object};
+    use super::{ATTENTION, Attached, CHANGED, CHANGES, Layout, ON_CHANGE, Object};
     use crate::sys::raised;
 
     // Exported by CPython from 3.12 on; pyo3-ffi does not declare them.
@@ -131,7 +141,10 @@ mod watchers {
     fn note() {
         CHANGED.set(true);
         ATTENTION.set(true);
-        ON_CHANGE.iter().filter_map(Cell::get).for_each(|forget| forget());
+        CHANGES.set(CHANGES.get() + 1);
+        if let Some(forget) = ON_CHANGE.get() {
+            forget();
+        }
     }
 
     unsafe extern "C" fn dict_changed(_: c_int, _: *mut PyObject, _: *mut PyObject, _: *mut PyObject) -> c_int {

@@ -10,7 +10,7 @@ use crate::sys::error::{handling, restore};
 use crate::sys::lazy::Lazy;
 use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Layout, Object, Owned, Res, call, containers, tools};
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
 
 pub(crate) static SLEEP: Graft = Graft::new("asyncio.tasks", "sleep", vectorcall!(sleep));
 
@@ -34,7 +34,7 @@ fn sleep(call: &Call<'_>) -> Option<Res<Owned>> {
         _ => return None,
     };
     let is_number = containers::is_exact_int(delay) || containers::is_exact_float(delay);
-    if call.arguments.has_keywords() || !is_number || !SLEEP.takes(call) || tools::notes_origins() {
+    if !SLEEP.makes(call, is_number && !call.arguments.has_keywords()) {
         return None;
     }
     Some(coroutine::new(&BODY, Some(delay), Some(result)))

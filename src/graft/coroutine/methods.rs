@@ -104,10 +104,6 @@ pub(super) fn close(coroutine: &Coroutine) -> Res<Owned> {
     }
 }
 
-fn identity(coroutine: &Coroutine) -> Owned {
-    coroutine.as_object().own()
-}
-
 /// What `isinstance` believes.
 fn class(_: &Coroutine) -> Owned {
     coroutine_type().own()
@@ -260,7 +256,8 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION)
         .slot(ffi::Py_tp_finalize, finalizer!(Coroutine, finalize))
         .slot(ffi::Py_tp_repr, unary!(Coroutine, repr))
-        .slot(ffi::Py_am_await, unary!(Coroutine, identity))
+        // It is awaited as itself.
+        .slot(ffi::Py_am_await, ffi::PyObject_SelfIter as *mut std::ffi::c_void)
         .slot(ffi::Py_tp_iternext, unary!(Coroutine, next))
         .slot(ffi::Py_am_send, value_sender!(Coroutine, am_send))
         .methods([send, throw, close, sizeof, as_iterator])

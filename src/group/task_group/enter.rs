@@ -6,7 +6,7 @@ use crate::graft::running::Running;
 use crate::state::thread;
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Owned, Res, tools};
+use crate::sys::{Owned, Res};
 
 use super::{CANCEL_ON_ENTER, ENTERED, GROUP, Group, LOOP, MODULE, PARENT};
 
@@ -16,7 +16,7 @@ static BODY: Body = Body::new(&ENTER, run);
 
 fn enter(call: &Call<'_>) -> Option<Res<Owned>> {
     let [group] = call.positional()?;
-    if !ENTER.takes(call) || !GROUP.fits(group) || tools::notes_origins() {
+    if !ENTER.makes(call, GROUP.fits(group)) {
         return None;
     }
     Some(coroutine::new(&BODY, Some(group), None))

@@ -17,7 +17,7 @@ use crate::sys::error::{handling, restore};
 use crate::sys::iter::{Sent, send_none};
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Layout, Object, Owned, Res, call, containers, tools};
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
 use crate::versions;
 
 use super::{BASE_ERROR, CANCEL_REQUESTED, COMPLETED, ERRORS, EXITING, GROUP, Group, LOOP, MODULE, PARENT, tasks_of};
@@ -35,7 +35,7 @@ static ONLY_BODY: Body = Body::new(&EXIT, run_inner);
 fn exit(call: &Call<'_>) -> Option<Res<Owned>> {
     let [group, kind, exception, traceback] = call.positional()?;
     let has_returned = [kind, exception, traceback].iter().all(|each| each.is_none());
-    if !has_returned || !EXIT.takes(call) || !GROUP.fits(group) || tools::notes_origins() {
+    if !EXIT.makes(call, has_returned && GROUP.fits(group)) {
         return None;
     }
     let body = if AWAITS_INNER.get() { &BODY } else { &ONLY_BODY };

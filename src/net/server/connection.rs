@@ -17,7 +17,7 @@ use crate::sys::attached::Attached;
 use crate::sys::error::{self, fetch, handling, restore};
 use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, tools};
+use crate::sys::{Field, Layout, Object, Owned, Res, call, containers};
 use crate::versions;
 
 pub(crate) static ACCEPT_CONNECTION: Graft =
@@ -42,7 +42,7 @@ const IN_CONTEXT: usize = 7;
 fn accept_connection(call: &Call<'_>) -> Option<Res<Owned>> {
     let [event_loop, arguments @ ..] = call.arguments.positional else { return None };
     let is_usual = arguments.len() == ARGUMENTS && !call.arguments.has_keywords() && arguments[SSL].is_none();
-    if !is_usual || !ACCEPT_CONNECTION.takes(call) || tools::notes_origins() {
+    if !ACCEPT_CONNECTION.makes(call, is_usual) {
         return None;
     }
     Some(containers::tuple(arguments).and_then(|packed| coroutine::new(&BODY, Some(event_loop), Some(&packed))))

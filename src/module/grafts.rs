@@ -54,6 +54,7 @@ static GRAFTS: &[&Graft] = &[
 /// Makes the types. Called once, by the module's initialisation.
 pub(super) fn init(module: &Object) -> Res<()> {
     coroutine::init(module)?;
+    streams::init();
     group::init(module)
 }
 

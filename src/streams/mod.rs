@@ -22,6 +22,12 @@ pub(crate) mod until;
 pub(crate) mod wait;
 pub(crate) mod writer;
 
+/// Tells transports how readers are fed. Called once, by the module's initialisation.
+pub(crate) fn init() {
+    #[cfg(target_os = "linux")]
+    transport::register(&protocol::FEEDING);
+}
+
 const STREAMS: &str = "asyncio.streams";
 const READER_CLASS: &str = "asyncio.streams:StreamReader";
 const PROTOCOL_CLASS: &str = "asyncio.streams:StreamReaderProtocol";

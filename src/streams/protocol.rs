@@ -14,9 +14,13 @@ use crate::sys::deque;
 use crate::sys::error::{handling, restore};
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Layout, Object, Owned, Res, bytes, tools, weak};
+use crate::sys::{Layout, Object, Owned, Res, bytes, weak};
 
 use super::reader::{READER, end, feed};
+#[cfg(target_os = "linux")]
+use super::reader::{Waiting, put, wake_up};
+#[cfg(target_os = "linux")]
+use super::transport::{Fed, Feeding};
 use super::{PROTOCOL_CLASS, READER_CLASS, STREAMS};
 
 pub(crate) static DATA_RECEIVED: Graft =
@@ -65,6 +69,27 @@ fn data_received(call: &Call<'_>) -> Option<Res<Owned>> {
     feed(READER.of(&reader)?, bytes::of_exact(data)?).map(|done| done.map(|()| none().own()))
 }
 
+/// What native transports do instead of calling it.
+#[cfg(target_os = "linux")]
+pub(super) static FEEDING: Feeding =
+    Feeding { takes: |protocol| PROTOCOL.fits(protocol) && DATA_RECEIVED.is_on(), append, wake };
+
+#[cfg(target_os = "linux")]
+fn append(protocol: &Object, data: &[u8]) -> Option<Fed> {
+    let reader = reader_of(PROTOCOL.of(protocol)?)?;
+    let waiter = match put(READER.of(&reader)?, data)? {
+        Waiting::Nobody => None,
+        Waiting::One(waiter) => Some(waiter),
+    };
+    Some(Fed { reader, waiter })
+}
+
+#[cfg(target_os = "linux")]
+fn wake(fed: Fed) -> Res<()> {
+    let waiting = fed.waiter.map_or(Waiting::Nobody, Waiting::One);
+    READER.of(&fed.reader).map_or(Ok(()), |reader| wake_up(reader, waiting))
+}
+
 fn eof_received(call: &Call<'_>) -> Option<Res<Owned>> {
     let [protocol] = call.positional()?;
     if !EOF_RECEIVED.takes(call) {
@@ -90,7 +115,7 @@ pub(super) fn must_wait(protocol: &Object) -> Option<bool> {
 
 fn drain_helper(call: &Call<'_>) -> Option<Res<Owned>> {
     let [protocol] = call.positional()?;
-    if !DRAIN_HELPER.takes(call) || !PROTOCOL.fits(protocol) || tools::notes_origins() {
+    if !DRAIN_HELPER.makes(call, PROTOCOL.fits(protocol)) {
         return None;
     }
     Some(new_drain_helper(protocol))

@@ -125,7 +125,7 @@ pub(super) fn take(object: &Object, reader: Reader<'_>, count: usize) -> Option<
 }
 
 /// Who waits for data.
-enum Waiting {
+pub(super) enum Waiting {
     Nobody,
     /// A future of ours, which is pending or was cancelled.
     One(Owned<FutureObject>),
@@ -145,7 +145,7 @@ fn who_waits(reader: Reader<'_>) -> Option<Waiting> {
 
 /// `self._wakeup_waiter()`
 #[inline]
-fn wake_up(reader: Reader<'_>, waiting: Waiting) -> Res<()> {
+pub(super) fn wake_up(reader: Reader<'_>, waiting: Waiting) -> Res<()> {
     let Waiting::One(waiter) = waiting else { return Ok(()) };
     set_waiter(reader, none())?;
     if waiter.is_pending() { future::set_result(&waiter, none().own()) } else { Ok(()) }
@@ -162,11 +162,17 @@ fn feed_data(call: &Call<'_>) -> Option<Res<Owned>> {
 /// `reader.feed_data(data)`. `None`, and nothing is done, if it is not as simple as that.
 #[inline]
 pub(super) fn feed(reader: Reader<'_>, data: &[u8]) -> Option<Res<()>> {
+    put(reader, data).map(|waiting| wake_up(reader, waiting))
+}
+
+/// The same but for waking up who waits, as is answered. It runs no Python code.
+#[inline]
+pub(super) fn put(reader: Reader<'_>, data: &[u8]) -> Option<Waiting> {
     if at_end(reader)? {
         return None;
     }
     if data.is_empty() {
-        return Some(Ok(()));
+        return Some(Waiting::Nobody);
     }
     let (buffer, waiting) = (buffer(reader)?, who_waits(reader)?);
     let length = byte_array::len(&buffer).saturating_add(data.len());
@@ -178,7 +184,7 @@ pub(super) fn feed(reader: Reader<'_>, data: &[u8]) -> Option<Res<()>> {
         drop(fetch(raised));
         return None;
     }
-    Some(wake_up(reader, waiting))
+    Some(waiting)
 }
 
 fn feed_eof(call: &Call<'_>) -> Option<Res<Owned>> {

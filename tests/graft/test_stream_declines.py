@@ -211,3 +211,47 @@ def test_a_waiter_with_a_method_of_its_own(installed: None) -> None:
 
     in_python, grafted = of_either(program)
     assert grafted == in_python == [None, b"abc"]
+
+
+@pytest.mark.parametrize("where", ["the class", "the protocol", "the reader's class", "the reader", "its code"])
+def test_what_a_transport_calls(either: bool, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is replaced while a connection is there gets what comes from then on."""
+    seen: list[bytes] = []
+
+    async def main() -> list[bytes]:
+        left, right = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=left)
+        protocol: Any = writer.transport.get_protocol()
+        with right:
+            right.sendall(b"before")
+            lines = [await reader.read(100)]
+            replace(reader, protocol)
+            right.sendall(b"after")
+            lines.append(await reader.read(100))
+            writer.close()
+        return lines
+
+    def replace(reader: Any, protocol: Any) -> None:
+        owners = {"the class": type(protocol), "the protocol": protocol, "the reader": reader}
+        owner = owners.get(where, type(reader))
+        name = "data_received" if owner in (protocol, type(protocol)) else "feed_data"
+        present = getattr(owner, name)
+        if where == "its code":
+            monkeypatch.setattr(present, "__code__", noting_code())
+            return
+
+        def noting(*arguments: Any) -> Any:
+            seen.append(arguments[-1])
+            return present(*arguments)
+
+        monkeypatch.setattr(owner, name, noting)
+
+    def noting_code() -> Any:
+        monkeypatch.setattr(asyncio.streams, "seen", seen, raising=False)
+        names: dict[str, Any] = {}
+        # Its names are those of the module whose function gets it.
+        exec("def feed(self, data): seen.append(data), self._buffer.extend(data), self._wakeup_waiter()", names)
+        return names["feed"].__code__
+
+    assert asyncio.run(main()) == [b"before", b"after"]
+    assert seen == [b"after"]

@@ -17,6 +17,8 @@ mod closing;
 #[cfg(Py_3_12)]
 pub(crate) mod direct;
 mod exposed;
+#[cfg(Py_3_12)]
+pub(crate) mod feeding;
 mod methods;
 mod names;
 mod native;

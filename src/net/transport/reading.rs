@@ -4,6 +4,8 @@ use crate::event_loop::{Direction, LoopObject};
 use crate::job::Job;
 use crate::names::{ADD_READER, BUFFER_UPDATED, DATA_RECEIVED, EOF_RECEIVED, GET_BUFFER, READ_READY, RECV_INTO};
 use crate::sys::args::Arguments;
+#[cfg(Py_3_12)]
+use crate::sys::bytes;
 use crate::sys::bytes::Buffer;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::os_error::raise_os_error;
@@ -13,6 +15,8 @@ use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers};
 use super::super::base::{BAD_DESCRIPTOR, Transport, base, fail, start, stop, stopped};
 use super::super::tls;
 use super::closing::close;
+#[cfg(Py_3_12)]
+use super::feeding::{self, Feeding};
 use super::object::{TYPE, TransportObject};
 
 /// `transport._read_ready`, as the reader with that argument.
@@ -60,7 +64,47 @@ fn read_ready(transport: &TransportObject, argument: Option<&Object>) -> Res<()>
 
 /// `protocol.data_received(data)`
 fn read_data(transport: &TransportObject, core: &LoopObject) -> Res<()> {
-    match receive(transport, core) {
+    #[cfg(Py_3_12)]
+    if let Some(feeding) = transport.protocol.get().as_deref().and_then(feeding::find) {
+        return feed(transport, core, feeding);
+    }
+    received(transport, core, receive(transport, core))
+}
+
+/// The same where the protocol feeds a reader: what it takes does not become an object of its own.
+#[cfg(Py_3_12)]
+fn feed(transport: &TransportObject, core: &LoopObject, feeding: &Feeding) -> Res<()> {
+    let Some(fd) = transport.descriptor() else { return read_failed(transport, raise_os_error(BAD_DESCRIPTOR)) };
+    let protocol = transport.protocol.get_or_none();
+    // Nothing runs while the memory is lent.
+    let done = core.read_with(|scratch| match sockets::receive_here(fd, scratch) {
+        Outcome::Done(count) if count > 0 => match (feeding.append)(&protocol, &scratch[..count]) {
+            Some(fed) => Ok((Some(fed), Received::NotNow, count)),
+            None => bytes::copied(&scratch[..count]).map(|data| (None, Received::Bytes(data, count), count)),
+        },
+        Outcome::Done(_) => bytes::copied(&[]).map(|empty| (None, Received::Bytes(empty, 0), 0)),
+        Outcome::NotNow => Ok((None, Received::NotNow, 0)),
+        Outcome::Failed(errno) => Ok((None, Received::Failed(errno), 0)),
+    });
+    match done.and_then(|done| done) {
+        Ok((Some(fed), _, count)) => {
+            transport.expected.set(i32::try_from(count).unwrap_or(0));
+            core.counts.bytes_received.add(count);
+            (feeding.wake)(fed).or_else(|raised| data_failed(transport, raised))
+        }
+        Ok((None, outcome, _)) => received(transport, core, Ok(outcome)),
+        Err(raised) => read_failed(transport, raised),
+    }
+}
+
+#[cold]
+fn data_failed(transport: &TransportObject, raised: Raised) -> Res<()> {
+    fail(transport, raised, c"Fatal error: protocol.data_received() call failed.")
+}
+
+#[inline]
+fn received(transport: &TransportObject, core: &LoopObject, outcome: Res<Received>) -> Res<()> {
+    match outcome {
         Ok(Received::NotNow) => Ok(()),
         Ok(Received::Bytes(_, 0)) => end_of_file(transport, core),
         Ok(Received::Bytes(data, count)) => {
@@ -69,7 +113,7 @@ fn read_data(transport: &TransportObject, core: &LoopObject) -> Res<()> {
             let protocol = transport.protocol.get_or_none();
             match call::call_method(&DATA_RECEIVED, &[&*protocol, &*data], None) {
                 Ok(_) => Ok(()),
-                Err(raised) => fail(transport, raised, c"Fatal error: protocol.data_received() call failed."),
+                Err(raised) => data_failed(transport, raised),
             }
         }
         Ok(Received::Failed(errno)) => read_failed(transport, raise_os_error(errno)),

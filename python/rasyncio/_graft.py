@@ -84,4 +84,3 @@ def find(module: str, path: str) -> FunctionType | None:
         except TypeError:
             return None
     return found if type(found) is FunctionType else None
-

@@ -28,7 +28,7 @@ PRELUDES = {
     "C's and ours on the stock loop": f"{MIXED}import asyncio; new_loop = asyncio.SelectorEventLoop",
     "C's and ours on our loop": f"{MIXED}new_loop = rasyncio.EventLoop",
 }
-#: Those that programs of connections run on: what moves bytes is a matter of the loop.
+#: Those that programs of connections, datagrams and pipes run on: what moves bytes is a matter of the loop.
 WITH_NETWORK = ("c", "ours on our loop", "C's on our loop")
 #: Those that programs with TLS run on: by each route, the second of which is an engine of its own.
 MEMORYBIO = "ours on our loop, by memorybio"
@@ -97,7 +97,8 @@ class Engines:
 
     def traces(self, program: dict[str, Any]) -> dict[str, list[str]]:
         setup = program["setup"]
-        names = WITH_TLS if setup.get("tls") else WITH_NETWORK if setup.get("network") else PRELUDES
+        moves_bytes = any(kind in setup for kind in ("network", "datagrams", "pipes"))
+        names = WITH_TLS if setup.get("tls") else WITH_NETWORK if moves_bytes else PRELUDES
         engines = [each for each in self._engines if each.name in names]
         for engine in engines:
             engine.send(program)

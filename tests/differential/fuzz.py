@@ -12,15 +12,17 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from .comparison import check, difference
+from .datagrams import DATAGRAMS
 from .engines import Engines, engines
 from .network import NETWORK
+from .pipes import PIPES
 from .programs import PROGRAMS, Program
 from .tls import TLS
 
 #: Examples that have one seed: a failure is found again by that.
 ROUND = 200
 #: What there are programs of; with connections they take longer.
-KINDS = {"tasks": PROGRAMS, "network": NETWORK, "tls": TLS}
+KINDS = {"tasks": PROGRAMS, "network": NETWORK, "tls": TLS, "datagrams": DATAGRAMS, "pipes": PIPES}
 
 
 def one_round(running: Engines, kind: str, number: int, examples: int = ROUND) -> None:
@@ -45,7 +47,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m differential.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument(
-        "--kind", choices=[*KINDS, "all"], default="all", help="of futures and tasks, of connections, of TLS"
+        "--kind",
+        choices=[*KINDS, "all"],
+        default="all",
+        help="of futures and tasks, of connections, of TLS, of datagrams, of pipes",
     )
     parser.add_argument("--seed", type=int, help="run the round of this seed only")
     parser.add_argument("--program", type=Path, help="run the program in this file only, and show what it does")

@@ -20,7 +20,13 @@ from differential.programs import Program
 pytestmark = pytest.mark.xdist_group("differential")
 
 #: So many programs, and so often.
-ROUNDS = {"tasks": (ROUND, 4), "network": (ROUND // 4, 8), "tls": (ROUND // 4, 4)}
+ROUNDS = {
+    "tasks": (ROUND, 4),
+    "network": (ROUND // 4, 8),
+    "tls": (ROUND // 4, 4),
+    "datagrams": (ROUND // 4, 4),
+    "pipes": (ROUND // 4, 4),
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +103,52 @@ def test_a_trace_tells_what_tls_did(running: Engines) -> None:
         parts = ["connection_made: ", "data_received: 'bytes', 5007, ", "> write: None", "> peer_read: [7, "]
         parts += ["> peer_read: [605000, ", "connection_lost: SSLError(1, '[SSL: "]
         assert re.search(".*".join(map(re.escape, parts)), text, re.DOTALL), text
+
+
+def test_a_trace_tells_what_datagrams_did(running: Engines) -> None:
+    does = {"datagram_received": [["sendto", "bytes", 7, "other"], ["abort"]]}
+    setup = {"datagrams": "unix", "connected": False, "does": does}
+    # More than a Unix socket's peer keeps.
+    steps: list[list[object]] = [
+        ["burst", 30, 500, "peer"],
+        ["look"],
+        ["peer_receive"],
+        ["peer_send", [1, 2]],
+        ["look"],
+    ]
+    traces = running.traces({"setup": setup, "steps": steps})
+    assert list(traces) == list(WITH_NETWORK)
+    for trace in traces.values():
+        text = "\n".join(trace)
+        parts = ["connection_made: ", "> look: [False, ", ", [(500, 'peer'), ", "> peer_receive: [['peer', 500, "]
+        parts += [
+            "datagram_received: 'bytes', 1, ",
+            ", 'peer'",
+            "> sendto: None",
+            "> abort: None",
+            "connection_lost: None",
+        ]
+        assert re.search(".*".join(map(re.escape, [*parts, "['other', 7, "])), text, re.DOTALL), text
+        assert text.count("datagram_received: ") == 1, "the second came after abort()"
+
+
+def test_a_trace_tells_what_pipes_did(running: Engines) -> None:
+    echo = {"data_received": [["write", "bytes", 7]]}
+    steps: list[list[object]] = [
+        ["peer_write", 500],
+        ["peer_read"],
+        ["write", "bytearray", 300_000],
+        ["look"],
+        ["peer_close", "writer"],
+        ["peer_close", "reader"],
+    ]
+    traces = running.traces({"setup": {"pipes": "pipe", "reader": echo, "writer": {}}, "steps": steps})
+    assert list(traces) == list(WITH_NETWORK)
+    for trace in traces.values():
+        text = "\n".join(trace)
+        parts = ["data_received: 'reader', 'bytes', 500, ", "> peer_read: [7, ", "pause_writing: 'writer'"]
+        parts += ["> look: [False, True, False, True]", "connection_lost: 'writer', BrokenPipeError("]
+        assert re.search(".*".join(map(re.escape, [*parts, "eof_received: 'reader'"])), text, re.DOTALL), text
 
 
 def test_a_byte_of_another_place_is_seen(running: Engines) -> None:

@@ -8,10 +8,7 @@ exception handler is told.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import os
-import random
 import ssl
 import zlib
 from collections.abc import Callable
@@ -19,11 +16,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from support.impls import plain
-from support.loops import turn
 from support.net import socket_pair
 from support.tls import HOST, Peer, client_context, server_context
 
+from . import one_end
 from .programs import Program, operation
 
 SIZE = st.sampled_from([1, 7, 500, 1000, 1023, 1024, 1025, 5000, 16_384, 16_385, 50_000, 200_000, 600_000])
@@ -83,9 +79,6 @@ SETUP = st.fixed_dictionaries(
 )
 TLS: st.SearchStrategy[Program] = st.fixed_dictionaries({"setup": SETUP, "steps": st.lists(STEP, max_size=12)})
 
-#: Turns in which all is done that can be; and how often callbacks do something.
-TURNS, CALLS = 8, 20
-
 
 class Loud:
     """A protocol's callbacks: each says that it is called, and does what the program wants it to."""
@@ -94,11 +87,7 @@ class Loud:
         self.world, self.description = world, description
 
     def called(self, name: str, *details: object) -> None:
-        self.world.say(name, *details)
-        self.world.calls += 1
-        if self.world.calls <= CALLS:
-            for action in self.description["does"].get(name, []):
-                self.world.perform(action)
+        self.world.called(self.description["does"], name, *details)
 
     def connection_made(self, transport: Any) -> None:
         self.world.transport = transport
@@ -133,18 +122,16 @@ class Buffered(Loud, asyncio.BufferedProtocol):
         self.called("buffer_updated", size, zlib.crc32(self.room[:size]))
 
 
-class World:
+class World(one_end.World):
     """A program's loop, its connection, and its trace."""
 
     def __init__(self, loop: Any, setup: dict[str, Any]) -> None:
-        self.loop, self.trace, self.calls = loop, [""], 0
+        super().__init__(loop)
         self.transport: Any = None
-        self.stream = random.Random(0).randbytes(600_000)
         version, server_side = ssl.TLSVersion[setup["tls"]], setup["server_side"]
         contexts = [client_context(version), server_context(version=version)]
         mine, theirs = socket_pair("unix")
         self.peer = Peer(theirs, contexts[not server_side], not server_side)
-        loop.set_exception_handler(lambda loop, context: self.say("told", context["message"], context.get("exception")))
         protocol = self.protocol(setup["protocol"])
         if server_side:
             connecting = loop.connect_accepted_socket(lambda: protocol, mine, ssl=contexts[1])
@@ -159,28 +146,6 @@ class World:
 
     def protocol(self, description: dict[str, Any]) -> Loud:
         return (Buffered if description["buffer"] else Plain)(self, description)
-
-    def say(self, what: str, *details: object) -> None:
-        self.trace.append(plain(f"{what}: {', '.join(map(repr, details))}"))
-
-    def settle(self) -> None:
-        turn(self.loop, TURNS)
-
-    def perform(self, step: list[Any]) -> None:
-        name, *arguments = step
-        self.say(f"> {name}", getattr(self, f"do_{name}")(*arguments))
-
-    def step(self, step: list[Any]) -> None:
-        """At the top level, where exceptions are said."""
-        try:
-            self.perform(step)
-        except (Exception, asyncio.CancelledError) as error:
-            self.say(f"> {step[0]} raises", error)
-        try:
-            self.settle()
-        except asyncio.CancelledError as error:
-            self.say("the loop raises", error)
-            self.settle()
 
     # --- the program's end
 
@@ -218,9 +183,6 @@ class World:
     def do_look(self) -> Any:
         transport = self.transport
         return [transport.is_closing(), transport.is_reading(), transport.get_read_buffer_size()]
-
-    def do_raise(self, name: str) -> Any:
-        raise {"ValueError": ValueError, "OSError": OSError, "CancelledError": asyncio.CancelledError}[name](name)
 
     def do_set_protocol(self, description: dict[str, Any]) -> Any:
         return self.transport.set_protocol(self.protocol(description))
@@ -296,34 +258,13 @@ class World:
     def do_peer_end(self) -> Any:
         return self.peer.sock.close()
 
-
-class Says(logging.Handler):
-    """What asyncio writes into its log is a part of the trace."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(logging.WARNING)
-        self.world = world
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.world.say("logged", record.getMessage())
+    def end(self) -> None:
+        self.step(["peer_read"])
+        self.step(["abort"])
+        self.transport = None
+        self.peer.sock.close()
 
 
 def run(new_loop: Callable[[], Any], program: Program) -> list[str]:
     """The trace of a program."""
-    loop, logger = new_loop(), logging.getLogger("asyncio")
-    logger.propagate = False
-    try:
-        world = World(loop, program["setup"])
-        logger.addHandler(Says(world))
-        for step in program["steps"]:
-            world.step(step)
-        world.step(["peer_read"])
-        world.step(["abort"])
-        world.transport = None
-        world.peer.sock.close()
-        return world.trace
-    finally:
-        for handler in [each for each in logger.handlers if isinstance(each, Says)]:
-            logger.removeHandler(handler)
-        with contextlib.suppress(Exception):
-            loop.close()
+    return one_end.run(new_loop, program, World)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from . import operations, tls  # noqa: F401  # operations are imported before the first collection
+from . import datagrams, operations, pipes, tls  # noqa: F401  # operations are imported before the first collection
 from .connections import Network
 from .interpreter import World, run
 
@@ -32,8 +32,9 @@ def serve(new_loop: Callable[[], Any]) -> None:
 def answer(new_loop: Callable[[], Any], line: str) -> list[str]:
     try:
         program = json.loads(line)
-        if program["setup"].get("tls"):
-            return tls.run(new_loop, program)
+        for kind in (tls, datagrams, pipes):
+            if kind.__name__.rpartition(".")[2] in program["setup"]:
+                return kind.run(new_loop, program)
         return run(new_loop, program, Network if program["setup"].get("network") else World)
     except BaseException:
         return ["the interpreter of programs failed:", *traceback.format_exc().splitlines()]

@@ -917,3 +917,25 @@ def test_blocks_do_not_pile_up(bound: Any) -> None:
     echoes(300)
     gc.collect()
     assert sys.getallocatedblocks() - before < 150
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_sending_after_the_socket_was_closed_behind_the_transport(engine_name: str, connected: bool) -> None:
+    """An address that is none is said to be so before anybody sees that there is no descriptor."""
+
+    peer = plain_socket()
+    remote = peer.getsockname()
+
+    def scenario(engine: Engine, say: Say) -> None:
+        loop = engine.new()
+        loop.set_exception_handler(lambda loop, context: say([context["message"], repr(context["exception"])]))
+        protocol = opened(loop, local_addr=("127.0.0.1", 0), **({"remote_addr": remote} if connected else {}))
+        protocol.transport.abort()
+        protocol.transport.get_extra_info("socket")._sock.close()
+        for address in (None, remote, ("127.0.0.1",)):
+            tried(say, lambda address=address: protocol.transport.sendto(b"data", address))  # type: ignore[misc]
+        until(loop, lambda: protocol.lost)
+        say(protocol.events)
+
+    with peer:
+        same_as_stock(engine_name, scenario)

@@ -138,7 +138,10 @@ fn grow(transport: &DatagramObject, length: usize, more: bool) -> Res<()> {
 /// To the peer if the socket is connected, else to the address.
 fn send(transport: &DatagramObject, data: &Held, address: &Object) -> Res<Tried> {
     let Some(is_connected) = has_peer(transport, address) else { return Ok(Tried::NotHere) };
-    let Some(fd) = transport.descriptor() else { return failed(transport, BAD_DESCRIPTOR) };
+    let Some(fd) = transport.descriptor() else {
+        // Of an address, Python's own socket has something to say before it sees that it is closed.
+        return if is_connected { failed(transport, BAD_DESCRIPTOR) } else { Ok(Tried::NotHere) };
+    };
     let outcome = if is_connected {
         sockets::send(fd, data, 0).outcome
     } else {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benches import interpreter
-from benches.workloads import WORKLOADS
+from benches.workloads import find
 
 WORKER = "benches.instructions.worker"
 WARM_UP = 300  # operations: enough for the interpreter to specialise the code, and for freelists to fill
@@ -62,8 +62,8 @@ def per_operation(
     """What one operation of each workload costs. One process runs them all; callgrind's files go into a directory."""
     keep.mkdir(parents=True, exist_ok=True)
     output = keep / f"{'-'.join((*names, implementation))}.callgrind"
-    repetitions = {name: max(1, operations // WORKLOADS[name].operations) for name in names}
-    tasks = [f"{name}:{max(1, WARM_UP // WORKLOADS[name].operations)}:{repetitions[name]}" for name in names]
+    repetitions = {name: max(1, operations // find(name).operations) for name in names}
+    tasks = [f"{name}:{max(1, WARM_UP // find(name).operations)}:{repetitions[name]}" for name in names]
     command = [
         "valgrind",
         *OPTIONS,
@@ -79,7 +79,7 @@ def per_operation(
         raise SystemExit(f"{' '.join(command)}: callgrind did not notice the calls of getppid\n{done.stderr}")
     for number, name in enumerate(names):
         once, twice = (read(output.with_name(f"{output.name}.{3 * number + part}")) for part in (2, 3))
-        costs[name] = _difference(once, twice, repetitions[name] * WORKLOADS[name].operations)
+        costs[name] = _difference(once, twice, repetitions[name] * find(name).operations)
     return costs
 
 

@@ -17,10 +17,10 @@ def main() -> None:
     loop_class = implementations.select(implementation)
     import asyncio
 
-    from benches.workloads import WORKLOADS
+    from benches.workloads import find
 
     async def run(name: str, repetitions: int) -> None:
-        await WORKLOADS[name].run(repetitions)
+        await find(name).run(repetitions)
 
     for task in tasks:
         name, warm_up, repetitions = task.split(":")

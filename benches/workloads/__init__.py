@@ -52,6 +52,13 @@ def enter(
     WORKLOADS[name] = Workload(group, run, operation, operations, since, needs, small or run)
 
 
+def find(name: str) -> Workload:
+    """One of them, or one of those of `benches.instructions.declining`."""
+    from benches.workloads.declined import DECLINED
+
+    return WORKLOADS[name] if name in WORKLOADS else DECLINED[name]
+
+
 def available() -> dict[str, Workload]:
     """The workloads that this Python can run."""
     return {

@@ -288,7 +288,8 @@ def _ask_about_tls(
     link: Callable[[Any], Any],
     ssl_protocol: type,
     states: tuple[Any, ...],
-    again: tuple[type[Exception], ...],
+    binds_timeouts: bool,
+    errors: tuple[tuple[type[Exception], ...], type[Exception]],
     /,
     *watched: type | dict[str, Any],
 ) -> None: ...

@@ -13,6 +13,7 @@ import sys
 import warnings
 from asyncio import protocols, sslproto, transports
 from collections.abc import Iterator
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from . import _asyncio
@@ -43,6 +44,7 @@ class TlsTransport(_Core, _STOCK):  # type: ignore[misc]
         def writelines(self, list_of_data: Any) -> None: ...
         def pause_reading(self) -> None: ...
         def resume_reading(self) -> None: ...
+        def close(self) -> None: ...
 
     _route: str
 
@@ -155,6 +157,7 @@ _NAMES = Names(
     (sslproto, "SSLProtocol", _PROTOCOL),
     (sslproto, "_SSLProtocolTransport", _STOCK),
     (sslproto, "SSLProtocolState", sslproto.SSLProtocolState),
+    (sslproto, "AppProtocolState", sslproto.AppProtocolState),
     (sslproto, "ssl", _SSL),
     (sslproto, "protocols", protocols),
     (protocols, "BufferedProtocol", protocols.BufferedProtocol),
@@ -191,12 +194,16 @@ def _as_made() -> bool:
 def ask_here() -> None:
     """Have native code ask this module."""
     if _SSL is not None:
-        states = sslproto.SSLProtocolState
+        states, app_states = sslproto.SSLProtocolState, sslproto.AppProtocolState
         _asyncio._ask_about_tls(
             _as_made,
             link,
             _PROTOCOL,
-            (states.WRAPPED, states.FLUSHING, states.SHUTDOWN),
-            _again(),
+            (
+                *(states.DO_HANDSHAKE, states.WRAPPED, states.FLUSHING, states.SHUTDOWN),
+                *(app_states.STATE_INIT, app_states.STATE_CON_MADE),
+            ),
+            not any(isinstance(each, CodeType) for each in _PROTOCOL._start_shutdown.__code__.co_consts),
+            (_again(), _SSL.SSLError),
             *(TlsTransport, _PROTOCOL, _STOCK, _SSL.SSLObject, vars(sslproto)),
         )

@@ -1,5 +1,6 @@
 //! What `_tls.py` has told: asyncio's class, its states, who makes a transport, and who knows what was replaced.
 
+use std::cell::Cell;
 use std::ffi::CString;
 
 use crate::names::PRIVATE_APP_TRANSPORT;
@@ -17,9 +18,17 @@ pub(super) struct Known {
     /// `link(ssl_protocol)`, which makes a transport, or returns `None`.
     link: Field,
     /// The members of `SSLProtocolState`.
+    pub(super) shaking_hands: Field,
     pub(super) wrapped: Field,
     pub(super) flushing: Field,
     pub(super) shutdown: Field,
+    /// Those of `AppProtocolState` before, and after, `connection_made()`.
+    pub(super) app_init: Field,
+    pub(super) app_made: Field,
+    /// Timeouts call a bound method; with earlier patch releases a function without a name.
+    pub(super) binds_timeouts: Cell<bool>,
+    /// `ssl.SSLError`
+    pub(super) ssl_error: Field,
     /// `asyncio.sslproto.SSLAgainErrors`, as it is made: a tuple of classes.
     pub(super) again: Field,
 }
@@ -27,23 +36,32 @@ pub(super) struct Known {
 pub(super) static KNOWN: Attached<Known> = Attached::new(Known {
     ssl_protocol: Field::unset(),
     link: Field::unset(),
+    shaking_hands: Field::unset(),
     wrapped: Field::unset(),
     flushing: Field::unset(),
     shutdown: Field::unset(),
+    app_init: Field::unset(),
+    app_made: Field::unset(),
+    binds_timeouts: Cell::new(false),
+    ssl_error: Field::unset(),
     again: Field::unset(),
 });
 
-/// `_ask_about_tls(about_tls, link, ssl_protocol, states, again, *watched)`
+/// `_ask_about_tls(about_tls, link, ssl_protocol, states, binds_timeouts, errors, *watched)`
 pub(super) fn ask(_module: &Object, arguments: &[&Object]) -> Res<()> {
-    let [about_tls, link, ssl_protocol, states, again, watched @ ..] = arguments else {
-        return Err(raise(Builtin::TypeError.class(), c"five arguments were expected"));
+    let [about_tls, link, ssl_protocol, states, binds_timeouts, errors, watched @ ..] = arguments else {
+        return Err(raise(Builtin::TypeError.class(), c"six arguments were expected"));
     };
-    for (index, field) in (0..).zip([&KNOWN.wrapped, &KNOWN.flushing, &KNOWN.shutdown]) {
+    let known = &*KNOWN;
+    let of_protocol = [&known.shaking_hands, &known.wrapped, &known.flushing, &known.shutdown];
+    for (index, field) in of_protocol.into_iter().chain([&known.app_init, &known.app_made]).enumerate() {
         field.set(containers::tuple_item(states, index)?);
     }
+    known.binds_timeouts.set(call::is_true(binds_timeouts)?);
+    known.again.set(containers::tuple_item(errors, 0)?);
+    known.ssl_error.set(containers::tuple_item(errors, 1)?);
     KNOWN.link.set(link.own());
     KNOWN.ssl_protocol.set(ssl_protocol.own());
-    KNOWN.again.set(again.own());
     replaced::ask_about_tls(about_tls, watched)
 }
 

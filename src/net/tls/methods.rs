@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use pyo3::ffi;
 
-use crate::names::{Name, PAUSE_READING, RESUME_READING, WRITE, WRITELINES};
+use crate::names::{CLOSE, Name, PAUSE_READING, RESUME_READING, WRITE, WRITELINES};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::openssl::{self, Objects};
 use crate::sys::slots::{Method, noargs, one, positional};
@@ -13,7 +13,7 @@ use crate::sys::{Layout, Object, Owned, Res, adopt, call, typeobj};
 
 use super::super::base::check_base;
 use super::object::{TYPE, TlsObject};
-use super::{attributes, reading, writing};
+use super::{attributes, reading, shutdown, writing};
 
 /// Done natively, or by asyncio's own method.
 #[inline]
@@ -44,6 +44,10 @@ fn resume_reading(transport: &TlsObject) -> Res<()> {
     unless_done(transport, reading::resume(transport)?, &RESUME_READING, &[])
 }
 
+fn close(transport: &TlsObject) -> Res<()> {
+    unless_done(transport, shutdown::close(transport)?, &CLOSE, &[])
+}
+
 /// `_link(ssl_object, socket, context, incoming, outgoing, direct)`: from now on data goes natively. Returns whether it
 /// goes by the library's functions, as was asked for.
 fn link(transport: &TlsObject, arguments: &[&Object]) -> Res<bool> {
@@ -65,13 +69,16 @@ const WRITELINES_DOC: &CStr = c"writelines($self, list_of_data, /)\n--\n\n\
     Encrypt and send the bytes of all of these.";
 const PAUSE_READING_DOC: &CStr = c"pause_reading($self, /)\n--\n\n\
     Hand nothing to the protocol until resume_reading() is called.";
+const CLOSE_DOC: &CStr = c"close($self, /)\n--\n\n\
+    Close the connection when all is sent and the peer was told; nothing is received any more.";
 const RESUME_READING_DOC: &CStr = c"resume_reading($self, /)\n--\n\n\
     Hand data to the protocol again.";
 
-fn table() -> [Method; 6] {
+fn table() -> [Method; 7] {
     [
         one!(TlsObject, c"write", write, WRITE_DOC),
         one!(TlsObject, c"writelines", writelines, WRITELINES_DOC),
+        noargs!(TlsObject, c"close", close, CLOSE_DOC),
         noargs!(TlsObject, c"pause_reading", pause_reading, PAUSE_READING_DOC),
         noargs!(TlsObject, c"resume_reading", resume_reading, RESUME_READING_DOC),
         one!(

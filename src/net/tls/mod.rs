@@ -1,10 +1,11 @@
 //! TLS, as asyncio has it: `SSLProtocol` and the transport that it gives to the program, over a real `ssl.SSLObject`.
 //!
-//! Handshake, shutdown, and whatever goes wrong are asyncio's own Python code. What is here is what happens for each
-//! piece of data of an established connection: ciphertext becomes plaintext for the program's protocol ([`reading`]),
-//! what the program writes becomes ciphertext for the transport beneath ([`writing`]). All state stays where asyncio has
-//! it, in the attributes of the `SSLProtocol` ([`protocol`]) and in the two `MemoryBIO`s, and is looked up there each
-//! time, so that Python code may take over, and hand back, between any two calls.
+//! How a connection starts, how it is lost, and whatever goes wrong are asyncio's own Python code. What is here is what
+//! happens for all that comes: hands are shaken ([`handshake`]); ciphertext becomes plaintext for the program's protocol
+//! ([`reading`]), what the program writes becomes ciphertext for the transport beneath ([`writing`]); the ends are told
+//! of each other's ([`shutdown`]). All state stays where asyncio has it, in the attributes of the `SSLProtocol`
+//! ([`protocol`]) and in the two `MemoryBIO`s, and is looked up there each time, so that Python code may take over, and
+//! hand back, between any two calls.
 //!
 //! The [`engine`] knows no sockets. By one of two routes it moves bytes between the BIOs and the program: `openssl` calls
 //! the library that `_ssl` has mapped; `memorybio` calls the methods of `_ssl`'s objects.
@@ -15,11 +16,13 @@
 
 mod attributes;
 mod engine;
+mod handshake;
 mod known;
 mod methods;
 mod object;
 mod protocol;
 mod reading;
+mod shutdown;
 mod writing;
 
 use crate::sys::Object;
@@ -49,7 +52,7 @@ pub(super) fn functions() -> [Method; 4] {
             Object,
             c"_ask_about_tls",
             known::ask,
-            c"_ask_about_tls($module, about_tls, link, ssl_protocol, states, again, /, *watched)\n--\n\n\
+            c"_ask_about_tls($module, about_tls, link, ssl_protocol, states, binds_timeouts, errors, /, *watched)\n--\n\n\
               Say who knows what was replaced, who makes a transport, and what asyncio's objects are."
         ),
         positional!(

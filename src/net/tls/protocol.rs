@@ -6,10 +6,11 @@
 use std::ffi::CStr;
 
 use crate::names::{
-    BUFFER_UPDATED, CONTROL_APP_WRITING, CONTROL_SSL_READING, DO_READ, DO_READ_BUFFERED, DO_READ_COPIED, DO_WRITE,
-    FATAL_ERROR, GET_BUFFER, GET_READ_BUFFER_SIZE, GET_WRITE_BUFFER_SIZE_PRIVATE, INCOMING, MAX_SIZE, Name, OUTGOING,
-    PAUSE_READING_PRIVATE, PROCESS_OUTGOING, RESUME_READING_PRIVATE, SSLOBJ, STATE, WRITE_APPDATA, WRITE_BACKLOG,
-    WRITE_BUFFER_SIZE,
+    BUFFER_UPDATED, CONTROL_APP_WRITING, CONTROL_SSL_READING, DO_FLUSH, DO_HANDSHAKE, DO_READ, DO_READ_BUFFERED,
+    DO_READ_COPIED, DO_SHUTDOWN, DO_WRITE, FATAL_ERROR, GET_BUFFER, GET_READ_BUFFER_SIZE,
+    GET_WRITE_BUFFER_SIZE_PRIVATE, INCOMING, MAX_SIZE, Name, ON_HANDSHAKE_COMPLETE, OUTGOING, PAUSE_READING_PRIVATE,
+    PRIVATE_APP_TRANSPORT, PROCESS_OUTGOING, RESUME_READING_PRIVATE, SET_STATE, SSLOBJ, START_SHUTDOWN, STATE,
+    WRITE_APPDATA, WRITE_BACKLOG, WRITE_BUFFER_SIZE,
 };
 use crate::replaced::tls_as_made;
 use crate::sys::error::{Builtin, fetch, handling, matches, restore};
@@ -21,21 +22,27 @@ use super::known::{KNOWN, is_ssl_protocol};
 use super::object::TlsObject;
 
 /// The methods that Rust code does itself instead of calling them, and the attributes that it does not look up.
-static PASSED_OVER: [&Name; 14] = [
+static PASSED_OVER: [&Name; 20] = [
     &BUFFER_UPDATED,
     &CONTROL_APP_WRITING,
     &CONTROL_SSL_READING,
+    &DO_FLUSH,
+    &DO_HANDSHAKE,
     &DO_READ,
     &DO_READ_BUFFERED,
     &DO_READ_COPIED,
+    &DO_SHUTDOWN,
     &DO_WRITE,
     &GET_BUFFER,
     &GET_READ_BUFFER_SIZE,
     &GET_WRITE_BUFFER_SIZE_PRIVATE,
     &MAX_SIZE,
+    &ON_HANDSHAKE_COMPLETE,
     &PAUSE_READING_PRIVATE,
     &PROCESS_OUTGOING,
     &RESUME_READING_PRIVATE,
+    &SET_STATE,
+    &START_SHUTDOWN,
 ];
 
 /// A transport with its `SSLProtocol`, which are as asyncio would have made them.
@@ -109,10 +116,22 @@ impl Native<'_> {
         containers::dict_int_near(&self.attributes, name).and_then(|value| usize::try_from(value).ok())
     }
 
+    /// Is that what the attribute is?
+    #[inline]
+    pub(super) fn is(&self, name: &Name, value: &Field) -> bool {
+        value.is_at(containers::dict_peek_near(&self.attributes, name))
+    }
+
     /// Does data go both ways?
     #[inline]
     pub(super) fn is_wrapped(&self) -> bool {
-        KNOWN.wrapped.is_at(containers::dict_peek_near(&self.attributes, &STATE))
+        self.is(&STATE, &KNOWN.wrapped)
+    }
+
+    /// Is its transport the one that the program got?
+    pub(super) fn has_its_transport(&self) -> bool {
+        let transport = containers::dict_peek_near(&self.attributes, &PRIVATE_APP_TRANSPORT);
+        std::ptr::eq(transport, self.transport.as_object().as_ptr())
     }
 
     /// How many bytes wait to be encrypted, if that is known; 0 if nothing does.

@@ -21,6 +21,7 @@ use super::known::KNOWN;
 use super::object::{TYPE, TlsObject};
 use super::protocol::{Native, native};
 use super::writing::{process_outgoing, write_backlog};
+use super::{handshake, shutdown};
 
 /// `resume` of `_resume_reading`. The argument is the `SSLProtocol`, which the transport may forget meanwhile.
 static RESUME: Job = Job {
@@ -33,7 +34,7 @@ static RESUME: Job = Job {
 
 /// `ssl_protocol._do_read()`, where there may be more than the program's buffer could take.
 static GO_ON: Job = Job {
-    run: |transport, protocol| go_on(TYPE.expect(transport), protocol.unwrap_or(none())),
+    run: |transport, protocol| read_now(TYPE.expect(transport), protocol.unwrap_or(none())),
     callback: |_, protocol| Ok((call::getattr(protocol.unwrap_or(none()), &DO_READ)?, None)),
     stop: None,
     takes_several: false,
@@ -84,13 +85,22 @@ pub(in crate::net) fn received(native: &Native, early: Early) -> Res<()> {
     if early.is_some() || native.is_wrapped() {
         return do_read(native, early);
     }
+    if native.is(&STATE, &KNOWN.shaking_hands) {
+        return handshake::go_on(native);
+    }
+    if native.is(&STATE, &KNOWN.flushing) {
+        return shutdown::flush(native);
+    }
+    if native.is(&STATE, &KNOWN.shutdown) {
+        return shutdown::shut_down(native);
+    }
     // With nothing to add to what has come.
     let nothing = containers::int(0)?;
     call::call_method(&BUFFER_UPDATED, &[&*native.protocol, &*nothing], None).map(drop)
 }
 
-/// `_do_read()`, while data goes both ways.
-fn do_read(native: &Native, early: Early) -> Res<()> {
+/// `_do_read()`, while data goes both ways, or what has come is still read.
+pub(super) fn do_read(native: &Native, early: Early) -> Res<()> {
     read(native, early).or_else(|raised| native.fail(raised))
 }
 
@@ -162,7 +172,8 @@ fn soon(native: &Native, job: &'static Job) -> Res<()> {
     sched::call_soon(&event_loop, Entry { job, target, argument, context: context::copy_current()? })
 }
 
-fn go_on(transport: &TlsObject, protocol: &Object) -> Res<()> {
+/// `_do_read()`, of a protocol that may have been changed.
+pub(super) fn read_now(transport: &TlsObject, protocol: &Object) -> Res<()> {
     match native(transport) {
         Some(native) if native.is_wrapped() => do_read(&native, None),
         _ => call::call_method(&DO_READ, &[protocol], None).map(drop),

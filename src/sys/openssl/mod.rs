@@ -48,6 +48,7 @@ type Count = unsafe extern "C" fn(*const c_void) -> c_int;
 /// May call back into Python, which may end the thread.
 type Read = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, c_int) -> c_int;
 type Write = unsafe extern "C-unwind" fn(*mut c_void, *const c_void, c_int) -> c_int;
+type ShutDown = unsafe extern "C-unwind" fn(*mut c_void) -> c_int;
 
 /// What is called of the library.
 #[derive(Clone, Copy)]
@@ -57,6 +58,8 @@ struct Functions {
     outgoing_of: Get,
     read: Read,
     write: Write,
+    shut_down: ShutDown,
+    shutdown_of: Count,
     pending: Count,
     has_pending: Count,
     error: unsafe extern "C" fn(*const c_void, c_int) -> c_int,
@@ -159,6 +162,8 @@ fn functions_of(module: &CStr) -> Option<Functions> {
             outgoing_of: std::mem::transmute::<*mut c_void, Get>(find(c"SSL_get_wbio")?),
             read: std::mem::transmute::<*mut c_void, Read>(find(c"SSL_read")?),
             write: std::mem::transmute::<*mut c_void, Write>(find(c"SSL_write")?),
+            shut_down: std::mem::transmute::<*mut c_void, ShutDown>(find(c"SSL_shutdown")?),
+            shutdown_of: std::mem::transmute::<*mut c_void, Count>(find(c"SSL_get_shutdown")?),
             pending: std::mem::transmute::<*mut c_void, Count>(find(c"SSL_pending")?),
             has_pending: std::mem::transmute::<*mut c_void, Count>(find(c"SSL_has_pending")?),
             error: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*const c_void, c_int) -> c_int>(find(
@@ -339,6 +344,15 @@ impl<'a> Session<'a> {
             }
         }
         count
+    }
+
+    /// Says that nothing will be sent any more, where nothing has come that could be the peer's answer. False if that is
+    /// left to `_ssl`'s method, which finds all as it was.
+    pub(crate) fn says_last(self) -> bool {
+        // SAFETY: a live session.
+        let is_told = unsafe { (self.functions.shutdown_of)(self.ssl.as_ptr()) } != 0;
+        // SAFETY: a live session, held by the caller. 0: it was said, and the answer is to come.
+        !is_told && !self.has_more() && enter::entered(|| unsafe { (self.functions.shut_down)(self.ssl.as_ptr()) }) == 0
     }
 
     /// Takes the ciphertext that is to be sent; an empty `bytes` if there is none.

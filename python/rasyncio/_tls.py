@@ -59,8 +59,19 @@ _asyncio._adopt_tls_transport_class(TlsTransport)
 _OURS = dict(vars(TlsTransport))
 
 
+#: What `os.environ` keeps its variables in, where it is the system's: it makes an exception of each that is not set.
+_DATA: Any = getattr(os.environ, "_data", None)
+_KEY = os.fsencode(VARIABLE)
+
+
+def _variable() -> str:
+    if type(_DATA) is dict and getattr(os.environ, "_data", None) is _DATA and _KEY not in _DATA:
+        return ""
+    return os.environ.get(VARIABLE, "")
+
+
 def _wanted() -> str:
-    wanted = os.environ.get(VARIABLE, "")
+    wanted = _variable()
     if wanted and wanted not in ROUTES:
         warnings.warn(
             f"{VARIABLE}={wanted} is not known: set it to one of {', '.join(ROUTES)}", RuntimeWarning, stacklevel=2

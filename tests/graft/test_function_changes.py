@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rasyncio import _graft
+from rasyncio import _graft, _graft_look
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
@@ -26,14 +26,14 @@ def passed_over() -> dict[int, list[FunctionType]]:
     names = _graft._asyncio._grafts()
 
     def look(module: str, path: str, classes: list[str], calls_all: bool) -> Any:
-        answer: Any = _graft._look(module, path, classes, calls_all)
+        answer = _graft_look.look(module, path, classes, calls_all)
         found[names.index((module, path))] = answer[2]
         return answer
 
-    _graft._asyncio._graft_ask(look, _graft._places)
+    _graft._asyncio._graft_ask(look, _graft_look.places)
     for place in range(len(names)):
         assert _graft._asyncio._graft_standing(place) is None
-    _graft._asyncio._graft_ask(_graft._look, _graft._places)
+    _graft._asyncio._graft_ask(_graft_look.look, _graft_look.places)
     return found
 
 

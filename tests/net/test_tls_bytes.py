@@ -228,6 +228,33 @@ def test_buffered_protocols_get_every_byte(kind: str, size: int, route: str) -> 
         same(scenario)
 
 
+@pytest.mark.parametrize("size", [10, 5000, 100_000])
+def test_what_has_come_is_there_when_a_buffer_is_asked_for(size: int) -> None:
+    """The protocol may look at it, and read some of it by itself."""
+
+    def scenario(engine: Any, say: Say) -> None:
+        class Looking(Buffered):
+            def get_buffer(self, sizehint: int) -> Any:
+                say([sizehint == ends.transport.get_read_buffer_size() > 0, bool(self.data)])
+                if not self.data:
+                    self.data += ends.transport.get_extra_info("ssl_object").read(7)
+                return super().get_buffer(sizehint)
+
+        loop = engine.new()
+        ends = tls_connected(loop, Recorder())
+        ends.transport.set_protocol(Looking(50_000, "memoryview"))
+        protocol = ends.transport.get_protocol()
+        # In one piece, as far as the socket takes it.
+        ends.peer.sock.send(ends.peer.records(text_of(size)[:size]))
+        until(loop, lambda: len(protocol.data) >= size)
+        say(bytes(protocol.data) == text_of(size)[:size])
+        ends.transport.abort()
+        until(loop, lambda: protocol.lost)
+        ends.peer.close()
+
+    same(scenario)
+
+
 @pytest.mark.parametrize("size", [1, 100, 1024, 5000])
 def test_a_buffer_that_is_just_full(size: int) -> None:
     """asyncio looks once more then, which a protocol notices whose limits are 0."""

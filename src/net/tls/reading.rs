@@ -138,6 +138,10 @@ fn hand_over(native: &Native, plaintext: Plaintext) -> Res<bool> {
 }
 
 /// `get_buffer(size)`, and `buffer_updated(count)`; was it the last?
+///
+/// What has come is in the `MemoryBIO` meanwhile, though it could be decrypted where it was received: `get_buffer` is
+/// told how much it is, and may look there (`get_read_buffer_size()`), or read it by itself. From there on it goes into
+/// the program's buffer directly.
 fn read_into_buffer(native: &Native, engine: &Engine) -> Res<bool> {
     let get_buffer = native.get(&APP_PROTOCOL_GET_BUFFER).unwrap_or_else(|| none().own());
     let size = containers::int(i64::try_from(engine.incoming_size()?).unwrap_or(i64::MAX))?;

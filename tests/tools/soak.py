@@ -2,9 +2,10 @@
 
     python tests/tools/soak.py --minutes 10 [--seed N] [--loop ours|stock]      (or: make soak MINUTES=10)
 
-Workers do one job after the other: echo over TCP and TLS, subprocesses, timers, cancellations, executor calls,
-thread-safe calls, queues, watched file descriptors, callbacks that fail. Each job knows what must come of it and checks
-that. A job that takes longer than LIMIT seconds hangs.
+Workers do one job after the other: echo over TCP and TLS (also by way of a proxy that cuts streams into pieces, holds
+them up and resets connections), subprocesses, timers, cancellations, executor calls, thread-safe calls, queues, watched
+file descriptors, callbacks that fail. Each job knows what must come of it and checks that. A job that takes longer than
+LIMIT seconds hangs.
 
 Time is divided into rounds. At the end of each the workers come to rest, so that what is counted then does not depend
 on what they happen to do: file descriptors, tasks and threads must be exactly as many as after the rounds of the
@@ -124,7 +125,8 @@ class Soak:
             loop.set_exception_handler(lambda _, context: world.handle(context, self.problem))
             server = await asyncio.start_server(world.echo, "127.0.0.1", 0)
             tls_server = await asyncio.start_server(world.echo, "127.0.0.1", 0, ssl=world.serving)
-            world.port, world.tls_port = (each.sockets[0].getsockname()[1] for each in (server, tls_server))
+            for by_tls, each in enumerate((server, tls_server)):
+                world.listens(each.sockets[0].getsockname()[1], bool(by_tls), self.seed)
             for _ in range(4):
                 executor.submit(time.sleep, 0.05)  # all of its threads now
             for job in soak_jobs.JOBS:
@@ -142,6 +144,8 @@ class Soak:
                     print(f"{self.describe()}; {world.describe()}", flush=True)
                 if self.problems:
                     break
+            for proxy in world.proxies:
+                proxy.close()
             for each in (server, tls_server):
                 each.close()
                 await each.wait_closed()

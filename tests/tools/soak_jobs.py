@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -14,6 +15,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from subprocess import run
 from typing import Any
+
+from proxy import Proxy
 
 
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -39,15 +42,29 @@ class World:
     def __init__(self, loop: asyncio.AbstractEventLoop, counts: Counter[str]) -> None:
         self.loop = loop
         self.counts = counts
-        self.port = self.tls_port = 0
+        #: Where the server is, in the clear and by TLS: itself, behind a proxy, and behind one that resets.
+        self.ports: dict[bool, list[int]] = {False: [], True: []}
+        self.proxies: list[Proxy] = []
         self.serving, self.trusting = contexts()
 
-    async def connect(self, rng: random.Random) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to the server, in the clear or by TLS, there by any route."""
-        if rng.random() < 0.5:
-            return await asyncio.open_connection("127.0.0.1", self.port)
+    def listens(self, port: int, by_tls: bool, seed: int) -> None:
+        """The server listens there; put proxies before it."""
+        proxies = [Proxy(port, f"{seed} {by_tls} {resets}", resets) for resets in (False, True)]
+        self.proxies += proxies
+        self.ports[by_tls] = [port, *(proxy.port for proxy in proxies)]
+
+    async def connect(
+        self, rng: random.Random, may_be_reset: bool = False
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the server, direct or not, in the clear or by TLS, there by any route."""
+        by_tls = rng.random() < 0.5
+        direct, proxied, resetting = self.ports[by_tls]
+        port = resetting if may_be_reset else rng.choice((direct, direct, proxied))
+        self.counts["connections by a proxy"] += port != direct
+        if not by_tls:
+            return await asyncio.open_connection("127.0.0.1", port)
         os.environ["RASYNCIO_TLS"] = rng.choice(("openssl", "openssl", "memorybio", "python"))
-        made = await asyncio.open_connection("127.0.0.1", self.tls_port, ssl=self.trusting, server_hostname="localhost")
+        made = await asyncio.open_connection("127.0.0.1", port, ssl=self.trusting, server_hostname="localhost")
         self.counts[f"connections by TLS: {made[1].get_extra_info('rasyncio_tls')}"] += 1
         return made
 
@@ -157,6 +174,27 @@ async def echo_aborted(world: World, rng: random.Random) -> None:
             writer.transport.abort()
 
     await cancelled_after(client(), rng.random() * 0.02)
+
+
+async def echo_reset(world: World, rng: random.Random) -> None:
+    """By way of a proxy that resets most connections: what comes back is what was sent, or the beginning of it."""
+    sent = b"".join(rng.randbytes(rng.choice((10, 500, 20_000))).hex().encode() + b"\n" for _ in range(6))
+    received = bytearray()
+    writer = None
+    try:
+        reader, writer = await world.connect(rng, may_be_reset=True)
+        writer.write(sent)
+        while len(received) < len(sent) and (piece := await reader.read(100_000)):
+            received += piece
+    except (ConnectionError, ssl.SSLError):
+        world.counts["connections reset"] += 1
+    finally:
+        require(sent.startswith(received), "another stream came back")
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
+    world.counts["bytes that came by a proxy that resets"] += len(received)
 
 
 async def cancelled_after(coroutine: Any, delay: float) -> None:
@@ -380,6 +418,7 @@ JOBS: list[Callable[[World, random.Random], Awaitable[None]]] = [
     echo,
     echo_pipelined,
     echo_aborted,
+    echo_reset,
     subprocess,
     timers,
     sleeps,

@@ -13,9 +13,12 @@ from asyncio import base_events, events
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from types import coroutine
-from typing import Any
 
 from ._replaced import is_builtin, is_own_function, is_own_method
+
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from typing import Any
 
 #: They run no code but the C library's, and ask nobody.
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)

@@ -19,7 +19,6 @@ import weakref
 from asyncio import base_events, constants, selector_events, trsock
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6, socket
-from typing import TYPE_CHECKING, Any
 
 from . import _tls
 from ._addresses import needs_no_thread, others_run
@@ -39,7 +38,10 @@ from ._transports import (
 
 if sys.platform == "linux":
     from ._asyncio import SocketOperation
+TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._stats import LoopStats
 
 #: What profiles the loops that are made, if anything does.

@@ -24,9 +24,12 @@ import time
 from asyncio import base_events, coroutines, events, format_helpers, futures, selector_events, tasks
 from collections.abc import Iterator
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType
-from typing import Any
 
 from . import _asyncio
+
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def _is_own(function: Any, owner: str, name: str, module: ModuleType) -> bool:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import select
 import selectors
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any
 
 from ._replaced import SELECTOR
 
+TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._loop import EventLoop
 
     _Base = selectors.EpollSelector

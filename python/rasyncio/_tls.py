@@ -14,10 +14,13 @@ import warnings
 from asyncio import protocols, sslproto, transports
 from collections.abc import Iterator
 from types import CodeType
-from typing import TYPE_CHECKING, Any
 
 from . import _asyncio
 from ._replaced import Names, are_own
+
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from typing import Any
 
 #: What chooses the route.
 VARIABLE = "RASYNCIO_TLS"

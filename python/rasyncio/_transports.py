@@ -13,11 +13,14 @@ import socket
 import stat
 from asyncio import base_events, constants, futures, protocols, selector_events, transports, trsock, unix_events
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from . import _asyncio
 from ._replaced import Names, are_own, is_builtin, is_own_function
+
+TYPE_CHECKING = False  # typing's own would cost its import
+if TYPE_CHECKING:
+    from typing import Any
 
 #: asyncio's transports, and what they derive from, as they were when this module was imported.
 _STOCK: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]

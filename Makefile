@@ -90,9 +90,9 @@ test: $(INSTALLED) $(TOOLS) ## our own tests of what rasyncio does (ARGS chooses
 test-tools: $(INSTALLED) $(TOOLS) ## our own tests of the benchmarks, of the tools, and of what must be built for them
 	$(PYTEST) loadfile tests/tools $(ARGS)
 
-fuzz: $(INSTALLED) $(TOOLS) ## random programs on CPython's asyncio and ours, for SECONDS=... (KIND=tasks, network, tls, datagrams or pipes: of one kind); SEED=... or PROGRAM=FILE: once more
-	PYTHONPATH=tests $(BIN)/python -m differential.fuzz --seconds $(or $(SECONDS),60) \
-		$(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED)) $(if $(PROGRAM),--program $(PROGRAM))
+fuzz: $(INSTALLED) $(TOOLS) ## random programs on CPython's asyncio and ours, for SECONDS=... (KIND=tasks, network, tls, datagrams, pipes or graft: of one kind); SEED=... or PROGRAM=FILE: once more
+	PYTHONPATH=tests $(BIN)/python -m $(if $(filter graft,$(KIND)),graft,differential).fuzz --seconds $(or $(SECONDS),60) \
+		$(if $(filter-out graft,$(KIND)),--kind $(KIND)) $(if $(SEED),--seed $(SEED)) $(if $(PROGRAM),--program $(PROGRAM))
 
 check-lint: check-cargo
 	@cargo clippy --version >/dev/null && cargo fmt --version >/dev/null || \

@@ -118,7 +118,12 @@ names! {
     WAIT_EVENT = c"wait";
     WAKE_UP_NEXT = c"_wakeup_next";
     ACQUIRE = c"acquire";
+    BOUND_VALUE = c"_bound_value";
     LOCKED = c"_locked";
+    LOCKED_METHOD = c"locked";
+    NOTIFY = c"notify";
+    PRIVATE_NOTIFY = c"_notify";
+    SEMAPHORE_WAKE_UP_NEXT = c"_wake_up_next";
     RELEASE = c"release";
     WAKE_UP_FIRST = c"_wake_up_first";
     CANCEL_REQUESTED = c"_cancel_requested";

@@ -156,21 +156,30 @@ def _is_asyncios(module: object) -> bool:
 
 
 def places(code: CodeType, names: list[str]) -> list[tuple[int, int]]:
-    """Instruction (in bytes) and line of the last call of each function of these names, then of each `await`."""
+    """Instruction (in bytes) and line of the last call of each function of these names, then of each `await`.
+
+    A name that comes again stands for the call before; `raise` and `while` for such a statement, of an exception and
+    of something that is true or not.
+    """
     from dis import get_instructions
 
     instructions = list(get_instructions(code))
     lines = {2 * place: line for place, (line, *_) in enumerate(code.co_positions())}
-    found = [_call_of(name, instructions) for name in names]
+    found = [_call_of(name, instructions, names[:place].count(name)) for place, name in enumerate(names)]
     for place, instruction in enumerate(instructions):
         if instruction.opname == "SEND":
             found.append(next(each.offset for each in instructions[place:] if each.opname == "YIELD_VALUE"))
     return [(offset, lines.get(offset) or code.co_firstlineno) for offset in found]
 
 
-def _call_of(name: str, instructions: list[Instruction]) -> int:
+def _call_of(name: str, instructions: list[Instruction], earlier: int) -> int:
+    if name == "raise":
+        return next((each.offset for each in reversed(instructions) if each.opname == "RAISE_VARARGS" and each.arg), -1)
+    if name == "while":
+        decides = ("TO_BOOL", "POP_JUMP_IF_TRUE", "POP_JUMP_IF_FALSE")
+        return next((each.offset for each in instructions if each.opname in decides), -1)
     loads = [
         place for place, each in enumerate(instructions) if each.opname.startswith("LOAD_") and each.argval == name
     ]
-    after = instructions[loads[-1] :] if loads else []
+    after = instructions[loads[-1 - earlier] :] if len(loads) > earlier else []
     return next((each.offset for each in after if each.opname in {"CALL", "CALL_KW"}), -1)

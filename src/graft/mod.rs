@@ -101,6 +101,12 @@ impl Graft {
         self
     }
 
+    /// Is it the grafted function?
+    #[inline]
+    pub(crate) fn is_function(&self, object: &Object) -> bool {
+        self.state.function.holds(object)
+    }
+
     /// May native code do this call?
     #[inline]
     pub(crate) fn takes(&self, call: &Call<'_>) -> bool {

@@ -10,7 +10,7 @@ use crate::sys::attached::Attached;
 use crate::sys::instance_values::{NOWHERE, Values};
 use crate::sys::intern::Name;
 use crate::sys::lazy::Lazy;
-use crate::sys::{Layout, Object, Owned, Res, call};
+use crate::sys::{Layout, Object, Owned, Res, call, containers};
 
 /// Attributes of the instances of a class: `N` that native code uses, and the names that none of them may have.
 pub(crate) struct Shape<const N: usize> {
@@ -110,6 +110,12 @@ impl<const N: usize> Attributes<'_, N> {
     pub(crate) fn flag(&self, index: usize) -> Option<bool> {
         let is = |truth| self.holds(index, crate::sys::object::boolean(truth));
         if is(true) { Some(true) } else { is(false).then_some(false) }
+    }
+
+    /// An integer, if it is exactly one that is not too large.
+    #[inline]
+    pub(crate) fn int(&self, index: usize) -> Option<i64> {
+        containers::exact_int(&*self.get(index)?)
     }
 
     /// Sets it. What was there is let go of, which may run Python code: the attributes are to be got again then.

@@ -133,7 +133,7 @@ impl<'a> Plain<'a> {
     /// `full()`
     #[inline]
     fn is_full(&self) -> Option<bool> {
-        let limit = exact_int(self.attributes.get(MAXSIZE))?;
+        let limit = self.attributes.int(MAXSIZE)?;
         Some(limit > 0 && i64::try_from(self.len()).is_ok_and(|len| len >= limit))
     }
 
@@ -159,12 +159,6 @@ impl<'a> Plain<'a> {
             Items::List(_) => call::call_method(&PRIVATE_GET, &[self.queue], None),
         }
     }
-}
-
-#[inline]
-fn exact_int(value: Option<Owned>) -> Option<i64> {
-    let value = value.filter(|value| containers::is_exact_int(value))?;
-    containers::int_value(&value).map_err(|raised| drop(fetch(raised))).ok()
 }
 
 fn get_nowait(call: &Call<'_>) -> Option<Res<Owned>> {
@@ -228,7 +222,7 @@ struct Added {
 impl Added {
     #[inline]
     fn by(plain: &Plain<'_>) -> Option<Added> {
-        let unfinished = exact_int(plain.attributes.get(UNFINISHED))?.checked_add(1)?;
+        let unfinished = plain.attributes.int(UNFINISHED)?.checked_add(1)?;
         let finished = plain.attributes.get(FINISHED)?;
         event::INNER.of(&finished)?.flag(event::VALUE)?;
         let getters = plain.waiting(GETTERS).filter(|getters| waiters::can_wake_next(getters))?;
@@ -363,7 +357,7 @@ fn task_done(call: &Call<'_>) -> Option<Res<Owned>> {
         return None;
     }
     let plain = Plain::of(queue)?;
-    let left = exact_int(plain.attributes.get(UNFINISHED)).filter(|&unfinished| unfinished > 0)? - 1;
+    let left = plain.attributes.int(UNFINISHED).filter(|&unfinished| unfinished > 0)? - 1;
     let count_down = || containers::int(left).and_then(|left| plain.attributes.set(UNFINISHED, &left));
     let done = if left == 0 {
         let finished = plain.attributes.get(FINISHED)?;
@@ -388,7 +382,7 @@ fn run_join(coroutine: &Coroutine, input: Input) -> Res<Step> {
         Input::Start => {
             let python = || become_python(coroutine, &[&*queue]);
             let Some(plain) = Plain::of(&queue).filter(|_| JOIN.is_on()) else { return python() };
-            match exact_int(plain.attributes.get(UNFINISHED)) {
+            match plain.attributes.int(UNFINISHED) {
                 Some(unfinished) if unfinished <= 0 => Ok(Step::Return(none().own())),
                 Some(_) => {
                     match plain.attributes.get(FINISHED).filter(|finished| event::INNER.of(finished).is_some()) {

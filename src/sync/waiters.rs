@@ -3,10 +3,13 @@
 use crate::future::{self, FutureObject};
 use crate::graft::coroutine::Coroutine;
 use crate::graft::running::Running;
+use crate::graft::shape::Attributes;
 use crate::names::{DONE, Name, REMOVE_ITEM, SET_RESULT};
 use crate::sys::deque::{self, Deque};
 use crate::sys::object::{boolean, none};
 use crate::sys::{Layout, Object, Owned, Res, call};
+
+use super::bound;
 
 /// The object as a future of exactly our type, which belongs to the loop.
 #[inline]
@@ -20,22 +23,84 @@ fn as_plain_future(object: &Object) -> Option<&FutureObject> {
     future::TYPE.downcast_exact(object).filter(|future| future.has_no_attributes())
 }
 
+/// Queues up, behind those who wait already, with a new future of the running loop. A deque is made if there is none
+/// yet. `None`, and nothing is done, if that is for Python code.
+pub(super) fn queue_up<const N: usize>(
+    attributes: Attributes<'_, N>,
+    place: usize,
+    event_loop: usize,
+) -> Res<Option<Owned<FutureObject>>> {
+    let Some(present) = attributes.get(place) else { return Ok(None) };
+    let waiters = if present.is_none() {
+        if !Running::find().is_some_and(|running| bound::fits(attributes, event_loop, &running)) {
+            return Ok(None);
+        }
+        let made = deque::new()?;
+        attributes.set(place, made.as_object())?;
+        made
+    } else {
+        let Some(waiters) = deque::downcast(present) else { return Ok(None) };
+        waiters
+    };
+    let Some(future) = bound::new_future(attributes, event_loop)? else { return Ok(None) };
+    deque::append(&waiters, future.as_object())?;
+    Ok(Some(future))
+}
+
+/// Are all of them cancelled? `None` if somebody else's future is to be asked that.
+#[inline]
+pub(super) fn all_are_cancelled(waiters: &Deque) -> Option<bool> {
+    let mut index = 0;
+    while let Some(waiter) = deque::item(waiters, index) {
+        if !as_plain_future(&waiter)?.is_cancelled() {
+            return Some(false);
+        }
+        index += 1;
+    }
+    Some(true)
+}
+
+/// Who is next.
+pub(super) enum Next {
+    /// The first that still waits.
+    Is(Owned<FutureObject>),
+    /// There is none.
+    Nobody,
+}
+
+/// Who is next. `None` if a future before it, or itself, is not the running loop's.
+#[inline]
+pub(super) fn next(waiters: &Deque, running: &Running) -> Option<Next> {
+    let mut index = 0;
+    while let Some(waiter) = deque::item(waiters, index) {
+        let waiter = as_waiter(&waiter, running)?;
+        if waiter.is_pending() {
+            return Some(Next::Is(waiter.own()));
+        }
+        index += 1;
+    }
+    Some(Next::Nobody)
+}
+
+/// The first so many that still wait. `None` if a future before the last of them is not the running loop's.
+pub(super) fn pending(waiters: &Deque, count: i64, running: &Running) -> Option<Vec<Owned<FutureObject>>> {
+    let count = usize::try_from(count).unwrap_or(0);
+    let (mut found, mut index) = (Vec::new(), 0);
+    while found.len() < count {
+        let Some(waiter) = deque::item(waiters, index) else { break };
+        let waiter = as_waiter(&waiter, running)?;
+        if waiter.is_pending() {
+            found.push(waiter.own());
+        }
+        index += 1;
+    }
+    Some(found)
+}
+
 /// Are all up to the first that still waits the running loop's, so that [`wake_next`] does what Python code would?
 #[inline]
 pub(super) fn can_wake_next(waiters: &Deque) -> bool {
-    deque::len(waiters) == 0 || Running::find().is_some_and(|running| next_is_plain(waiters, &running))
-}
-
-fn next_is_plain(waiters: &Deque, running: &Running) -> bool {
-    let mut index = 0;
-    while let Some(waiter) = deque::item(waiters, index) {
-        match as_waiter(&waiter, running) {
-            None => return false,
-            Some(waiter) if waiter.is_pending() => return true,
-            Some(_) => index += 1,
-        }
-    }
-    true
+    deque::len(waiters) == 0 || Running::find().is_some_and(|running| next(waiters, &running).is_some())
 }
 
 /// `Queue._wakeup_next(waiters)`: takes out those who are done, and wakes up the first who still waits.

@@ -158,6 +158,16 @@ pub(crate) fn equal(left: &Object, right: &Object) -> Res<bool> {
     }
 }
 
+/// `left > right`
+#[cfg(Py_3_12)]
+pub(crate) fn greater(left: &Object, right: &Object) -> Res<bool> {
+    // SAFETY: live objects.
+    match unsafe { enter::PyObject_RichCompareBool(left.as_ptr(), right.as_ptr(), ffi::Py_GT) } {
+        -1 => Err(Raised),
+        truth => Ok(truth != 0),
+    }
+}
+
 /// `str(object)`
 pub(crate) fn str(object: &Object) -> Res<Owned> {
     // SAFETY: a live object; the result is a new reference or NULL with the exception set.

@@ -509,6 +509,15 @@ fn any_int_value(object: &Object) -> Res<i64> {
     if value == -1 && super::raised::occurred() { Err(Raised) } else { Ok(value) }
 }
 
+/// An integer, if it is exactly one that fits.
+#[cfg(Py_3_12)]
+pub(crate) fn exact_int(object: &Object) -> Option<i64> {
+    if !is_exact_int(object) {
+        return None;
+    }
+    int_value(object).map_err(|raised| drop(super::error::fetch(raised))).ok()
+}
+
 /// An integer; what does not fit is the least or the greatest that does.
 #[inline]
 pub(crate) fn int_clamped(object: &Object) -> Res<i64> {

@@ -156,6 +156,25 @@ pub(crate) fn bind(function: &Object, object: &Object) -> Res<Owned> {
     unsafe { Owned::steal_or_raised(super::enter::PyMethod_New(function.as_ptr(), object.as_ptr())) }
 }
 
+/// The function and the object of a bound method, if it is exactly one.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn unbind(method: &Object) -> Option<(Owned, Owned)> {
+    unsafe extern "C" {
+        static mut PyMethod_Type: ffi::PyTypeObject;
+        fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
+        fn PyMethod_Self(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    }
+    if !ptr::eq(method.type_ptr(), &raw mut PyMethod_Type) {
+        return None;
+    }
+    // SAFETY: an exact method; borrowed references, made owned before anything else runs.
+    unsafe {
+        let (function, object) = (PyMethod_Function(method.as_ptr()), PyMethod_Self(method.as_ptr()));
+        Some((Object::from_ptr(function).own(), Object::from_ptr(object).own()))
+    }
+}
+
 /// Has the class itself, without its bases, this value under the name? An unset field is that of none.
 #[cfg(Py_3_12)]
 pub(crate) fn member_is(class: &Type, name: &Object, value: &Field) -> bool {

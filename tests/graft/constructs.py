@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from graft.locks import LOCK_PROGRAMS, LOCK_USES
 from graft.notes import Notes, outcome, outcome_of_call, shown, spin
 from graft.streams import STREAM_PROGRAMS, STREAM_USES
 
@@ -407,6 +408,7 @@ PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
     "queue": queue,
     "sleep": sleep,
     "taskgroup": taskgroup,
+    **LOCK_PROGRAMS,
     **STREAM_PROGRAMS,
 }
 
@@ -425,9 +427,11 @@ USES = {
     "asyncio.locks.Event.set": "event",
     "asyncio.locks.Event.wait": "event",
     "asyncio.locks.Lock.acquire": "lock",
+    "asyncio.locks.Lock.locked": "lock",
     "asyncio.locks.Lock.release": "lock",
     "asyncio.locks._ContextManagerMixin.__aenter__": "lock",
     "asyncio.locks._ContextManagerMixin.__aexit__": "lock",
+    **LOCK_USES,
     **STREAM_USES,
     **{f"asyncio.queues.Queue.{name}": "queue" for name in QUEUE_METHODS},
 }

@@ -1,21 +1,14 @@
-"""Random programs of one reader: what is fed to it, who reads, who is cancelled, what is patched meanwhile.
-
-`python -m graft.random_streams SECONDS [SEED]`, in `tests/`, runs new ones until the time is over, each with bodies in
-Python and grafted, and stops at the first that does not do the same.
-"""
+"""Random programs of one reader: what is fed to it, who reads, who is cancelled, what is patched meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import sys
-import time
 from typing import Any
 
-import rasyncio
 from graft.notes import Notes, outcome, shown, spin
 from graft.streams import Wire, state
-from rasyncio import _graft
 
 LETTERS = b"ab\n"
 SEPARATORS: list[Any] = [b"\n", b"a", b"ab", b"aab", b"\n\n", b"ba\n"]
@@ -140,35 +133,3 @@ async def run(seed: int, notes: Notes) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         wire.closing = True
         wire.calls = []  # when the writer dies is nobody's affair
-
-
-def both(seed: int) -> tuple[Notes, Notes]:
-    """What the program of that seed notes with bodies in Python, and grafted."""
-    results = []
-    for wanted in (False, True):
-        _graft.attach(wanted)
-        notes: Notes = []
-        asyncio.run(run(seed, notes))
-        results.append(notes)
-    return results[0], results[1]
-
-
-def main() -> None:
-    """Until the time is over."""
-    seconds = float(sys.argv[1])
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 40)
-    rasyncio.install()
-    end, count = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        in_python, grafted = both(seed + count)
-        if in_python != grafted:
-            print(f"seed {seed + count}: {program(seed + count)}")
-            for one, other in zip(in_python, grafted, strict=False):
-                print("  " if one == other else "! ", one, *([] if one == other else ["\n  grafted:", other]))
-            sys.exit(1)
-        count += 1
-    print(f"{count} programs from seed {seed} on did the same")
-
-
-if __name__ == "__main__":
-    main()

@@ -25,10 +25,16 @@ from rasyncio import _graft
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
 #: Replacing these in the builtins would replace them for pytest and for the program as well.
-#: Without the real CancelledError a lock of asyncio's own loses a wake-up, as does a queue without the real ValueError,
-#: and its program never ends.
-NEVER_ENDS = {("lock", "exceptions"), ("lock", "CancelledError"), ("queue", "ValueError")}
-LEFT_ALONE = {"super", "isinstance", "len", "type", "repr", "print", "__build_class__"}
+#: Without the real CancelledError a lock (a semaphore, a condition) of asyncio's own loses a wake-up, as does a queue
+#: without the real ValueError, and its program never ends.
+NEVER_ENDS = {
+    ("lock", "exceptions"),
+    ("lock", "CancelledError"),
+    ("semaphore", "CancelledError"),
+    ("condition", "CancelledError"),
+    ("queue", "ValueError"),
+}
+LEFT_ALONE = {"super", "BaseException", "isinstance", "len", "type", "repr", "print", "__build_class__"}
 
 
 def names_in(code: CodeType) -> set[str]:
@@ -237,3 +243,57 @@ def test_method_of_an_instance(either: bool, make: Callable[[], Any], name: str,
         "Lock-release": 1,
     }
     assert asyncio.run(main()) == expected[f"{make.__name__}-{name}"]  # type: ignore[attr-defined]
+
+
+OF_SEMAPHORES = ("_get_loop", "_wake_up_next", "acquire", "release", "locked")
+OF_CONDITIONS = ("_get_loop", "_notify", "acquire", "locked", "notify", "release", "wait")
+OTHER_METHODS: list[tuple[Callable[[], Any], str]] = [
+    *((make, name) for make in (asyncio.Semaphore, asyncio.BoundedSemaphore) for name in OF_SEMAPHORES),
+    *((asyncio.Condition, name) for name in OF_CONDITIONS if hasattr(asyncio.Condition(), name)),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "name"), OTHER_METHODS, ids=[f"{make.__name__}-{name}" for make, name in OTHER_METHODS]
+)
+@pytest.mark.parametrize("early", [True, False])
+def test_method_of_an_instance_is_called_as_often(
+    installed: None, make: Callable[[], Any], name: str, early: bool
+) -> None:
+    async def main(uses: list[str]) -> None:
+        thing, done = make(), asyncio.Event()
+
+        async def uses_it() -> None:
+            async with thing:
+                if isinstance(thing, asyncio.Condition):
+                    await thing.wait_for(done.is_set)
+                else:
+                    await asyncio.sleep(0)
+
+        def replace() -> None:
+            setattr(thing, name, noting(getattr(thing, name), uses, name))
+
+        if early:
+            replace()
+        tasks = [asyncio.create_task(uses_it()) for _ in range(3)]
+        await asyncio.sleep(0)
+        if not early:
+            replace()
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        if isinstance(thing, asyncio.Condition):
+            async with thing:
+                thing.notify()
+            async with thing:
+                done.set()
+                thing.notify_all()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = []
+    for wanted in (False, True):
+        _graft.attach(wanted)
+        uses: list[str] = []
+        asyncio.run(main(uses))
+        found.append(uses)
+    assert found[1] == found[0]
+    assert found[0] or not early, "this one is not used later on"

@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import rasyncio
+from panics_grafts import of_the_grafts
 
 rasyncio.install()
 native: Any = rasyncio._native.ours
@@ -473,6 +474,8 @@ def main() -> None:
     if sys.version_info >= (3, 14):
         case("wait for a handle", wait_for_running_handle)
     of_the_network()
+    if sys.version_info >= (3, 12):
+        of_the_grafts(case, run)
     # another thread, and a signal
     case(
         "LoopObject::call_soon_threadsafe",

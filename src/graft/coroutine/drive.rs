@@ -5,7 +5,7 @@ use crate::names::CLOSE;
 use crate::sys::error::{self, Builtin, fetch, raise, restore};
 use crate::sys::iter::{self, Sent, send_none};
 use crate::sys::object::none;
-use crate::sys::{Layout, Object, Owned, Raised, Res, call};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, panics};
 
 use super::object::{Coroutine, State, Waits};
 use super::{Input, Step, shown};
@@ -121,11 +121,16 @@ impl Coroutine {
         self.state.set(State::Running);
         loop {
             self.waits.set(Waits::Step);
+            panics::here("body of a coroutine");
             let outcome = match (body.run)(self, input) {
                 Err(raised) => return Err(self.fail(raised)),
                 Ok(Step::Return(value)) => {
                     self.finish();
                     return Ok(Sent::Returned(value));
+                }
+                Ok(Step::Reraise(exception)) => {
+                    self.finish();
+                    return Err(restore(exception));
                 }
                 Ok(Step::Yield(place)) => {
                     self.place.set(place + 1);

@@ -21,8 +21,9 @@ mod shown;
 mod wrapper;
 
 use crate::future::FutureObject;
+use crate::names::AWAIT;
 use crate::sys::attached::Attached;
-use crate::sys::{Field, Object, Owned, Res};
+use crate::sys::{Field, Object, Owned, Res, call, iter};
 
 use super::Graft;
 
@@ -80,6 +81,8 @@ pub(crate) enum Input {
 /// What a body does next.
 pub(crate) enum Step {
     Return(Owned),
+    /// Ends with an exception whose traceback names the coroutine already ([`Coroutine::note_raised`]).
+    Reraise(Owned),
     /// A bare `yield` of something that it awaits: the code's await of that number.
     Yield(u16),
     /// `await future`: the code's await of that number, from zero on.
@@ -92,10 +95,18 @@ pub(crate) enum Step {
     BecomeAndThrow(Owned, Owned),
 }
 
+/// What `await object` drives: the object itself, if it is a coroutine, or what its `__await__` returns.
+pub(crate) fn to_drive(object: Owned) -> Res<Owned> {
+    if downcast(&object).is_some() || iter::is_native_coroutine(&object) {
+        return Ok(object);
+    }
+    call::call_method(&AWAIT, &[&object], None)
+}
+
 /// Goes on as the function's own body, from its start.
 pub(crate) fn become_python(coroutine: &Coroutine, arguments: &[&Object]) -> Res<Step> {
     let function = coroutine.body()?.graft.body()?;
-    crate::sys::call::call(&function, arguments).map(Step::Become)
+    call::call(&function, arguments).map(Step::Become)
 }
 
 /// The coroutine of the function's own body, called with what the coroutine was made with: its fields `subject` and

@@ -119,6 +119,12 @@ impl Coroutine {
         self.now_calls(0);
     }
 
+    /// The body has this exception raised where it is: the traceback names it. It is handled, and may be raised again.
+    #[cold]
+    pub(crate) fn note_raised(&self, exception: &Object) {
+        shown::add_to_traceback(self, exception);
+    }
+
     /// What is kept in the body's first field, which it has set.
     #[inline]
     pub(crate) fn subject(&self) -> Owned {

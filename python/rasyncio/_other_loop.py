@@ -5,8 +5,8 @@ that does it after all (uvicorn, which takes uvloop if it finds it) passes ours 
 a process is named in a RuntimeWarning. A program that asked for nothing must not fail for it: where a filter makes an
 error of the warning, it is a line on stderr.
 
-A loop that a library has made for itself, beside ours, is none that the program runs *instead*: Temporal's workflows run
-on one each. Nothing is said of it.
+A loop that a library has made for itself, beside ours, is none that the program runs *instead*: Temporal's workflows
+run on one each. Nothing is said of it.
 
 `status()` says the same about the loop that runs.
 """

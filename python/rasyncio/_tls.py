@@ -68,7 +68,8 @@ _KEY = os.fsencode(VARIABLE)
 
 
 def _variable() -> str:
-    if type(_DATA) is dict and getattr(os.environ, "_data", None) is _DATA and _KEY not in _DATA:
+    data = getattr(os.environ, "_data", None)
+    if data is _DATA and type(data) is dict and _KEY not in data:
         return ""
     return os.environ.get(VARIABLE, "")
 

@@ -1,4 +1,4 @@
-"""Celery's tasks that run asyncio, and Temporal's workflows, which asyncio's futures and tasks run on a loop of Temporal's."""
+"""Celery's tasks that run asyncio, and Temporal's workflows, on loops of Temporal's own."""
 
 from __future__ import annotations
 

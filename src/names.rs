@@ -128,6 +128,7 @@ names! {
     WAKE_UP_FIRST = c"_wake_up_first";
     CANCEL_REQUESTED = c"_cancel_requested";
     CHILDREN = c"_children";
+    MAKE_CANCELLED_ERROR = c"_make_cancelled_error";
     DISCARD_AWAITED_BY = c"_discard_awaited_by";
     RETURN_EXCEPTIONS = c"return_exceptions";
     PRIVATE_GET_LOOP = c"_get_loop";

@@ -202,6 +202,12 @@ impl Graft {
         }
     }
 
+    /// Of an inner function, which is as asyncio made it now: so its body is that, whatever becomes of it.
+    #[inline]
+    pub(crate) fn keep_body(&self) -> Res<()> {
+        if self.state.twin.is_set() { Ok(()) } else { self.find_twin().map(drop) }
+    }
+
     #[cold]
     fn find_twin(&self) -> Res<Owned> {
         static FIND: Lazy = Lazy::new("rasyncio._graft", "find");

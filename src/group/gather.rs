@@ -47,7 +47,8 @@ fn gather(call: &Call<'_>) -> Option<Res<Owned>> {
 fn is_usual(argument: &Object, running: &Running) -> bool {
     is_native_coroutine(argument)
         || coroutine::downcast(argument).is_some()
-        || task::as_exact_future(argument).is_some_and(|future| future.belongs_to(running.event_loop()))
+        || task::as_exact_future(argument)
+            .is_some_and(|future| future.belongs_to(running.event_loop()) && future.has_no_attributes())
 }
 
 /// Is each given once? (What is usual is equal to nothing but itself.)

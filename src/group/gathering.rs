@@ -11,7 +11,9 @@ use crate::future::{self, FutureObject, Outcome, WaiterJob};
 use crate::graft::Graft;
 use crate::graft::shape::Shape;
 use crate::job::Job;
-use crate::names::{CANCEL, CANCEL_REQUESTED, CHILDREN, DISCARD_AWAITED_BY, DONE, SET_EXCEPTION, SET_RESULT};
+use crate::names::{
+    CANCEL, CANCEL_REQUESTED, CHILDREN, DISCARD_AWAITED_BY, DONE, MAKE_CANCELLED_ERROR, SET_EXCEPTION, SET_RESULT,
+};
 use crate::sys::error::{Builtin, raise};
 use crate::sys::freelist::FEW;
 use crate::sys::instance_values::Values;
@@ -184,8 +186,9 @@ fn discard_edges(gathering: &Gathering, current: Option<&Object>) -> Res<()> {
 }
 
 /// All are done: the results, in order.
-fn finish(gathering: &Gathering, outer: &FutureObject, last: &FutureObject) -> Res<()> {
+fn finish(gathering: &Gathering, outer: &FutureObject, child: &FutureObject) -> Res<()> {
     let children = gathering.children.get_or_none();
+    let mut last = child.as_object().own();
     let mut results = memory::vec_for(containers::list_len(&children))?;
     let mut index = 0;
     while let Some(child) = containers::list_item(&children, index) {
@@ -195,11 +198,16 @@ fn finish(gathering: &Gathering, outer: &FutureObject, last: &FutureObject) -> R
         };
         memory::make_room(&mut results)?;
         results.push(result);
+        last = child;
         index += 1;
     }
     let results = containers::list_of(results)?;
     if cancel_requested(outer)? {
-        let exception = future::make_cancelled_error(last)?;
+        // Of the last child in the list, as asyncio has it, whichever was done last.
+        let exception = match task::as_exact_future(&last).filter(|last| last.has_no_attributes()) {
+            Some(last) => future::make_cancelled_error(last)?,
+            None => call::call_method(&MAKE_CANCELLED_ERROR, &[&last], None)?,
+        };
         return call::call_method(&SET_EXCEPTION, &[outer.as_object(), &*exception], None).map(drop);
     }
     call::call_method(&SET_RESULT, &[outer.as_object(), &*results], None).map(drop)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from types import CoroutineType
@@ -320,3 +322,41 @@ def test_coroutines_of_a_group_closed_in_the_middle(installed: None) -> None:
         return asyncio.run(main())
 
     assert of_either(observe)[2] == set()
+
+
+AEXIT_REPLACED = """\
+import asyncio, rasyncio
+
+rasyncio.install()
+
+async def _aexit(self):
+    print("the replacement's")
+
+async def replaces(task):
+    await asyncio.sleep(0)
+    asyncio.TaskGroup._aexit = _aexit
+    task.cancel()
+
+async def main():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(10))
+        group.create_task(replaces(asyncio.current_task()))
+
+try:
+    asyncio.run(main())
+except asyncio.CancelledError as error:
+    print(type(error))
+"""
+
+
+@pytest.mark.parametrize("graft", ["0", "1"])
+def test_the_inner_exit_is_replaced_while_it_waits(graft: str) -> None:
+    """A group that waits goes on in the function that it began with. (The first to wait decides: in a new process.)"""
+    done = subprocess.run(
+        [sys.executable, "-c", AEXIT_REPLACED],
+        env=os.environ | {"RASYNCIO_GRAFT": graft},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "<class 'asyncio.exceptions.CancelledError'>\n", done.stderr

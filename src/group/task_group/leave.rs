@@ -55,6 +55,7 @@ fn run(coroutine: &Coroutine, input: Input) -> Res<Step> {
                 forget(&group)?;
                 return Ok(Step::Return(result()));
             }
+            INNER.keep_body()?;
             Ok(Step::Await(0, coroutine::new(&INNER_BODY, Some(&*group), None)?))
         }
         Input::Value(value) => {

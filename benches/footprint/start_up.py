@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from benches.instructions import callgrind
+from benches.interpreter import ASK_TIMEOUT, run
 from benches.rounds import progress
 
 _PTH = Path(__file__).parents[2] / "python" / "rasyncio.data" / "platlib" / "rasyncio.pth"
@@ -109,8 +110,7 @@ def _compare(base: Case, case: Case, process: Callable[[Case], Process], process
 
 
 def _said(command: list[str], **more: str) -> str:
-    environment = {**_environment(None), **more}
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    return run("start-up", command, ASK_TIMEOUT, {**_environment(None), **more}).strip()
 
 
 def _environment(value: str | None) -> dict[str, str]:

@@ -162,17 +162,7 @@ class World(one_end.World):
         size -= size % 4 if kind == "wide" else 0
         data = self.data(size)
         changed = bytearray(data)
-        makers: dict[str, Callable[[], Any]] = {
-            "bytes": lambda: data,
-            "bytearray": lambda: bytearray(data),
-            "changed": lambda: changed,
-            "memoryview": lambda: memoryview(data),
-            "wide": lambda: memoryview(data).cast("i"),
-            "str": lambda: "text",
-            "None": lambda: None,
-            "subclass": lambda: type("Subclass", (bytes,), {})(data),
-        }
-        made = makers[kind]()
+        made = one_end.given(kind, data, changed)
         sent = self.transport.sendto(made) if where == "none" else self.transport.sendto(made, self.addresses[where])
         changed[:] = bytes(size)
         return sent

@@ -28,6 +28,21 @@ ERRORS: dict[str, type[BaseException]] = {
 }
 
 
+def given(kind: str, data: bytes, changed: bytearray) -> Any:
+    """What is handed to a transport: the data in that kind of object, or what is none; `changed` changes afterwards."""
+    makers: dict[str, Callable[[], Any]] = {
+        "bytes": lambda: data,
+        "bytearray": lambda: bytearray(data),
+        "changed": lambda: changed,
+        "memoryview": lambda: memoryview(data),
+        "wide": lambda: memoryview(data).cast("i"),
+        "str": lambda: "text",
+        "None": lambda: None,
+        "subclass": lambda: type("Subclass", (bytes,), {})(data),
+    }
+    return makers[kind]()
+
+
 class World:
     """A program's loop and its trace; methods `do_NAME` are its operations."""
 

@@ -140,16 +140,7 @@ class World(one_end.World):
         size -= size % 4 if kind == "wide" else 0
         data = self.data(size)
         changed = bytearray(data)
-        makers: dict[str, Callable[[], Any]] = {
-            "bytes": lambda: data,
-            "bytearray": lambda: bytearray(data),
-            "changed": lambda: changed,
-            "memoryview": lambda: memoryview(data),
-            "wide": lambda: memoryview(data).cast("i"),
-            "str": lambda: "text",
-            "None": lambda: None,
-        }
-        sent = self.writer.write(makers[kind]())
+        sent = self.writer.write(one_end.given(kind, data, changed))
         if kind not in ("str", "None") and not self.writer.is_closing():
             self.written += size
         if size < OVERFLOWS:

@@ -157,14 +157,7 @@ class World(one_end.World):
     def do_write(self, kind: str, size: int) -> Any:
         size -= size % 4 if kind == "wide" else 0
         data = self.stream[:size]
-        makers: dict[str, Callable[[], Any]] = {
-            "bytes": lambda: data,
-            "bytearray": lambda: bytearray(data),
-            "memoryview": lambda: memoryview(data),
-            "wide": lambda: memoryview(data).cast("i"),
-            "str": lambda: "text",
-        }
-        return self.transport.write(makers[kind]())
+        return self.transport.write(one_end.given(kind, data, bytearray()))
 
     def do_writelines(self, sizes: list[int]) -> Any:
         return self.transport.writelines([self.stream[:size] for size in sizes])

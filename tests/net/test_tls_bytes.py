@@ -10,27 +10,18 @@ from typing import Any
 
 import pytest
 
-from support.loops import Say, record, run_fresh, same_as_stock
+from support.loops import Say, record, run_fresh
 from support.net import Recorder, until
-from support.tls import ROUTES, TlsEnds, certificates, close_all, tls_connected
+from support.tls import TlsEnds, certificates, close_all, same, tls_connected
+
+pytestmark = pytest.mark.usefixtures("route")
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 SIZES = (1, 15, 1000, 16384, 16385, 100_000, 1_000_000)
 
 
-@pytest.fixture(params=ROUTES, autouse=True)
-def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("RASYNCIO_TLS", request.param)
-    return str(request.param)
-
-
 def text_of(size: int) -> bytes:
     return bytes(i * 7 % 251 for i in range(min(size, 5000))) * (size // 5000 + 1)
-
-
-def same(scenario: Callable[..., object], *args: object) -> None:
-    """The scenario comes out as on the stock loop; by the route that was asked for."""
-    same_as_stock("ours", scenario, *args)
 
 
 def test_the_route_is_taken(route: str) -> None:

@@ -7,38 +7,30 @@ import contextlib
 import re
 import ssl
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.loops import Say, record, same_as_stock
+from support.loops import Say, record
 from support.net import Recorder, socket_pair, until
 from support.tls import (
     HOST,
     OTHER_HOST,
-    ROUTES,
     Peer,
     certificates,
     client_context,
     close_all,
+    reported,
+    same,
     server_context,
     tls_connected,
 )
 
+pytestmark = pytest.mark.usefixtures("route")
+
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = (TLS12, TLS13)
-
-
-@pytest.fixture(params=ROUTES, autouse=True)
-def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("RASYNCIO_TLS", request.param)
-    return str(request.param)
-
-
-def same(scenario: Callable[..., object], *args: object) -> None:
-    same_as_stock("ours", scenario, *args)
 
 
 @pytest.fixture(autouse=True)
@@ -46,13 +38,6 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What callbacks raise where nobody can catch it."""
     told: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(repr(what.exc_value)))
-    return told
-
-
-def reported(loop: Any) -> list[str]:
-    """What the loop's exception handler is told, from now on."""
-    told: list[str] = []
-    loop.set_exception_handler(lambda loop, context: told.append(f"{context['message']}: {context['exception']!r}"))
     return told
 
 

@@ -11,26 +11,21 @@ from typing import Any
 
 import pytest
 
-from support.loops import Say, same_as_stock
+from support.loops import Say
 from support.net import Recorder, socket_pair, until
-from support.tls import HOST, ROUTES, Peer, TlsEnds, client_context, close_all, server_context, tls_connected
+from support.tls import (
+    HOST,
+    Peer,
+    TlsEnds,
+    client_context,
+    close_all,
+    reported,
+    same,
+    server_context,
+    tls_connected,
+)
 
-
-@pytest.fixture(params=ROUTES, autouse=True)
-def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("RASYNCIO_TLS", request.param)
-    return str(request.param)
-
-
-def same(scenario: Callable[..., object], *args: object) -> None:
-    same_as_stock("ours", scenario, *args)
-
-
-def reported(loop: Any) -> list[str]:
-    """What the loop's exception handler is told, from now on."""
-    told: list[str] = []
-    loop.set_exception_handler(lambda loop, context: told.append(f"{context['message']}: {context['exception']!r}"))
-    return told
+pytestmark = pytest.mark.usefixtures("route")
 
 
 def flip(data: bytes, place: int) -> bytes:

@@ -13,21 +13,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from support.loops import Say, same_as_stock
+from support.loops import Say
 from support.net import Recorder, until
-from support.tls import HOST, ROUTES, certificates, client_context, server_context
+from support.tls import HOST, certificates, client_context, same, server_context
+
+pytestmark = pytest.mark.usefixtures("route")
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-
-
-@pytest.fixture(params=ROUTES, autouse=True)
-def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("RASYNCIO_TLS", request.param)
-    return str(request.param)
-
-
-def same(scenario: Callable[..., object], *args: object) -> None:
-    same_as_stock("ours", scenario, *args)
 
 
 class Command:

@@ -11,19 +11,20 @@ from typing import Any
 
 import pytest
 
-from support.loops import Say, record, same_as_stock
+from support.loops import Say, record
 from support.net import Recorder, socket_pair, until
-from support.tls import HOST, ROUTES, Peer, TlsEnds, client_context, close_all, server_context, tls_connected
+from support.tls import (
+    HOST,
+    Peer,
+    TlsEnds,
+    client_context,
+    close_all,
+    same,
+    server_context,
+    tls_connected,
+)
 
-
-@pytest.fixture(params=ROUTES, autouse=True)
-def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("RASYNCIO_TLS", request.param)
-    return str(request.param)
-
-
-def same(scenario: Callable[..., object], *args: object) -> None:
-    same_as_stock("ours", scenario, *args)
+pytestmark = pytest.mark.usefixtures("route")
 
 
 def both_ways(loop: Any, ends: TlsEnds, say: Say) -> None:

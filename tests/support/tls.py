@@ -11,12 +11,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .loops import same_as_stock
 from .net import Recorder, socket_pair, until
 
 #: The two native routes, by the values of RASYNCIO_TLS.
 ROUTES = ("openssl", "memorybio")
 HOST = "localhost"
 OTHER_HOST = "other.test"
+
+
+def same(scenario: Callable[..., object], *args: object) -> None:
+    """The scenario comes out as on the stock loop; by the route that was asked for."""
+    same_as_stock("ours", scenario, *args)
+
+
+def reported(loop: Any) -> list[str]:
+    """What the loop's exception handler is told, from now on."""
+    told: list[str] = []
+    loop.set_exception_handler(lambda loop, context: told.append(f"{context['message']}: {context['exception']!r}"))
+    return told
 
 
 @functools.cache

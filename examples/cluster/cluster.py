@@ -1,10 +1,11 @@
 """A dask cluster on this machine, scheduler and workers as processes, on stock asyncio, uvloop and rasyncio.
 
-    python cluster.py [--tasks N] [--records N] [--workers N] [--loop NAME...] [--comm NAME...] [--update FILE]
+    python cluster.py [--tasks N] [--records N] [--rounds N] [--loop NAME...] [--comm NAME...] [--update FILE]
 
 Each combination of an event loop and one of dask's ways to communicate (`tcp`, on tornado's streams; `asyncio_tcp`, on
 asyncio's transports) is a cluster of its own, started by dask's own commands; all that differs is its environment. The
-job (`job.py`) checks its results and says which loops it met. What it took is shown as a table.
+job (`job.py`) checks its results and says which loops it met. What it took is shown as a table: in each round every
+loop has its turn, another one first each time, and what is shown are medians; *x stock* is that of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,9 @@ LOOPS: dict[str, tuple[dict[str, str], str]] = {
 }
 COMMS = {"tcp": "tornado", "asyncio_tcp": "asyncio"}
 FIGURES = ("tasks a second", "scheduler, us a task", "shuffle, s")
+
+#: By way to communicate and loop: what each round took.
+Results = dict[tuple[str, str], list[dict[str, Any]]]
 
 
 @contextlib.contextmanager
@@ -82,13 +87,33 @@ def measure(loop: str, comm: str, arguments: argparse.Namespace) -> dict[str, An
     return result
 
 
-def table(results: Mapping[tuple[str, str], Mapping[str, Any]], arguments: argparse.Namespace) -> str:
+def measure_all(arguments: argparse.Namespace) -> Results:
+    """All of them, round by round."""
+    results: Results = {(comm, loop): [] for comm in arguments.comm for loop in arguments.loop}
+    for number in range(arguments.rounds):
+        turn = number % len(arguments.loop)
+        for comm in arguments.comm:
+            for loop in arguments.loop[turn:] + arguments.loop[:turn]:
+                results[comm, loop].append(measure(loop, comm, arguments))
+                print(number, comm, loop, results[comm, loop][-1], file=sys.stderr, flush=True)
+    return results
+
+
+def table(results: Results, arguments: argparse.Namespace) -> str:
     """As markdown."""
-    lines = [f"| cluster | {' | '.join(FIGURES)} |".replace("us a", "µs a"), "| --- | ---: | ---: | ---: |"]
-    for (comm, loop), result in results.items():
-        rate, cpu, seconds = (result[figure] for figure in FIGURES)
-        lines.append(f"| {comm}, {loop} | {rate:,.0f} | {cpu:,.0f} | {seconds:.1f} |")
-    what = f"{arguments.tasks:,} tasks, a shuffle of {arguments.records:,} records, {arguments.workers} workers"
+    columns = ["cluster", *FIGURES]
+    columns.insert(2, "x stock")
+    lines = [f"| {' | '.join(columns)} |".replace("us a", "µs a"), "| --- | ---: | ---: | ---: | ---: |"]
+    for (comm, loop), rounds in results.items():
+        rate, cpu, seconds = (statistics.median(result[figure] for result in rounds) for figure in FIGURES)
+        pairs = zip(rounds, results.get((comm, "stock"), []), strict=False)
+        ratios = [one[FIGURES[0]] / stock[FIGURES[0]] for one, stock in pairs]
+        times = f"{statistics.median(ratios):.2f}" if ratios else ""
+        lines.append(f"| {comm}, {loop} | {rate:,.0f} | {times} | {cpu:,.0f} | {seconds:.1f} |")
+    what = (
+        f"{arguments.rounds} x {arguments.tasks:,} tasks, a shuffle of {arguments.records:,} records,"
+        f" {arguments.workers} workers"
+    )
     load = " ".join(f"{number:.1f}" for number in os.getloadavg())
     lines += ["", f"* {what}; Python {sys.version.split()[0]}, {os.cpu_count()} CPUs, load average {load} at the end"]
     return "\n".join(lines) + "\n"
@@ -109,17 +134,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=200_000, help="(default: %(default)s)")
     parser.add_argument("--records", type=int, default=200_000, help="of the shuffle (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="(default: %(default)s)")
     parser.add_argument("--loop", nargs="+", choices=LOOPS, default=list(LOOPS), help="(default: all)")
     parser.add_argument("--comm", nargs="+", choices=COMMS, default=list(COMMS), help="(default: both)")
     parser.add_argument("--update", type=Path, metavar="FILE", help="put the table into this page")
     arguments = parser.parse_args()
-    results = {}
-    for comm in arguments.comm:
-        for loop in arguments.loop:
-            results[comm, loop] = measure(loop, comm, arguments)
-            print(comm, loop, results[comm, loop], file=sys.stderr, flush=True)
-    text = table(results, arguments)
+    text = table(measure_all(arguments), arguments)
     print(text)
     if arguments.update:
         replace(arguments.update, text)

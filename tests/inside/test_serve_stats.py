@@ -1,4 +1,7 @@
-"""`rasyncio.serve_stats()`: who can connect, what is answered, and that no reader does harm."""
+"""`rasyncio.serve_stats()`: who can connect, what is answered, and that no reader does harm.
+
+`RASYNCIO_TEST_EXAMPLES` says how many random requests there are (a hundred thousand take about half an hour).
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ from support.children import check_python, run_python
 from support.loops import engine_for
 
 PATIENCE = 30.0
+EXAMPLES = int(os.environ.get("RASYNCIO_TEST_EXAMPLES", "60"))
 
 
 @pytest.fixture
@@ -310,7 +314,7 @@ def test_what_takes_long_is_made_seldom(server: Any, monkeypatch: pytest.MonkeyP
     assert min(pauses) >= 0.02 * _server.REST
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5 * EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.binary(max_size=300), max_size=8), st.booleans())
 def test_any_bytes_are_taken_or_refused(parts: list[bytes], by_port: bool) -> None:
     buffer = bytearray()
@@ -344,7 +348,9 @@ PIECES = st.sampled_from(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(PIECES | st.binary(max_size=20), max_size=30).map(b"".join), st.booleans())
 def test_any_bytes_do_no_harm_to_the_server(server: Any, sent: bytes, is_rude: bool) -> None:

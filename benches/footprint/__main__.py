@@ -21,7 +21,19 @@ from benches.interpreter import ask, why_absent
 from benches.report import tables
 from benches.rounds import progress
 
-PENDING = ("task", "timer", "callback")
+PENDING = (
+    "task",
+    "timer",
+    "callback",
+    "queue",
+    "reader",
+    "task in `Queue().get()`",
+    "task in `Event().wait()`",
+    "task in `StreamReader().readline()`",
+    "task in a `timeout`",
+    "task in `wait_for`",
+    "task in a `TaskGroup` of one",
+)
 BUSY = 0.05  # CPU seconds per second of a loop that does not wait but spins
 
 
@@ -58,10 +70,10 @@ def sizes(arguments: argparse.Namespace) -> Table:
 
 
 def memory(arguments: argparse.Namespace) -> Table:
-    """Resident memory of many pending tasks, timers and callbacks, whoever allocates it, and how.
+    """Resident memory of many pending tasks, timers, callbacks, queues and readers, whoever allocates it, and how.
 
-    A task waits for a future of its own. Timers (`call_later`) and callbacks (`call_soon`) have a builtin to call, and
-    their handles are kept.
+    A task waits for a future of its own, if nothing else is said. Timers (`call_later`) and callbacks (`call_soon`)
+    have a builtin to call, and their handles are kept.
     """
     note = f"resident memory for each of {arguments.count:,}, with its coroutine, future, callback and place in a list"
     table = Table(["pending", *names(arguments, ", bytes")], note)

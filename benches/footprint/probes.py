@@ -6,12 +6,14 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from benches import implementations
 from benches.probes import CLOCKS
+
+Make = Callable[[int], Awaitable[Sequence[object]]]
 
 
 def sizes(implementation: str) -> dict[str, int]:
@@ -70,10 +72,28 @@ def pending_bytes(implementation: str, kind: str, count: int) -> float:
     async def wait_for_ever() -> None:
         await asyncio.get_running_loop().create_future()
 
-    async def tasks(number: int) -> list[asyncio.Task[None]]:
-        made = [asyncio.create_task(wait_for_ever()) for _ in range(number)]
-        await asyncio.sleep(0)
-        return made
+    async def with_timeout() -> None:
+        async with asyncio.timeout(3600):
+            await wait_for_ever()
+
+    async def with_group() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wait_for_ever())
+
+    def tasks(work: Callable[[], Coroutine[Any, Any, object]]) -> Make:
+        async def make(number: int) -> list[asyncio.Task[object]]:
+            made = [asyncio.create_task(work()) for _ in range(number)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            return made
+
+        return make
+
+    async def queues(number: int) -> list[asyncio.Queue[object]]:
+        return [asyncio.Queue(1) for _ in range(number)]
+
+    async def readers(number: int) -> list[asyncio.StreamReader]:
+        return [asyncio.StreamReader() for _ in range(number)]
 
     async def timers(number: int) -> list[asyncio.TimerHandle]:
         loop = asyncio.get_running_loop()
@@ -83,8 +103,19 @@ def pending_bytes(implementation: str, kind: str, count: int) -> float:
         loop = asyncio.get_running_loop()
         return [loop.call_soon(id, None) for _ in range(number)]
 
-    kinds: dict[str, Callable[[int], Awaitable[Sequence[object]]]]
-    kinds = {"task": tasks, "timer": timers, "callback": callbacks}
+    kinds: dict[str, Make] = {
+        "task": tasks(wait_for_ever),
+        "timer": timers,
+        "callback": callbacks,
+        "queue": queues,
+        "reader": readers,
+        "task in `Queue().get()`": tasks(lambda: asyncio.Queue[object]().get()),
+        "task in `Event().wait()`": tasks(lambda: asyncio.Event().wait()),
+        "task in `StreamReader().readline()`": tasks(lambda: asyncio.StreamReader().readline()),
+        "task in a `timeout`": tasks(with_timeout),
+        "task in `wait_for`": tasks(lambda: asyncio.wait_for(wait_for_ever(), 3600)),
+        "task in a `TaskGroup` of one": tasks(with_group),
+    }
 
     async def measure() -> float:
         kept = [await kinds[kind](1)]  # what the first one alone needs

@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import random
-import select
 import socket
 import subprocess
 import sys
@@ -31,56 +30,7 @@ from rasyncio.inside._rates import percentile, rates
 from rasyncio.inside._schema import checked_snapshot, checked_tree, decoded, printable
 from rasyncio.inside._snapshot import snapshot
 from rasyncio.inside._view import View, amount, clock, duration, in_the_loop
-from support.children import PATIENCE
-
-BY_PROCESS = pytest.mark.skipif(not hasattr(sys, "remote_exec"), reason="sys.remote_exec() came with 3.14")
-
-PROGRAM = """\
-import asyncio, sys, time, rasyncio
-async def sleeps():
-    await asyncio.sleep(1000)
-async def nightly():
-    while True:
-        await asyncio.sleep(0.1)
-        time.sleep(0.1)
-async def main():
-    tasks = [asyncio.create_task(sleeps(), name=f"sleeper-{number}") for number in range(3)]
-    tasks.append(asyncio.create_task(nightly(), name="[red]nightly[/red]"))
-    print("ready", flush=True)
-    await asyncio.gather(*tasks)
-rasyncio.run(main())
-"""
-
-
-@contextlib.contextmanager
-def running(code: str = PROGRAM, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """A program, once it has said something."""
-    environment = {**os.environ, **variables}
-    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as program:
-        try:
-            assert program.stdout is not None
-            assert program.stdout.readline()
-            yield program
-        finally:
-            program.kill()
-
-
-def top(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "rasyncio", "top", *map(str, arguments)],
-        env={**os.environ, "COLUMNS": "150", **variables},
-        capture_output=True,
-        text=True,
-        timeout=60 * PATIENCE,
-    )
-
-
-def refused(*arguments: object, **variables: str) -> str:
-    """The one line about a program that cannot be looked into."""
-    done = top(*arguments, **variables)
-    assert (done.returncode, done.stdout) == (1, ""), done.stderr
-    assert done.stderr.startswith("rasyncio: ") and done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
+from support.viewers import BY_PROCESS, PROGRAM, refused, running, top, until
 
 
 def shows_the_program(text: str) -> None:
@@ -102,26 +52,6 @@ def test_a_process_that_did_not_ask_for_it() -> None:
         assert program.poll() is None
         # It serves no longer than somebody looks: the next one starts it anew.
         assert top(program.pid, "--once", "--every", "0.01").returncode == 0
-
-
-@BY_PROCESS
-def test_it_serves_no_longer_than_somebody_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from rasyncio.inside import _attach
-
-    monkeypatch.setattr(_attach, "_ALONE_MAX", 0.1)
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    _attach.serve_in(str(folder), 5.0)
-    client = Client(str(folder / "stats"))
-    assert client.snapshot()["watched"] == 5.0
-    time.sleep(0.3)
-    assert client.snapshot()["watched"] == 5.0
-    client.close()
-    deadline = time.monotonic() + 30
-    while folder.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not folder.exists()
-    assert snapshot()["watched"] is None
 
 
 @pytest.mark.parametrize("kind", ["process", "path", "port"])
@@ -210,24 +140,6 @@ def test_a_program_in_whose_environment_there_is_no_rasyncio() -> None:
             assert program.poll() is None
         finally:
             program.kill()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become another user")
-def test_another_users_process() -> None:
-    code = f"""
-import os, sys
-os.setuid(65534)
-from rasyncio.inside._attach import attached
-from rasyncio.inside._client import Unreachable
-try:
-    with attached({os.getpid()}, None):
-        pass
-except Unreachable as error:
-    print(error)
-"""
-    code = "import rasyncio.inside._attach, pwd\n" + code
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"process {os.getpid()} is root's: say: sudo -u root ")
 
 
 def test_addresses_where_nobody_serves(tmp_path: Path) -> None:
@@ -493,10 +405,12 @@ def test_keys_in_a_terminal(tmp_path: Path) -> None:
                 os.close(controller)
 
 
-def test_the_program_ends_while_it_is_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["path", "process"])
+def test_the_program_ends_while_it_is_shown(tmp_path: Path, kind: str) -> None:
     with running(RASYNCIO_STATS=str(tmp_path / "stats")) as program:
         controller, terminal = pty.openpty()
-        command = [sys.executable, "-m", "rasyncio", "top", str(tmp_path / "stats"), "--every", "0.1"]
+        target = {"path": str(tmp_path / "stats"), "process": str(program.pid)}[kind]
+        command = [sys.executable, "-m", "rasyncio", "top", target, "--every", "0.1"]
         with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, text=True) as shown:
             os.close(terminal)
             try:
@@ -511,16 +425,3 @@ def test_the_program_ends_while_it_is_shown(tmp_path: Path) -> None:
             finally:
                 shown.kill()
                 os.close(controller)
-
-
-def until(controller: int, wanted: bytes) -> bytes:
-    """What comes on the terminal until that has come, or nothing more does."""
-    text = b""
-    deadline = time.monotonic() + 30
-    while wanted not in text and time.monotonic() < deadline:
-        if select.select([controller], [], [], 0.1)[0]:
-            try:
-                text += os.read(controller, 2**16)
-            except OSError:  # the other end is closed
-                break
-    return text

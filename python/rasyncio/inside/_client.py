@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import time
 from typing import Any
 
@@ -21,9 +22,12 @@ class Unreachable(Exception):
 
 
 class Client:
-    """A connection to the process that serves at the address. Its methods raise Unreachable."""
+    """A connection to the process that serves at the address. Its methods raise Unreachable.
 
-    def __init__(self, address: Address) -> None:
+    Where the address comes from somebody who is not trusted, `uid` is the user whose socket it must be, if it is one.
+    """
+
+    def __init__(self, address: Address, uid: int | None = None) -> None:
         self.address = address
         where = repr(address) if isinstance(address, str) else f"{LOOPBACK}:{address}"
         self._sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
@@ -36,6 +40,9 @@ class Client:
                 f"nobody serves stats at {where} ({os.strerror(error.errno) if error.errno else error}): start the"
                 f" program with RASYNCIO_STATS={address}, or let it call rasyncio.serve_stats()"
             ) from None
+        if uid is not None and self._sock.family == socket.AF_UNIX and _uid_of_peer(self._sock) != uid:
+            self._sock.close()
+            raise Unreachable(f"what listens at {where} is another user's")
         self._left = b""
 
     def close(self) -> None:
@@ -95,3 +102,9 @@ def _connect(sock: socket.socket, address: str | tuple[str, int]) -> None:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(0.02)
+
+
+def _uid_of_peer(sock: socket.socket) -> int:
+    credentials = struct.Struct("3i")
+    _, uid, _ = credentials.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size))
+    return int(uid)

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 profiles: list[object] = []
 #: Whether slow steps are to be watched for from the first loop on; a forked child begins anew.
 _WATCHES = bool(os.environ.get("RASYNCIO_WATCH"))
+#: Whether what each coroutine function takes is to be found from then on.
+_PROFILES = bool(os.environ.get("RASYNCIO_PROFILE"))
 #: Whether stats are to be served from then on.
 _SERVES = bool(os.environ.get("RASYNCIO_STATS"))
 #: The loops that there are, by their `id()`: a subclass may have a hash of its own.
@@ -158,6 +160,10 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):  # type: ignore[misc]
         loops[id(self)] = self
         if profiles:
             self._profile(True)
+        if _PROFILES:
+            from ._profile import profile_if_asked
+
+            profile_if_asked()
         if _WATCHES:
             from ._watch import watch_if_asked
 

@@ -5,12 +5,19 @@ Native code times each step while a profile is on, at the price of some hundred 
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any
 
 from ._loop import EventLoop, loops, profiles
+
+#: The variable of the environment that turns a profile on, from the first loop on.
+VARIABLE = "RASYNCIO_PROFILE"
+#: Whether it was looked at.
+_is_asked = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +41,21 @@ class FunctionProfile:
 class Profile:
     """Times the steps of all loops of rasyncio, from `start()` to `stop()`; or as a context manager.
 
-    `functions` has the result, at any time. One profile is on at a time.
+    `functions` has the result, at any time. One profile is on at a time; one that a viewer (`python -m rasyncio top
+    --profile`) or the environment has turned on ends when the program begins one itself.
     """
 
-    def __init__(self) -> None:
-        self._loops: list[EventLoop] = []
+    def __init__(self, *, gives_way: bool = False) -> None:
+        self._gives_way = gives_way
         self._functions: tuple[FunctionProfile, ...] | None = None
 
     def start(self) -> None:
         """Begin, anew if it was on before. RuntimeError if another profile is on."""
-        if profiles and profiles != [self]:
-            raise RuntimeError("another profile is on: stop() it first")
+        for other in list(profiles):
+            if isinstance(other, Profile) and other is not self:
+                if not other._gives_way:
+                    raise RuntimeError("another profile is on: stop() it first")
+                other.stop()
         profiles[:] = [self]
         self._functions = None
         for loop in list(loops.values()):
@@ -93,6 +104,19 @@ def profile() -> Profile:
     Loops that exist are timed, and those that are made while it is on.
     """
     return Profile()
+
+
+def profile_if_asked() -> None:
+    """Profile, if RASYNCIO_PROFILE in the environment says so; say on stderr what is wrong with it."""
+    global _is_asked
+    value = os.environ.get(VARIABLE, "")
+    if value in ("", "0") or _is_asked:
+        return
+    _is_asked = True
+    if value != "1":
+        print(f"rasyncio: {VARIABLE} must be 1 or 0, not {value!r}", file=sys.stderr)
+    elif not profiles:
+        Profile(gives_way=True).start()
 
 
 def of_loop(loop: EventLoop) -> tuple[FunctionProfile, ...]:

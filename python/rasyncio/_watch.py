@@ -181,6 +181,11 @@ class Watch:
         """What is slow, in seconds."""
         return self._reporter.threshold
 
+    @property
+    def is_on(self) -> bool:
+        """Whether it goes on: it was not stopped, and no other call of watch() has taken its place."""
+        return _asyncio._watching() is self._reporter
+
     def stop(self) -> None:
         """Watch no longer. If another call of watch() has taken its place, that goes on."""
         _asyncio._unwatch(self._reporter)
@@ -192,7 +197,7 @@ class Watch:
         self.stop()
 
     def __repr__(self) -> str:
-        state = "watching" if _asyncio._watching() is self._reporter else "stopped"
+        state = "watching" if self.is_on else "stopped"
         return f"<rasyncio.Watch {state} threshold={self.threshold}>"
 
 

@@ -17,7 +17,8 @@ from rasyncio.inside._attach import attached
 from rasyncio.inside._client import Client, Unreachable
 from rasyncio.inside._process import Process, process_of
 from rasyncio.inside._snapshot import snapshot
-from support.viewers import AS_ROOT, BY_PROCESS, NOBODY, PROGRAM, running, top
+from rasyncio.inside._wishes import Wishes
+from support.viewers import AS_ROOT, BY_PROCESS, NOBODY, PROGRAM, refused, running, top
 
 #: It has all that it needs before it becomes another user, who may not be able to read this Python's files.
 OTHER_USERS = f"""\
@@ -62,7 +63,7 @@ def test_it_serves_no_longer_than_somebody_looks(monkeypatch: pytest.MonkeyPatch
 @BY_PROCESS
 def test_nothing_is_left_behind(temporary: Path) -> None:
     with running(RASYNCIO_STATS="") as program:
-        with attached(program.pid, None) as client:
+        with attached(program.pid, Wishes()) as client:
             assert client.snapshot()["pid"] == program.pid
             (folder,) = temporary.iterdir()
         assert is_gone(folder)
@@ -74,7 +75,7 @@ def test_a_long_path_of_temporary_folders(tmp_path: Path, monkeypatch: pytest.Mo
     long = tmp_path / ("x" * 100)
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
-    with running(RASYNCIO_STATS="") as program, attached(program.pid, None) as client:
+    with running(RASYNCIO_STATS="") as program, attached(program.pid, Wishes()) as client:
         assert client.snapshot()["pid"] == program.pid
 
 
@@ -86,12 +87,68 @@ def test_a_process_that_runs_the_script_after_all(temporary: Path, monkeypatch: 
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as program:
         assert program.stdout is not None and program.stdout.readline()
-        with pytest.raises(Unreachable, match="did not answer"), attached(program.pid, None):
+        with pytest.raises(Unreachable, match="did not answer"), attached(program.pid, Wishes()):
             pass
         (folder,) = temporary.iterdir()
         assert program.communicate("x", timeout=30) == ("", "")
         assert program.returncode == 0
         assert not folder.exists()
+
+
+# What is turned on in it meanwhile.
+
+
+@BY_PROCESS
+def test_two_viewers_have_a_watch_each() -> None:
+    with (
+        running(RASYNCIO_STATS="") as program,
+        attached(program.pid, Wishes(0.25)) as first,
+        attached(program.pid, Wishes(0.5)) as second,
+    ):
+        assert (first.snapshot()["watched"], second.snapshot()["watched"]) == (0.25, 0.25)
+        with attached(program.pid, Wishes(profile=True)) as third:
+            assert third.snapshot()["functions"] is not None
+        first.close()
+        # The others' go some seconds later, the second one's stays.
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            told = second.snapshot()
+            if (told["watched"], told["functions"]) == (0.5, None):
+                break
+            assert told["watched"] in (0.25, 0.5)
+            time.sleep(0.1)
+        assert (told["watched"], told["functions"]) == (0.5, None)
+
+
+def test_a_watch_of_a_program_that_serves(tmp_path: Path) -> None:
+    """By its process id it can be had where the script can be run, else there is a line that says how."""
+    with running(RASYNCIO_STATS=str(tmp_path / "stats")) as program:
+        pid = program.pid
+        how = "needs a process id, and Python 3.14 or later on both sides: python -m rasyncio top"
+        assert refused(tmp_path / "stats", "--watch", "0.03") == (
+            f"rasyncio: --watch 0.03 {how} {pid} --watch 0.03; or start the program with RASYNCIO_WATCH=0.03\n"
+        )
+        assert refused(tmp_path / "stats", "--profile") == (
+            f"rasyncio: --profile {how} {pid} --profile; or start the program with RASYNCIO_PROFILE=1\n"
+        )
+        if _inject.CAN_INJECT:
+            done = top(pid, "--watch", "0.03", "--profile", "--once", "--every", "1")
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "[red]nightly[/red] nightly <string>:7 nightly" in done.stdout, "the slow step"
+            assert "Busiest (profiled)" in done.stdout
+        else:
+            assert how in refused(pid, "--watch", "0.03")
+            assert how in refused(pid, "--profile")
+
+
+def test_a_program_that_was_started_with_them(tmp_path: Path) -> None:
+    with running(RASYNCIO_STATS=str(tmp_path / "stats"), RASYNCIO_WATCH="0.05", RASYNCIO_PROFILE="1"):
+        done = top(tmp_path / "stats", "--watch", "0.1", "--profile", "--once", "--every", "1")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Busiest (profiled)" in done.stdout
+        assert refused(tmp_path / "stats", "--watch", "0.01") == (
+            "rasyncio: the program itself watches for steps over 0.05 s, and --watch 0.01 does not change that\n"
+        )
 
 
 # Another user's process, looked into by root.
@@ -110,7 +167,7 @@ def test_root_looks_into_another_users_process() -> None:
 @AS_ROOT
 def test_what_another_user_can_do_in_the_folder() -> None:
     """Nothing that root writes, or names, can be put elsewhere."""
-    folder = _inject._made_folder(Process(1, NOBODY, NOBODY), None)
+    folder = _inject._made_folder(Process(1, NOBODY, NOBODY), Wishes())
     code = f"""
 import os
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
@@ -145,7 +202,7 @@ for attempt in (
 def test_what_another_user_puts_there_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    folder = _inject._made_folder(Process(1, NOBODY, NOBODY), None)
+    folder = _inject._made_folder(Process(1, NOBODY, NOBODY), Wishes())
     for name in ("stats", "error", "error.part"):
         (folder / "answers" / name).symlink_to(victim)
     (folder / "answers" / "more").mkdir()
@@ -160,7 +217,7 @@ def test_what_another_user_puts_there_is_not_followed(tmp_path: Path) -> None:
 @AS_ROOT
 def test_what_is_left_behind_is_the_users() -> None:
     process = Process(1, NOBODY, NOBODY)
-    folder = _inject._made_folder(process, None)
+    folder = _inject._made_folder(process, Wishes())
     _inject._leave_to(process, folder)
     code = f"""
 import os, shutil
@@ -214,8 +271,9 @@ import os, sys
 os.setuid({NOBODY})
 from rasyncio.inside._attach import attached
 from rasyncio.inside._client import Unreachable
+from rasyncio.inside._wishes import Wishes
 try:
-    with attached({os.getpid()}, None):
+    with attached({os.getpid()}, Wishes()):
         pass
 except Unreachable as error:
     print(error)
@@ -234,7 +292,7 @@ def test_a_system_that_does_not_allow_it(monkeypatch: pytest.MonkeyPatch, scope:
     monkeypatch.setattr(
         Path, "read_text", lambda path, **how: str(scope) if path.name == "ptrace_scope" else read(path, **how)
     )
-    with pytest.raises(Unreachable) as refusal, _inject.made_to_serve(process_of(os.getpid()), None):
+    with pytest.raises(Unreachable) as refusal, _inject.made_to_serve(process_of(os.getpid()), Wishes()):
         pass
     hint = " (its ptrace_scope forbids it: sudo sysctl kernel.yama.ptrace_scope=0)" if scope else ""
     assert str(refusal.value) == (

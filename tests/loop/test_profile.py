@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import time
 import types
 import weakref
@@ -14,6 +15,7 @@ import pytest
 
 import rasyncio
 from rasyncio._profile import FunctionProfile, Profile
+from support.children import run_python
 from support.impls import MINOR
 from support.loops import engine_for, turn
 
@@ -158,6 +160,27 @@ def test_one_at_a_time(loop: Any) -> None:
         rasyncio.profile().start()
     with rasyncio.profile():
         pass
+
+
+def test_it_is_turned_on_by_the_environment() -> None:
+    code = """
+import asyncio, rasyncio
+async def steps(): await asyncio.sleep(0)
+async def main():
+    await asyncio.create_task(steps())
+    return [each.name for each in asyncio.get_running_loop().stats(tasks=True).functions]
+async def with_its_own():
+    with rasyncio.profile() as found:
+        await asyncio.create_task(steps())
+        return [each.name for each in found.functions]
+for each in main, with_its_own, main:
+    print("steps" in rasyncio.run(each()))
+"""
+    said = "rasyncio: RASYNCIO_PROFILE must be 1 or 0, not 'often'\n"
+    for value, is_on, stderr in ("1", True, ""), ("0", False, ""), ("", False, ""), ("often", False, said):
+        done = run_python(code, env={**os.environ, "RASYNCIO_PROFILE": value})
+        assert (done.returncode, done.stderr) == (0, stderr)
+        assert done.stdout == f"{is_on}\nTrue\nFalse\n", "the program's own takes its place"
 
 
 @pytest.mark.skipif(MINOR < (3, 12), reason="eager tasks came with 3.12")

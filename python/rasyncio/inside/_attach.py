@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from ._client import Client, Unreachable
 from ._inject import CAN_INJECT, made_to_serve
 from ._process import Process, process_of
+from ._wishes import Wishes
 
 
 @contextlib.contextmanager
-def attached(pid: int, threshold: float | None) -> Iterator[Client]:
-    """Connect to the process; steps slower than the threshold, if there is one, are watched for. Raises Unreachable."""
+def attached(pid: int, wishes: Wishes) -> Iterator[Client]:
+    """Connect to the process, with what is wished for turned on in it, where that can be. Raises Unreachable."""
     process = process_of(pid)
-    client = _already_serving(process)
+    client = _already_serving(process, wishes)
     if client is not None:
         with client:
             yield client
@@ -28,18 +29,19 @@ def attached(pid: int, threshold: float | None) -> Iterator[Client]:
             f"process {pid} serves no stats, and only Python 3.14 or later can look into it all the same: start it with"
             f" RASYNCIO_STATS=/tmp/{{pid}}.stats, and say: python -m rasyncio top /tmp/{pid}.stats"
         )
-    with made_to_serve(process, threshold) as path, Client(path, process.uid) as client:
+    with made_to_serve(process, wishes) as path, Client(path, process.uid) as client:
         yield client
 
 
-def _already_serving(process: Process) -> Client | None:
-    """A connection to where the process was told to serve; None if it does not."""
+def _already_serving(process: Process, wishes: Wishes) -> Client | None:
+    """A connection to where the process was told to serve; None if it does not, or not what can be had otherwise."""
     address = process.serves_at
     if address is None:
         return None
     with contextlib.suppress(Unreachable), contextlib.ExitStack() as on_failure:
         client = on_failure.enter_context(Client(address, process.uid))
-        if client.snapshot()["pid"] == process.pid:
+        snapshot = client.snapshot()
+        if snapshot["pid"] == process.pid and (wishes.are_granted(snapshot) or not CAN_INJECT):
             on_failure.pop_all()
             return client
     return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 
-from .._watch import watch, watched
+from ._lent import give_back, lend
 from ._server import StatsServer
+from ._wishes import Wishes
 
 #: What is in the folder: a folder that this process writes to, with the socket in it, or why there is none.
 ANSWERS = "answers"
@@ -16,13 +17,17 @@ ERROR = os.path.join(ANSWERS, "error")
 _ALONE_MAX = 10.0
 
 
-def serve_in(folder: str, threshold: float | None) -> None:
-    """Serve there, until nobody looks any more."""
-    its_watch = watch(threshold) if threshold is not None and watched() is None else None
+def serve_in(folder: str, threshold: float | None, profile: bool = False) -> None:
+    """Serve there, until nobody looks any more, with what the viewer wishes for turned on meanwhile."""
+    wishes = Wishes(threshold, profile)
+    lend(wishes)
 
     def end() -> None:
-        if its_watch is not None:
-            its_watch.stop()
+        give_back(wishes)
         shutil.rmtree(folder, ignore_errors=True)
 
-    StatsServer(os.path.join(folder, SOCKET), alone_for=_ALONE_MAX, at_end=end)
+    try:
+        StatsServer(os.path.join(folder, SOCKET), alone_for=_ALONE_MAX, at_end=end)
+    except BaseException:
+        give_back(wishes)
+        raise

@@ -27,6 +27,7 @@ from ._client import Unreachable
 from ._guest import ANSWERS, ERROR, SOCKET
 from ._process import Process
 from ._schema import printable
+from ._wishes import Wishes
 
 #: Whether this Python can do it.
 CAN_INJECT = hasattr(sys, "remote_exec")
@@ -39,7 +40,7 @@ _TEXT_MAX = 500
 _PARENT_MAX = 70
 
 _SCRIPT = """\
-def _rasyncio_is_looked_into(folder, error, given_up, threshold):
+def _rasyncio_is_looked_into(folder, error, given_up, *wishes):
     import os
     try:
         if os.path.exists(os.path.join(folder, given_up)):
@@ -47,12 +48,12 @@ def _rasyncio_is_looked_into(folder, error, given_up, threshold):
             shutil.rmtree(folder, ignore_errors=True)
             return
         from rasyncio.inside._guest import serve_in
-        serve_in(folder, threshold)
+        serve_in(folder, *wishes)
     except BaseException as raised:
         with open(os.path.join(folder, error + {part!r}), "w") as file:
             file.write(f"{{type(raised).__name__}}: {{raised}}")
         os.rename(file.name, os.path.join(folder, error))
-_rasyncio_is_looked_into({folder!r}, {error!r}, {given_up!r}, {threshold!r})
+_rasyncio_is_looked_into({folder!r}, {error!r}, {given_up!r}, {threshold!r}, {profile!r})
 """
 
 
@@ -61,10 +62,10 @@ class _Silent(Unreachable):
 
 
 @contextlib.contextmanager
-def made_to_serve(process: Process, threshold: float | None) -> Iterator[str]:
-    """Have the process serve, and watched for slow steps; gives the path of its socket. Raises Unreachable."""
+def made_to_serve(process: Process, wishes: Wishes) -> Iterator[str]:
+    """Have the process serve, with that turned on; gives the path of its socket. Raises Unreachable."""
     with contextlib.ExitStack() as at_end:
-        folder = _made_folder(process, threshold)
+        folder = _made_folder(process, wishes)
         at_end.callback(_remove, folder)
         _remote_exec(process.pid, folder / _SCRIPT_NAME)
         try:
@@ -76,14 +77,14 @@ def made_to_serve(process: Process, threshold: float | None) -> Iterator[str]:
         yield str(folder / SOCKET)
 
 
-def _made_folder(process: Process, threshold: float | None) -> Path:
+def _made_folder(process: Process, wishes: Wishes) -> Path:
     is_others = process.uid != os.geteuid()
     # What is root's own may be closed to others, and the path of a socket has at most 107 bytes.
     is_usual = is_others or len(os.fsencode(tempfile.gettempdir())) > _PARENT_MAX
     folder = Path(tempfile.mkdtemp(prefix="rasyncio-top-", dir="/tmp" if is_usual else None))
     try:
         names = {"folder": str(folder), "error": ERROR, "given_up": _GIVEN_UP, "part": _PART}
-        script = _SCRIPT.format(**names, threshold=threshold)
+        script = _SCRIPT.format(**names, threshold=wishes.threshold, profile=wishes.profile)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(folder / _SCRIPT_NAME, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(script)

@@ -12,17 +12,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .._profile import VARIABLE as PROFILE
+from .._watch import VARIABLE as WATCH
 from ._address import KINDS, VARIABLE, parsed
 from ._attach import attached
 from ._client import Client, Unreachable
 from ._view import View
+from ._wishes import Wishes
 
 _EPILOG = f"""\
 TARGET is a process id (Python 3.14 or later on both sides, or a program that was started with {VARIABLE}), or where a
 program serves its stats: a path, or a port as :PORT. Its loops must be rasyncio's: start it with RASYNCIO=1.
 
   python -m rasyncio top 4711
-  python -m rasyncio top 4711 --watch 0.1 --web 8080
+  python -m rasyncio top 4711 --watch 0.1 --profile --web 8080
   python -m rasyncio top /run/app.stats
   python -m rasyncio top --self app.py ARGS...
 """
@@ -65,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="have steps that block a loop for longer told; with a process id, for as long as this looks",
     )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="show which coroutine functions take the time; with a process id, found for as long as this looks",
+    )
     parser.add_argument("--once", action="store_true", help="look for a moment, print, and end")
     parser.add_argument("--web", type=int, metavar="PORT", help="show it as a page at http://127.0.0.1:PORT/")
     parser.add_argument(
@@ -83,13 +91,17 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _wishes(options: argparse.Namespace) -> Wishes:
+    return Wishes(options.watch, options.profile)
+
+
 @contextlib.contextmanager
 def _client(options: argparse.Namespace) -> Iterator[Client]:
     if options.self:
         with _started(options) as client:
             yield client
     elif options.target.isascii() and options.target.isdigit():
-        with attached(int(options.target), options.watch) as client:
+        with attached(int(options.target), _wishes(options)) as client:
             yield client
     else:
         target = options.target
@@ -107,7 +119,9 @@ def _started(options: argparse.Namespace) -> Iterator[Client]:
     """Start the program. In the terminal view, its output is kept until the end."""
     with tempfile.TemporaryDirectory(prefix="rasyncio-top-") as folder, tempfile.TemporaryFile() as output:
         address = os.path.join(folder, "{pid}")
-        environment = {**os.environ, VARIABLE: address, "RASYNCIO_WATCH": str(options.watch or 0.1)}
+        environment = {**os.environ, VARIABLE: address, WATCH: str(options.watch or 0.1)}
+        if options.profile:
+            environment[PROFILE] = "1"
         program = subprocess.Popen(
             [sys.executable, "-m", "rasyncio", *options.self],
             env=environment,
@@ -142,10 +156,14 @@ def _when_it_serves(program: subprocess.Popen[bytes], address: str) -> Client:
 
 
 def _show(client: Client, options: argparse.Namespace) -> None:
+    view = View(client)
+    refusal = _wishes(options).refusal(view.snapshot)
+    if refusal is not None:
+        raise Unreachable(refusal)
     if options.web is not None:
         from ._web import serve_page
 
-        serve_page(View(client), options.web, options.every)
+        serve_page(view, options.web, options.every)
         return
     try:
         from rich.console import Console
@@ -155,7 +173,6 @@ def _show(client: Client, options: argparse.Namespace) -> None:
         raise Unreachable(
             "the terminal view needs rich: pip install 'rasyncio[top]'; or have a page, which needs nothing: --web 8080"
         ) from None
-    view = View(client)
     if options.once or not sys.stdout.isatty():
         time.sleep(options.every)
         view.look()

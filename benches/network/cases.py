@@ -1,6 +1,7 @@
 """The cases: what one request is, what a case needs, and what processes it takes."""
 
 import itertools
+import json
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any, cast
 from benches.network import commands, processes
 from benches.network.live import PATIENCE, Live, LiveClient, LiveServer, Start
 from benches.network.processes import CaseFailed, Child
-from benches.network.servers import GREETING, HEAD, PARTS
+from benches.network.servers import GREETING, GREETING_IN_JSON, HEAD, PARTS
 
 KIB = 1024
 CONNECTIONS = 100
@@ -198,6 +199,11 @@ def make_cases() -> dict[str, Case]:
     for server, needs in packages.items():
         what = f"{' on '.join(needs)}: a GET, clients: {CONNECTIONS}"
         cases[server] = Served(what, server, "http", CONNECTIONS, GREETING.decode(), needs=needs)
+    for parser in ("h11", "httptools"):
+        what = f"FastAPI on uvicorn and {parser}: a GET, clients: {CONNECTIONS}"
+        body = json.dumps(GREETING_IN_JSON, separators=(",", ":"))
+        needs = ("fastapi", "uvicorn", parser)
+        cases[f"fastapi-{parser}"] = Served(what, f"fastapi-{parser}", "http", CONNECTIONS, body, needs=needs)
     cases["redis"] = Redis(f"redis-py's client (measured): a SET or a GET, {commands.TASKS} tasks")
     return cases
 

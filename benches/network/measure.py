@@ -35,6 +35,7 @@ PACKAGES = (
     "veloxloop",
     "aiofastnet",
     "aiohttp",
+    "fastapi",
     "uvicorn",
     "h11",
     "httptools",

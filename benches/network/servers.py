@@ -33,6 +33,7 @@ HEAD = 100  # bytes of a response's first write; an HTTP server's headers are as
 PARTS = 4  # of a response by writelines
 FOREVER = 3600.0  # seconds that a connection may be silent
 GREETING = b"Hello, world!\n"  # what the HTTP servers answer
+GREETING_IN_JSON = {"message": "Hello, world!"}  # what FastAPI does
 
 Served = tuple[Any, int]  # what is to be kept, and the port
 Serve = Callable[..., Awaitable[Served]]  # of a directory, if the case has one; returns when the server listens
@@ -195,21 +196,40 @@ async def http_aiohttp() -> Served:
     return runner, port
 
 
-def http_uvicorn(http: str) -> Serve:
-    """A bare ASGI application on uvicorn, with its HTTP parser `h11` or `httptools`."""
+def bare_application() -> Any:
+    """An ASGI application that no framework helps."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(GREETING))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": GREETING})
+
+    return application
+
+
+def fastapi_application() -> Any:
+    """FastAPI's, as its first page has it."""
+    from fastapi import FastAPI
+
+    application = FastAPI()
+
+    @application.get("/")
+    async def greet() -> dict[str, str]:
+        return GREETING_IN_JSON
+
+    return application
+
+
+def http_uvicorn(http: str, application: Callable[[], Any]) -> Serve:
+    """An ASGI application on uvicorn, with its HTTP parser `h11` or `httptools`."""
 
     async def serve() -> Served:
         import asyncio
 
         import uvicorn
 
-        async def application(scope: Any, receive: Any, send: Any) -> None:
-            headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(GREETING))]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": GREETING})
-
         config = uvicorn.Config(
-            application,
+            application(),
             http=http,
             ws="none",
             lifespan="off",
@@ -276,8 +296,10 @@ SERVERS: dict[str, Serve] = {
     "handshake": protocol_server(one_write_and_close),
     "websockets": echo_websockets,
     "aiohttp": http_aiohttp,
-    "uvicorn-h11": http_uvicorn("h11"),
-    "uvicorn-httptools": http_uvicorn("httptools"),
+    "uvicorn-h11": http_uvicorn("h11", bare_application),
+    "uvicorn-httptools": http_uvicorn("httptools", bare_application),
+    "fastapi-h11": http_uvicorn("h11", fastapi_application),
+    "fastapi-httptools": http_uvicorn("httptools", fastapi_application),
 }
 
 

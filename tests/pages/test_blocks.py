@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,32 +42,41 @@ def command_of(block: Block, number: int, folder: Path) -> list[str]:
     return ["python", f"block{number}.py"]
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, prefix: str = sys.prefix) -> dict[str, str]:
     """A shell's in an activated virtual environment."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RASYNCIO", "PYTHON", "PYTEST"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return kept | {"PATH": path, "HOME": str(folder), "VIRTUAL_ENV": sys.prefix, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    path = f"{prefix}/bin{os.pathsep}{kept['PATH']}"
+    return kept | {"PATH": path, "HOME": str(folder), "VIRTUAL_ENV": prefix, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_section(section: Section, tmp_path: Path) -> None:
-    steps, ran = [], []
     skipped = ""
     for number, block in enumerate(section.blocks):
         missing = [need for need in block.remark("needs") if not is_there(need)]
         if missing:
             skipped = f"{missing[0]} is not here"
+            section = replace(section, blocks=section.blocks[:number])
             break
+    check_section(section, tmp_path, environment(tmp_path))
+    if skipped:
+        pytest.skip(skipped)
+
+
+def check_section(section: Section, folder: Path, variables: dict[str, str]) -> None:
+    """Type all of it in a folder, and compare what it prints."""
+    steps, ran = [], []
+    for number, block in enumerate(section.blocks):
         if block.title:
-            (tmp_path / block.title).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / block.title).write_text(block.text)
+            (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.title).write_text(block.text)
         if block.runs:
             url = "".join(block.remark("serves"))
-            command = command_of(block, number, tmp_path)
+            command = command_of(block, number, folder)
             steps.append({"command": command, "url": url, "patience": 60 * PATIENCE, "fails": "fails" in block.remarks})
             ran.append(block)
-    results, log = typed(steps, tmp_path, in_own_network=section.serves)
+    results, log = typed(steps, folder, variables, in_own_network=section.serves)
     for block, result in zip(ran, results, strict=False):
         where = f"{section.page.relative_to(ROOT)}:{block.line}"
         fails = "fails" in block.remarks
@@ -74,16 +84,16 @@ def test_section(section: Section, tmp_path: Path) -> None:
         if block.prints is not None and not block.remark("serves"):
             assert matches(block.prints, result["said"]), f"{where} expects\n{block.prints}\nand got\n{result['said']}"
     assert len(results) == len(ran), log
-    if skipped:
-        pytest.skip(skipped)
 
 
-def typed(steps: list[dict[str, object]], folder: Path, *, in_own_network: bool) -> tuple[list[Any], str]:
+def typed(
+    steps: list[dict[str, object]], folder: Path, variables: dict[str, str], *, in_own_network: bool
+) -> tuple[list[Any], str]:
     """What came of each step, up to the first that failed, and what the typist itself has to say."""
     done = subprocess.run(
         [*(own_network() if in_own_network else []), sys.executable, str(Path(__file__).with_name("typed.py"))],
         cwd=folder,
-        env=environment(folder),
+        env=variables,
         input=json.dumps(steps),
         capture_output=True,
         text=True,
@@ -105,7 +115,7 @@ def test_image(tmp_path: Path) -> None:
     url = "http://127.0.0.1:8000/"
     serve = {"command": command, "url": url, "patience": 60 * PATIENCE, "fails": False}
     look = {"command": ["curl", "-s", url], "url": "", "fails": False}
-    results, log = typed([serve, look], tmp_path, in_own_network=True)
+    results, log = typed([serve, look], tmp_path, environment(tmp_path), in_own_network=True)
     assert len(results) == 2 and results[1]["said"] == '{"runs on":"rasyncio.EventLoop"}', (results, log)
 
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 VARIABLE = "RASYNCIO"
-#: The file that processes of a program which is being checked report to (`python -m rasyncio --check`).
-REPORTS = "RASYNCIO_CHECK"
 #: What the variable may say, and what it means.
 MEANINGS = {
     "0": "nothing",
@@ -53,6 +51,10 @@ def start() -> None:
         known = ", ".join(repr(one) for one in MEANINGS)
         print(f"rasyncio: {VARIABLE}={value!r} is none of {known}; this process runs without", file=sys.stderr)
         return
+    if _is_checked():
+        from . import _reports
+
+        _reports.tell_of_process()
     arm(loop=value != "tasks", as_uvloop=value == "uvloop")
 
 
@@ -70,7 +72,7 @@ def disarm() -> None:
 
 def listen(*, loop: bool) -> None:
     """Look at the loops that run from now on: ours are the default, or (not `loop`) Future and Task alone are ours."""
-    if REPORTS in os.environ:
+    if _is_checked():
         from . import _check
 
         _check.listen()
@@ -78,6 +80,11 @@ def listen(*, loop: bool) -> None:
         from . import _other_loop
 
         _other_loop.listen()
+
+
+def _is_checked() -> bool:
+    """Whether this process belongs to a program that `python -m rasyncio --check` looks at (`_reports`)."""
+    return "RASYNCIO_CHECK" in os.environ
 
 
 def expect_other_loops() -> None:

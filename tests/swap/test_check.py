@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,9 +20,9 @@ OURS = ["Future and Task           rasyncio", "event loop                rasynci
 RUN = "import asyncio; asyncio.run(asyncio.sleep(0))"
 
 
-def check(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def check(*arguments: str, cwd: Path | None = None, flags: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "rasyncio", *arguments],
+        [sys.executable, *flags, "-m", "rasyncio", *arguments],
         cwd=cwd,
         env={name: value for name, value in os.environ.items() if name != "RASYNCIO"},
         capture_output=True,
@@ -97,9 +100,9 @@ def test_processes_of_a_program(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.startswith("Process ") for line in lines].count(True) == 3 and lines.count(OURS[0]) == 1
-    alone = check("--check", "--no-children", "program.py", cwd=tmp_path).stdout.splitlines()
-    assert [line.startswith("Process ") for line in alone].count(True) == 2  # not the one that was spawned
-    assert "child processes           as they are (RASYNCIO is not set)" in alone
+    alone, left = check("--check", "--no-children", "program.py", cwd=tmp_path).stdout.split("\n\nLeft as they are")
+    assert alone.count("Process ") == 2 and "spawn_main" in left
+    assert "child processes           as they are (RASYNCIO is not set)" in alone.splitlines()
 
 
 def test_program_that_does_not_end(tmp_path: Path) -> None:
@@ -122,3 +125,108 @@ def test_program_without_a_loop(code: str, status: int) -> None:
     assert done.stdout == (
         f"No event loop ran in a process that was reached; the program ended with status {status}.\n"
     )
+
+
+def test_child_that_is_not_reached() -> None:
+    """Python's own options go to children, too, as multiprocessing hands them on."""
+    done = check("--check", flags=["-E"])
+    own, child = done.stdout.split("\n\nIn a child process:\n")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert OURS[0] in own.splitlines() and "Future and Task           CPython" in child.splitlines()
+
+
+STOCK_CHILD = """\
+import asyncio, os, subprocess, sys
+async def main():
+    arguments = [sys.executable, *sys.argv[1:], "-c", "import sys; print('up'); sys.stdout.flush(); sys.stdin.read()"]
+    with subprocess.Popen(arguments, stdin=-1, stdout=-1, env={**os.environ, **VARIABLES}) as child:
+        child.stdout.readline()
+        await asyncio.sleep(0.5)
+        child.stdin.close()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
+@pytest.mark.parametrize(
+    ("flags", "variables", "why"),
+    [
+        (["-I"], {}, "Python was started with -I, which hides RASYNCIO from it: start it without"),
+        (["-W", "error", "-sE"], {}, "Python was started with -E, which hides RASYNCIO from it: start it without"),
+        (["-X", "dev", "-S"], {}, "Python was started with -S, which hides RASYNCIO from it: start it without"),
+        ([], {"RASYNCIO": "0"}, "RASYNCIO is '0' in its environment"),
+        (["-P", "-X", "E"], {}, None),
+    ],
+)
+def test_processes_that_are_not_reached(
+    tmp_path: Path, flags: list[str], variables: dict[str, str], why: str | None
+) -> None:
+    """Whose reports could not come in is named all the same."""
+    (tmp_path / "program.py").write_text(STOCK_CHILD.replace("VARIABLES", repr(variables)))
+    done = check("--check", "program.py", *flags, cwd=tmp_path)
+    assert done.stderr == "" and OURS[0] in done.stdout.splitlines()
+    said = [line for line in done.stdout.splitlines() if line.startswith("! ")]
+    assert (done.returncode, said) == ((1, [f"! This one was not reached: {why}."]) if why else (0, []))
+    assert len(re.findall(r"^Process \d+: python ", done.stdout, re.MULTILINE)) == 1 + (why is not None)
+    alone = check("--check", "--no-children", "program.py", *flags, cwd=tmp_path)
+    assert alone.returncode == 0 and "Left as they are, for --no-children says so:\nProcess " in alone.stdout
+
+
+def test_forks_are_reached_as_their_parent_is(tmp_path: Path) -> None:
+    """Also those that run no loop, and those whose command says something else by now."""
+    (tmp_path / "program.py").write_text(
+        "import asyncio, os, time\n"
+        "if not os.fork():\n"
+        "    time.sleep(0.5)\n"
+        "    os._exit(0)\n"
+        "async def main(): await asyncio.to_thread(os.wait)\n"
+        "asyncio.run(main())\n"
+    )
+    done = check("--check", "program.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "") and "not reached" not in done.stdout
+
+
+def test_no_report_comes_in(tmp_path: Path) -> None:
+    """What is there is named, and nobody waits for ever."""
+    (tmp_path / "program.py").write_text(
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-I', '-c', 'import time; time.sleep(600)'])\n"
+    )
+    done = check("--check", "program.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    first, program, child, why = re.sub(r"Process \d+: ", "", done.stdout).replace("\n\n", "\n").splitlines()
+    assert first == "No event loop ran in a process that was reached, and none is waited for."
+    assert program.endswith("-m rasyncio program.py") and child == "python -I -c import time; time.sleep(600)"
+    assert why.startswith("! This one was not reached: Python was started with -I")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_whoever_ends_it_ends_the_program(tmp_path: Path, number: int) -> None:
+    """And what that has started, in another session too: who is left would keep our end of the pipe from closing."""
+    (tmp_path / "program.py").write_text(
+        "import pathlib, subprocess, sys\n"
+        "with subprocess.Popen(['sleep', '600'], start_new_session=True):\n"
+        "    pathlib.Path('up').touch()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "rasyncio", "--check", "program.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as checking:
+        while not (tmp_path / "up").exists():
+            assert checking.poll() is None
+            time.sleep(0.01)
+        checking.send_signal(number)
+        assert checking.communicate(timeout=60 * PATIENCE) == (None, "")
+    assert checking.returncode == -number
+
+
+def test_interrupt_ends_the_waiting_alone(tmp_path: Path) -> None:
+    """As Control-C does: what is known by then is said."""
+    (tmp_path / "program.py").write_text("import time, pathlib; pathlib.Path('up').touch(); time.sleep(600)")
+    with subprocess.Popen(
+        [sys.executable, "-m", "rasyncio", "--check", "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as checking:
+        while not (tmp_path / "up").exists():
+            assert checking.poll() is None
+            time.sleep(0.01)
+        checking.send_signal(signal.SIGINT)
+        said, _ = checking.communicate(timeout=60 * PATIENCE)
+    assert checking.returncode == 1 and said.startswith("No event loop ran in a process that was reached, and none")

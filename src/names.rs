@@ -98,6 +98,16 @@ names! {
     ON_TASK_DONE = c"_on_task_done";
     PARENT_CANCEL_REQUESTED = c"_parent_cancel_requested";
     PARENT_TASK = c"_parent_task";
+    CANCELLING_BEFORE = c"_cancelling";
+    ON_TIMEOUT = c"_on_timeout";
+    RESCHEDULE = c"reschedule";
+    STATE_CREATED = c"CREATED";
+    STATE_ENTERED = c"ENTERED";
+    STATE_EXITED = c"EXITED";
+    TIMEOUT_HANDLER = c"_timeout_handler";
+    TIMEOUT_KEYWORD = c"timeout";
+    TIMEOUT_STATES = c"_State";
+    TIMEOUT_TASK = c"_task";
     TASKS = c"_tasks";
     CLEAR = c"clear";
     EMPTY = c"empty";

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+from enum import EnumType
 from types import CodeType, FunctionType, ModuleType
 
 from ._graft import find, modules
@@ -132,6 +133,9 @@ class _Looker:
         if isinstance(value, FunctionType):
             if _is_asyncios(value.__globals__.get("__name__")):
                 self.follow(value, ())
+        elif isinstance(value, EnumType) and _is_asyncios(value.__module__):
+            for name in names:
+                self.note_member(value, name)
         elif isinstance(value, type) and _is_asyncios(value.__module__):
             self._follow_class(value, names, (value,), is_called=True)
 

@@ -18,6 +18,8 @@ use super::time::time;
 use super::wake::wake_up;
 use super::watchers::{Direction, of_handle};
 use crate::handle::{self, Kind, Work};
+#[cfg(Py_3_12)]
+use crate::job::Entry;
 use crate::versions;
 
 /// The arguments of a function like `call_soon(callback, *args, context=None)`, with `N` parameters before `*args`.
@@ -161,6 +163,15 @@ pub(crate) fn call_later_plainly(
     arguments: &[&Object],
 ) -> Res<Owned> {
     call_at_time(core, clock::monotonic() + seconds, None, callback, arguments, None)
+}
+
+/// A timer of a plain loop that does the work at that time.
+#[cfg(Py_3_12)]
+pub(crate) fn call_at_plainly(core: &LoopObject, when: &Object, entry: Entry) -> Res<Owned> {
+    let seconds = containers::float_value(when)?;
+    let handle = handle::new_timer(core.as_object(), false, Work::Entry(entry), seconds, Some(when))?;
+    exposed::schedule(core, &handle, seconds)?;
+    Ok(handle.into_object())
 }
 
 /// `call_at(when, callback, *args, context=None)`; `when` is in seconds on the loop's clock.

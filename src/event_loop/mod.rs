@@ -51,7 +51,7 @@ mod wake;
 mod watchers;
 
 #[cfg(Py_3_12)]
-pub(crate) use calls::call_later_plainly;
+pub(crate) use calls::{call_at_plainly, call_later_plainly};
 pub(crate) use counts::{Counter, Counts, RUNNING};
 #[cfg(Py_3_12)]
 pub(crate) use create::create_task;

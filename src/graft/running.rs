@@ -1,6 +1,7 @@
 //! The loop that runs in this thread, if it is one that native code can answer for.
 
 use crate::future::{self, FutureObject};
+use crate::job::Entry;
 use crate::sched;
 use crate::state::thread;
 use crate::sys::args::Arguments;
@@ -67,6 +68,11 @@ impl Running {
     /// `loop.call_later(seconds, callback, *arguments)`, of a number.
     pub(crate) fn call_later(&self, seconds: f64, callback: &Object, arguments: &[&Object]) -> Option<Res<Owned>> {
         sched::call_later(&self.0, seconds, callback, arguments)
+    }
+
+    /// Has the loop do the work at a time of its clock: `call_at(when, ...)`.
+    pub(crate) fn call_at(&self, when: &Object, entry: Entry) -> Res<Owned> {
+        sched::call_at(&self.0, when, entry)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::sys::attached::Attached;
 use crate::sys::instance_values::{NOWHERE, Values};
 use crate::sys::intern::Name;
 use crate::sys::lazy::Lazy;
-use crate::sys::{Layout, Object, Owned, Res, call, containers};
+use crate::sys::{Layout, Object, Owned, Res, Type, call, containers};
 
 /// Attributes of the instances of a class: `N` that native code uses, and the names that none of them may have.
 pub(crate) struct Shape<const N: usize> {
@@ -46,6 +46,11 @@ impl<const N: usize> Shape<N> {
     #[inline]
     pub(crate) fn fits(&self, object: &Object) -> bool {
         self.class.find().is_some_and(|class| object.class().is(class))
+    }
+
+    /// The class.
+    pub(crate) fn class(&self) -> Option<&Type> {
+        self.class.find()?.as_type()
     }
 
     /// The instance's attributes, if all about it is plain. To be used before any Python code runs.
@@ -121,7 +126,8 @@ impl<const N: usize> Attributes<'_, N> {
     /// Sets it. What was there is let go of, which may run Python code: the attributes are to be got again then.
     #[inline]
     pub(crate) fn set(self, index: usize, value: &Object) -> Res<()> {
-        if self.values.replace(self.shape.places.of[index].get(), value.own()) {
+        let place = self.shape.places.of[index].get();
+        if self.values.replace(place, value.own()) || self.values.insert(self.object, place, value) {
             return Ok(());
         }
         let object = self.object.own();

@@ -58,6 +58,11 @@ static GRAFTS: &[&Graft] = &[
     &sync::semaphore::LOCKED,
     &sync::semaphore::RELEASE,
     &time::sleep::SLEEP,
+    &time::timeout::ENTER,
+    &time::timeout::EXIT,
+    &time::timeout::TIMEOUT,
+    &time::timeout::TIMEOUT_AT,
+    &time::wait_for::WAIT_FOR,
 ];
 
 /// Makes the types. Called once, by the module's initialisation.

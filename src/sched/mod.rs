@@ -17,7 +17,7 @@ use crate::sys::{Layout, Object, Res, call, context};
 
 #[cfg(Py_3_12)]
 pub(crate) use plain::{
-    call_later, cancel, create_native_task, create_task, is_plain, makes_native_futures, makes_native_tasks,
+    call_at, call_later, cancel, create_native_task, create_task, is_plain, makes_native_futures, makes_native_tasks,
 };
 
 /// Tells the handles how to ask the loops that they belong to. Called once, by the module's initialisation.

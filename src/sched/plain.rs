@@ -5,12 +5,12 @@ use std::cell::Cell;
 use crate::asyncio::{FUTURES_GLOBALS, TASKS_GLOBALS};
 use crate::event_loop::{self, LoopObject};
 use crate::handle;
-use crate::job::shortcuts;
+use crate::job::{Entry, shortcuts};
 use crate::names::{CANCEL, FUTURE_CLASS, Name, TASK_CLASS};
 use crate::replaced;
 use crate::sys::args::Arguments;
 use crate::sys::attached::Attached;
-use crate::sys::error::fetch;
+use crate::sys::error::{Builtin, fetch, raise};
 use crate::sys::lazy::Lazy;
 use crate::sys::{Object, Owned, Res, call, containers, watch};
 
@@ -101,6 +101,14 @@ pub(crate) fn call_later(
     arguments: &[&Object],
 ) -> Option<Res<Owned>> {
     as_plain(event_loop).map(|core| event_loop::call_later_plainly(core, seconds, callback, arguments))
+}
+
+/// `loop.call_at(when, ...)` of a plain loop: it does the work when its clock has that time.
+pub(crate) fn call_at(event_loop: &Object, when: &Object, entry: Entry) -> Res<Owned> {
+    match as_plain(event_loop) {
+        Some(core) => event_loop::call_at_plainly(core, when, entry),
+        None => Err(raise(Builtin::RuntimeError.class(), c"a loop that is not plain any more")),
+    }
 }
 
 /// `handle.cancel()`

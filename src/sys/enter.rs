@@ -251,6 +251,22 @@ pub(super) unsafe fn call_by(
     entered(|| unsafe { vectorcall(callable, values, count_and_flag, keywords) })
 }
 
+/// `object.__new__(class)`
+///
+/// # Safety
+/// A class whose `tp_new` that is.
+#[inline]
+#[cfg(Py_3_12)]
+pub(super) unsafe fn new_object(class: *mut PyTypeObject, no_arguments: *mut PyObject) -> *mut PyObject {
+    type New = unsafe extern "C-unwind" fn(*mut PyTypeObject, *mut PyObject, *mut PyObject) -> *mut PyObject;
+    // SAFETY: the same function, which may unwind; the rest is the caller's contract.
+    unsafe {
+        let Some(new) = (*class).tp_new else { return std::ptr::null_mut() };
+        let new = std::mem::transmute::<pyo3::ffi::newfunc, New>(new);
+        entered(|| new(class, no_arguments, std::ptr::null_mut()))
+    }
+}
+
 /// Gives up a reference.
 ///
 /// # Safety

@@ -140,6 +140,45 @@ impl Values<'_> {
         }
         true
     }
+
+    /// Sets the value at a place that the class has and the instance has none at, of an instance without a dict; false,
+    /// and nothing is done, if it is not that.
+    #[inline]
+    pub(crate) fn insert(self, instance: &Object, place: usize, value: &Object) -> bool {
+        INSERTS.get() && self.place_value(instance, place, value)
+    }
+
+    fn place_value(self, instance: &Object, place: usize, value: &Object) -> bool {
+        if place >= self.count() || !self.peek(place).is_null() {
+            return false;
+        }
+        // SAFETY: these are the instance's values, which have room for each name of its class. There is no dict that
+        // would have to count it, or to tell of it.
+        unsafe {
+            if !layout::append(instance.as_ptr(), self.first, place) {
+                return false;
+            }
+            *self.first.cast_mut().add(place) = value.own().into_ptr();
+        }
+        true
+    }
+}
+
+/// Have values been set by [`Values::insert`], and was their order right?
+#[cfg(Py_3_12)]
+static INSERTS: Attached<Cell<bool>> = Attached::new(Cell::new(false));
+
+/// Tries that on an instance of the class, which has two names.
+#[cfg(Py_3_12)]
+fn try_inserting(class: &Object) -> Res<bool> {
+    let instance = call::call0(class)?;
+    let Some(values) = Values::read(&instance) else { return Ok(false) };
+    let set = values.place_value(&instance, 1, boolean(true)) && values.place_value(&instance, 0, none());
+    let dict = call::getattr(&instance, &super::intern::ATTRIBUTE_DICT)?;
+    let expected = containers::new_dict()?;
+    containers::dict_set(&expected, ADD.object(), boolean(true))?;
+    containers::dict_set(&expected, VALUE.object(), none())?;
+    Ok(set && call::equal(&*call::repr(&dict)?, &*call::repr(&expected)?)?)
 }
 
 /// Values are in the object itself (`PyDictValues`).
@@ -172,6 +211,28 @@ mod layout {
             ((*inline).valid != 0).then_some((&raw const (*inline).values).cast())
         }
     }
+
+    /// Notes that the value at the place comes next in the order of the attributes. False, and nothing is done, if the
+    /// instance has a dict: its address is three words before it.
+    ///
+    /// # Safety
+    /// An instance, and its values; it has none at the place, and room for it.
+    #[inline]
+    pub(super) unsafe fn append(instance: *mut ffi::PyObject, first: *const *mut ffi::PyObject, place: usize) -> bool {
+        // SAFETY: the order is behind the room for values, a byte for each; the head is before the first of them.
+        unsafe {
+            let values = first.cast_mut().byte_sub(size_of::<InlineValues>()).cast::<InlineValues>();
+            let (capacity, size) = (usize::from((*values).capacity), (*values).size);
+            let dict = *instance.cast::<*const u8>().sub(3);
+            let Ok(index) = u8::try_from(place) else { return false };
+            if !dict.is_null() || usize::from(size) >= capacity {
+                return false;
+            }
+            *first.cast_mut().add(capacity).cast::<u8>().add(usize::from(size)) = index;
+            (*values).size = size + 1;
+            true
+        }
+    }
 }
 
 /// One word before the object is its dict, or the address of its values less one.
@@ -191,6 +252,29 @@ mod layout {
         unsafe {
             let word = *instance.cast::<*const u8>().sub(3);
             (word.addr() % 2 == 1).then_some(word.add(1).cast())
+        }
+    }
+
+    /// Notes that the value at the place comes next in the order of the attributes. An instance that has values has no
+    /// dict.
+    ///
+    /// # Safety
+    /// An instance, and its values; it has none at the place, and room for it.
+    #[inline]
+    pub(super) unsafe fn append(_instance: *mut ffi::PyObject, first: *const *mut ffi::PyObject, place: usize) -> bool {
+        // SAFETY: two bytes before the values is how many there are, and before that, backwards, their order; one byte
+        // before the values is for how much there is room, and for these two.
+        unsafe {
+            let size = first.cast_mut().cast::<u8>().sub(2);
+            let count = usize::from(*size) + 1;
+            let room = usize::from(*size.add(1));
+            let Ok(index) = u8::try_from(place) else { return false };
+            if count + 2 > room {
+                return false;
+            }
+            *size.sub(count) = index;
+            *size += 1;
+            true
         }
     }
 }
@@ -252,6 +336,9 @@ fn values_are_where_expected() -> Res<bool> {
                 && [values.peek(0), values.peek(1)] == expected
         })
     };
-    Ok(holds(&first, [none().as_ptr(), boolean(true).as_ptr()])
-        && holds(&second, [ptr::null_mut(), boolean(false).as_ptr()]))
+    let expected = holds(&first, [none().as_ptr(), boolean(true).as_ptr()])
+        && holds(&second, [ptr::null_mut(), boolean(false).as_ptr()]);
+    #[cfg(Py_3_12)]
+    INSERTS.set(expected && try_inserting(&class)?);
+    Ok(expected)
 }

@@ -1,7 +1,11 @@
 //! Driving generator-like objects.
 
+#[cfg(Py_3_12)]
+use std::ffi::CStr;
 use std::ffi::c_int;
 use std::ptr;
+#[cfg(Py_3_12)]
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::ffi;
 
@@ -71,6 +75,28 @@ pub(crate) fn raise_stop_iteration(value: &Object) -> Raised {
 pub(crate) fn is_native_coroutine(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// `coroutine.cr_suspended` of a native coroutine.
+#[cfg(Py_3_12)]
+pub(crate) fn is_suspended(coroutine: &Object) -> Res<bool> {
+    static GETTER: AtomicPtr<ffi::PyGetSetDef> = AtomicPtr::new(ptr::null_mut());
+    assert!(is_native_coroutine(coroutine), "a native coroutine");
+    // SAFETY: the type is static, and so is its table of attributes, which ends with one that has no name; the getter of
+    // one is for objects of exactly that type.
+    unsafe {
+        let mut entry = GETTER.load(Ordering::Relaxed);
+        if entry.is_null() {
+            entry = ffi::PyCoro_Type.tp_getset;
+            while !(*entry).name.is_null() && CStr::from_ptr((*entry).name) != c"cr_suspended" {
+                entry = entry.add(1);
+            }
+            GETTER.store(entry, Ordering::Relaxed);
+        }
+        let Some(get) = (*entry).get else { return Ok(true) };
+        let answer: Owned = Owned::steal_or_raised(get(coroutine.as_ptr(), ptr::null_mut()))?;
+        Ok(answer.is(super::object::boolean(true)))
+    }
 }
 
 /// `types.CoroutineType`

@@ -149,6 +149,24 @@ pub(crate) fn type_type() -> &'static Object {
     unsafe { Object::from_ptr((&raw mut ffi::PyType_Type).cast()) }
 }
 
+/// A new instance of the class, as `object.__new__` makes it; `None` if the class has another `__new__`.
+#[cfg(Py_3_12)]
+pub(crate) fn new_instance(class: &Type) -> Option<Res<Owned>> {
+    let no_arguments = match containers::tuple(&[]) {
+        Ok(tuple) => tuple,
+        Err(raised) => return Some(Err(raised)),
+    };
+    // SAFETY: live types, whose slots are compared first; a new reference.
+    unsafe {
+        let of_object = ffi::PyBaseObject_Type.tp_new?;
+        let is_objects = (*class.as_type_ptr()).tp_new.is_some_and(|new| ptr::fn_addr_eq(new, of_object));
+        is_objects.then(|| {
+            let made = super::enter::new_object(class.as_type_ptr(), no_arguments.as_ptr());
+            Owned::steal_or_raised(made)
+        })
+    }
+}
+
 /// A function as the method of an object.
 #[cfg(Py_3_12)]
 pub(crate) fn bind(function: &Object, object: &Object) -> Res<Owned> {

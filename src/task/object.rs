@@ -98,6 +98,13 @@ impl TaskObject {
         crate::sys::context::copy(&self.context.get_or_none())
     }
 
+    /// `cancelling()`
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn cancels_requested(&self) -> i32 {
+        self.cancels_requested.get()
+    }
+
     #[inline]
     pub(super) fn must_cancel(&self) -> bool {
         self.future.task_flags.has(MUST_CANCEL)

@@ -14,6 +14,7 @@ from typing import Any
 from graft.locks import LOCK_PROGRAMS, LOCK_USES
 from graft.notes import Notes, outcome, outcome_of_call, shown, spin
 from graft.streams import STREAM_PROGRAMS, STREAM_USES
+from graft.timeouts import TIMEOUT_PROGRAMS, TIMEOUT_USES
 
 
 async def sleep(notes: Notes) -> None:
@@ -421,6 +422,7 @@ PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
     "taskgroup": taskgroup,
     **LOCK_PROGRAMS,
     **STREAM_PROGRAMS,
+    **TIMEOUT_PROGRAMS,
 }
 
 QUEUE_METHODS = ("get", "get_nowait", "join", "put", "put_nowait", "task_done")
@@ -444,6 +446,7 @@ USES = {
     "asyncio.locks._ContextManagerMixin.__aexit__": "lock",
     **LOCK_USES,
     **STREAM_USES,
+    **TIMEOUT_USES,
     **{f"asyncio.queues.Queue.{name}": "queue" for name in QUEUE_METHODS},
 }
 

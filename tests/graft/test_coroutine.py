@@ -95,6 +95,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "StreamReader._wait_for_data": lambda: asyncio.StreamReader()._wait_for_data("name"),  # type: ignore[attr-defined]
     "StreamWriter.drain": lambda: paused_writer().drain(),
     "_drain_helper": lambda: paused_protocol()._drain_helper(),
+    "Timeout.__aenter__": lambda: asyncio.timeout(None).__aenter__(),
+    "Timeout.__aexit__": lambda: asyncio.timeout(10).__aexit__(None, None, None),
+    "wait_for": lambda: asyncio.wait_for(asyncio.get_running_loop().create_future(), 10),
     "Queue.get": lambda: asyncio.Queue().get(),
     "Queue.put": lambda: full_queue().put(2),
     "Queue.join": lambda: full_queue().join(),

@@ -147,6 +147,11 @@ impl Coroutine {
                     self.awaited.set(inner.clone());
                     self.settle(Waits::Coroutine, send_none(&inner))
                 }
+                Ok(Step::Awaits(place, inner, yielded)) => {
+                    self.place.set(place + 1);
+                    self.awaited.set(inner);
+                    self.settle(Waits::Coroutine, Ok(Sent::Yielded(yielded)))
+                }
                 Ok(Step::Become(inner)) => {
                     self.awaited.set(inner.clone());
                     self.settle(Waits::Itself, send_none(&inner))

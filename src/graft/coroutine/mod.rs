@@ -89,6 +89,8 @@ pub(crate) enum Step {
     Wait(u16, Owned<FutureObject>),
     /// `await coroutine`
     Await(u16, Owned),
+    /// The same, of one that has yielded this already.
+    Awaits(u16, Owned, Owned),
     /// Goes on as this coroutine.
     Become(Owned),
     /// The same, with the exception thrown into it.

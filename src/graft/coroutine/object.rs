@@ -114,6 +114,11 @@ impl Coroutine {
         self.place.set(CALLS - number);
     }
 
+    /// The body does what its code does by the await of that number: what that raises comes from there.
+    pub(crate) fn now_awaits(&self, number: u16) {
+        self.place.set(number + 1);
+    }
+
     /// The same, of a body that names no calls: it removes itself from those who wait.
     pub(crate) fn now_removes(&self) {
         self.now_calls(0);

@@ -69,6 +69,15 @@ impl<const N: usize> Shape<N> {
         Some(Attributes { shape: self, object, values })
     }
 
+    /// Sets an attribute, whatever has become of the instance.
+    #[inline]
+    pub(crate) fn set(&self, object: &Object, index: usize, value: &Object) -> Res<()> {
+        match self.of(object) {
+            Some(attributes) => attributes.set(index, value),
+            None => call::setattr(object, self.names[index], value),
+        }
+    }
+
     #[cold]
     fn find_places(&self, values: Values<'_>) {
         for (place, name) in self.places.of.iter().zip(self.names) {
@@ -123,13 +132,32 @@ impl<const N: usize> Attributes<'_, N> {
         containers::exact_int(&*self.get(index)?)
     }
 
-    /// Sets it. What was there is let go of, which may run Python code: the attributes are to be got again then.
+    /// Sets it. What was there is let go of, which may run Python code; and what is set may have been the one name too
+    /// many, for which the instance gets a dict: the attributes are to be got again then ([`Shape::set`]).
     #[inline]
     pub(crate) fn set(self, index: usize, value: &Object) -> Res<()> {
+        if self.place_value(index, value) { Ok(()) } else { self.set_by_name(index, value) }
+    }
+
+    /// Sets several, in this order, where letting go of what was there runs no Python code.
+    #[inline]
+    pub(crate) fn set_each(self, values: &[(usize, &Object)]) -> Res<()> {
+        let mut in_place = true;
+        values.iter().try_for_each(|&(index, value)| {
+            in_place = in_place && self.place_value(index, value);
+            if in_place { Ok(()) } else { self.set_by_name(index, value) }
+        })
+    }
+
+    #[inline]
+    fn place_value(self, index: usize, value: &Object) -> bool {
         let place = self.shape.places.of[index].get();
-        if self.values.replace(place, value.own()) || self.values.insert(self.object, place, value) {
-            return Ok(());
-        }
+        self.values.replace(place, value.own()) || self.values.insert(self.object, place, value)
+    }
+
+    /// After this the values are elsewhere, perhaps.
+    #[cold]
+    fn set_by_name(self, index: usize, value: &Object) -> Res<()> {
         let object = self.object.own();
         call::setattr(&object, self.shape.names[index], value)
     }

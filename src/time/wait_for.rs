@@ -95,12 +95,15 @@ fn enter(awaited: &Object, seconds: &Object) -> Res<Option<Owned>> {
     Ok(timeout::enter(&running, &made)?.then_some(made))
 }
 
-/// Is it a future of ours, or a coroutine that nobody awaits yet? (Python's own code refuses one that is awaited.)
+/// Is it a future of ours, or a coroutine that nobody awaits yet? (An `await` in Python refuses one that is.)
 fn may_be_awaited(object: &Object) -> Res<bool> {
     if task::as_exact_future(object).is_some() {
         return Ok(true);
     }
-    Ok(coroutine::downcast(object).is_some() || (is_native_coroutine(object) && !is_suspended(object)?))
+    match coroutine::downcast(object) {
+        Some(native) => Ok(!native.is_suspended()),
+        None => Ok(is_native_coroutine(object) && !is_suspended(object)?),
+    }
 }
 
 /// What was awaited has this result.

@@ -128,6 +128,20 @@ def await_once(coroutine: Any) -> Any:
     return outcome_of_call(lambda: shown(repr(coroutine.send(None))))
 
 
+async def awaits(awaitable: Any) -> Any:
+    """A second one who awaits it."""
+    return await awaitable
+
+
+def waits_for(awaitable: Any) -> Any:
+    """One who awaits it by way of `wait_for`, and gives up."""
+    waiting = asyncio.wait_for(awaitable, 10)
+    try:
+        return waiting.send(None) and None
+    finally:
+        waiting.close()
+
+
 MISUSES: dict[str, Callable[[Any], Any]] = {
     "send a value at first": lambda c: c.send(1),
     "throw at first": lambda c: c.throw(ValueError("early")),
@@ -141,6 +155,10 @@ MISUSES: dict[str, Callable[[Any], Any]] = {
     "close in the middle": lambda c: (c.send(None) and None, c.close()),
     "send twice": lambda c: (c.send(None) and None, c.send(None) and None),
     "send a value in the middle": lambda c: (c.send(None) and None, c.send(2) and None),
+    "awaited in the middle": lambda c: (c.send(None) and None, awaits(c).send(None)),
+    "awaited when closed": lambda c: (c.close(), awaits(c).send(None)),
+    "waited for": waits_for,
+    "waited for in the middle": lambda c: (c.send(None) and None, waits_for(c)),
     "set a name": lambda c: (setattr(c, "__name__", "x"), setattr(c, "__qualname__", "y"), c.__name__, shown(repr(c))),
     "set no name": lambda c: setattr(c, "__name__", 1),
     "delete a name": lambda c: delattr(c, "__name__"),

@@ -34,7 +34,8 @@ NEVER_ENDS = {
     ("condition", "CancelledError"),
     ("queue", "ValueError"),
 }
-LEFT_ALONE = {"super", "BaseException", "isinstance", "len", "type", "repr", "print", "__build_class__"}
+# Imports need a KeyError.
+LEFT_ALONE = {"super", "BaseException", "KeyError", "isinstance", "len", "type", "repr", "print", "__build_class__"}
 
 
 def names_in(code: CodeType) -> set[str]:

@@ -18,6 +18,7 @@ import pytest
 from graft.notes import shown, spin
 from graft.timeouts import LONG, chain_of, state_of, stubborn, waits, within
 from rasyncio import _graft
+from support.children import run_python
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
@@ -419,3 +420,55 @@ def test_code_of_aexit_changed_while_it_waits(installed: None, returns: str, mon
 
     for fails in (False, True):
         of_either(lambda: observe(fails))  # noqa: B023
+
+
+MANY_NAMES = """
+import asyncio
+import rasyncio
+rasyncio.install()
+LONG = 100.0
+
+async def main():
+    made = [asyncio.timeout(LONG) for _ in range(40)]  # the interpreter leaves less room for names with each
+    made += [asyncio.Timeout.__new__(asyncio.Timeout) for _ in range(4)]
+    for number in range(4):
+        setattr(made[number], f"own_{number}", number)  # and now there is none for what __aenter__ sets
+    for _ in range(300):
+        limit = asyncio.timeout(LONG)
+        async with limit:
+            others = [bytes(size) for size in range(200)]
+            assert isinstance(limit._timeout_handler, asyncio.TimerHandle), limit._timeout_handler
+            assert limit._task is asyncio.current_task()
+        assert limit._timeout_handler is None
+        assert list(vars(limit)) == ["_state", "_timeout_handler", "_task", "_when", "_cancelling"]
+        assert await asyncio.wait_for(asyncio.sleep(0, others), LONG) is others
+
+asyncio.run(main())
+"""
+
+FOREIGN_NAMES = """
+import asyncio
+import rasyncio
+rasyncio.install()
+
+class_made = asyncio.Timeout.__new__
+for number in range(40):
+    setattr(class_made(asyncio.Timeout), f"own_{number}", number)  # no name of asyncio's has room
+
+async def main():
+    for _ in range(300):
+        limit = asyncio.timeout(100.0)
+        others = [bytes(size) for size in range(200)]
+        assert limit.when() > 1 and list(vars(limit)) == ["_state", "_timeout_handler", "_task", "_when"], others
+        async with limit:
+            assert limit._state.name == "ENTERED"
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("program", [MANY_NAMES, FOREIGN_NAMES], ids=["many", "foreign"])
+def test_names_without_room(program: str) -> None:
+    """An instance's attributes move into a dict of its own when its class has no room for another name."""
+    done = run_python(program)
+    assert (done.returncode, done.stderr) == (0, "")

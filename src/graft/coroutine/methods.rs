@@ -167,7 +167,7 @@ fn cr_running(coroutine: &Coroutine) -> bool {
 }
 
 fn cr_suspended(coroutine: &Coroutine) -> bool {
-    coroutine.state.get() == State::Suspended
+    coroutine.is_suspended()
 }
 
 /// From 3.15 on, what `inspect.getcoroutinestate()` says.
@@ -220,6 +220,14 @@ fn finalize(coroutine: &Coroutine) {
     });
 }
 
+/// `tp_as_async->am_await`: it is awaited as itself, by one at a time.
+fn await_slot(coroutine: &Coroutine) -> Res<Owned> {
+    if coroutine.is_suspended() {
+        return Err(raise(Builtin::RuntimeError.class(), c"coroutine is being awaited already"));
+    }
+    Ok(coroutine.as_object().own())
+}
+
 fn await_method(coroutine: &Coroutine) -> Res<Owned> {
     wrapper::new(coroutine)
 }
@@ -256,8 +264,7 @@ pub(super) fn init(module: &Object) -> Res<()> {
         .flags(ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION)
         .slot(ffi::Py_tp_finalize, finalizer!(Coroutine, finalize))
         .slot(ffi::Py_tp_repr, unary!(Coroutine, repr))
-        // It is awaited as itself.
-        .slot(ffi::Py_am_await, ffi::PyObject_SelfIter as *mut std::ffi::c_void)
+        .slot(ffi::Py_am_await, unary!(Coroutine, await_slot))
         .slot(ffi::Py_tp_iternext, unary!(Coroutine, next))
         .slot(ffi::Py_am_send, value_sender!(Coroutine, am_send))
         .methods([send, throw, close, sizeof, as_iterator])

@@ -105,6 +105,12 @@ pub(crate) fn downcast(object: &Object) -> Option<&Coroutine> {
 }
 
 impl Coroutine {
+    /// Does it wait, so that nobody else may await it?
+    #[inline]
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.state.get() == State::Suspended
+    }
+
     pub(super) fn body(&self) -> Res<&'static Body> {
         self.body.get().ok_or_else(|| raise(Builtin::SystemError.class(), c"a coroutine that was taken apart"))
     }

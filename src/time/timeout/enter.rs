@@ -59,9 +59,8 @@ pub(crate) fn enter(running: &Running, timeout: &Object) -> Res<bool> {
         return Ok(false);
     };
     // What the attributes held is nothing whose end runs Python code.
-    attributes.set(STATE, &entered)?;
-    attributes.set(TASK, task)?;
-    attributes.set(CANCELLING, &*containers::int(i64::from(native.cancels_requested()))?)?;
+    let cancelling = containers::int(i64::from(native.cancels_requested()))?;
+    attributes.set_each(&[(STATE, &entered), (TASK, task), (CANCELLING, &cancelling)])?;
     if !when.is_none() {
         let entry = Entry {
             job: &TIME_IS_OVER,
@@ -69,7 +68,8 @@ pub(crate) fn enter(running: &Running, timeout: &Object) -> Res<bool> {
             argument: found.on_timeout.get(),
             context: context::copy_current()?,
         };
-        attributes.set(HANDLER, &*running.call_at(&when, entry)?)?;
+        let timer = running.call_at(&when, entry)?;
+        SHAPE.set(timeout, HANDLER, &timer)?;
     }
     Ok(true)
 }

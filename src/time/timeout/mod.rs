@@ -137,7 +137,7 @@ fn make(when: &Object) -> Option<Res<Owned>> {
     };
     let values: [(usize, &Object); 4] = [(STATE, &created), (HANDLER, none()), (TASK, none()), (WHEN, when)];
     let set = match SHAPE.of(&made) {
-        Some(attributes) => values.iter().try_for_each(|&(index, value)| attributes.set(index, value)),
+        Some(attributes) => attributes.set_each(&values),
         None => values.iter().try_for_each(|&(index, value)| call::setattr(&made, NAMES[index], value)),
     };
     Some(set.map(|()| made))

@@ -98,7 +98,10 @@ class Loud:
 
     def connection_lost(self, error: Exception | None) -> None:
         self.world.is_cut_off |= error is not None
-        self.called("connection_lost", error)
+        if self.world.unread > TAKEN:
+            self.world.late.append(error)
+        else:
+            self.called("connection_lost", error)
 
     def eof_received(self) -> Any:
         self.called("eof_received")
@@ -133,6 +136,9 @@ class World(one_end.World):
         super().__init__(loop)
         self.transport: Any = None
         self.is_cut_off = False
+        #: Bytes written that the peer has not read; and the ends of connections with so many that a socket may be full.
+        #: How many pieces were sent at once decides whether it is, and so when such a connection ends.
+        self.unread, self.late = 0, list[Exception | None]()
         version, server_side = ssl.TLSVersion[setup["tls"]], setup["server_side"]
         contexts = [client_context(version), server_context(version=version)]
         mine, theirs = socket_pair("unix")
@@ -157,9 +163,11 @@ class World(one_end.World):
     def do_write(self, kind: str, size: int) -> Any:
         size -= size % 4 if kind == "wide" else 0
         data = self.stream[:size]
+        self.unread += size
         return self.transport.write(one_end.given(kind, data, bytearray()))
 
     def do_writelines(self, sizes: list[int]) -> Any:
+        self.unread += sum(sizes)
         return self.transport.writelines([self.stream[:size] for size in sizes])
 
     def do_close(self) -> Any:
@@ -237,6 +245,14 @@ class World(one_end.World):
 
     def do_peer_read(self) -> Any:
         """All that comes."""
+        try:
+            return self.read_all()
+        finally:
+            self.unread, late, self.late = 0, self.late, []
+            for error in late:
+                self.say("connection_lost", error)
+
+    def read_all(self) -> Any:
         received, idle = bytearray(), 0
         while idle < 3:
             try:

@@ -18,7 +18,7 @@ import pytest
 
 from support.children import PATIENCE
 from support.serving import chromium
-from test_top import running, top
+from support.viewers import running, top
 
 # A browser takes its time on a busy machine.
 pytestmark = pytest.mark.timeout(300)

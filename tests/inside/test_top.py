@@ -338,7 +338,9 @@ SAMPLE: dict[str, Any] = {
             "task": "t",
             "coroutine": None,
             "place": None,
+            "called_at": "f:1 in g",
             "gil_held": 0.0,
+            "repeats": 3,
             "stack": ['  File "f"\n    x()'],
         }
     ],
@@ -378,6 +380,15 @@ def test_numbers_for_people() -> None:
     assert in_the_loop(["a", "b, in run_forever"]) == ["a", "b, in run_forever"]
     assert percentile([], 99) == 0
     assert percentile([(0.1, 99), (5.0, 1)], 99) == 0.1
+
+
+def test_what_is_said_of_a_slow_step() -> None:
+    (step,) = checked_snapshot(SAMPLE)["slow_steps"]
+    assert "nobody could see whose" in _screen._slow_step({**step, "task": None, "called_at": None}).plain
+    text = _screen._slow_step({**step, "task": None, "place": "/x/f.py:1 in g", "called_at": "/y/h.py:2 in i"}).plain
+    assert text.endswith("a callback  f.py:1 g called at h.py:2 i and 3 more since")
+    same = {**step, "place": "/x/f.py:1 in g", "called_at": "/x/f.py:1 in g", "repeats": 0}
+    assert _screen._slow_step(same).plain.endswith("t  f.py:1 g")
 
 
 # The terminal.

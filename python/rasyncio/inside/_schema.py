@@ -133,7 +133,9 @@ _STEP = _fields(
     task=_maybe(_text),
     coroutine=_maybe(_text),
     place=_maybe(_text),
+    called_at=_maybe(_text),
     gil_held=_number,
+    repeats=_number,
     stack=_all(_source, _STACK_MAX),
 )
 _FUNCTION = _fields(

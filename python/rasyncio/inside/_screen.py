@@ -280,6 +280,11 @@ def _slow_step(step: dict[str, Any]) -> Text:
     text = Text(f"{clock(step['time'])} ", no_wrap=True, overflow="ellipsis")
     text.append(f"{duration(step['seconds']):>8} ", style="bold red" if not step["is_over"] else "red")
     text.append("so far " if not step["is_over"] else "")
-    text.append(step["task"] or "a callback", style="bold")
+    text.append(step["task"] or ("a callback" if step["place"] is not None else "nobody could see whose"), style="bold")
     text.append(f" {step['coroutine'] or ''} ")
-    return text.append_text(_place(step["place"] or ""))
+    text.append_text(_place(step["place"] or ""))
+    if step["called_at"] not in (None, step["place"]):
+        text.append(" called at ", style="dim").append_text(_place(step["called_at"]))
+    if step["repeats"]:
+        text.append(f" and {amount(step['repeats'])} more since", style="bold")
+    return text

@@ -18,8 +18,9 @@ from typing import Any
 from .. import __version__
 from .._loop import EventLoop, loops, profiles
 from .._profile import FunctionProfile, Profile
+from .._slow_step import SlowStep
 from .._stats import Durations, LoopStats, of_loop
-from .._watch import SlowStep, recent, watched
+from .._watch import Told, recent, watched
 from ._tasks import Described, clipped, described, natural, tasks_of
 
 #: The number of the schema.
@@ -62,7 +63,7 @@ def snapshot() -> dict[str, Any]:
         ],
         "functions": _functions(),
         "watched": watched(),
-        "slow_steps": [_slow_step(when, step) for when, step in list(recent)],
+        "slow_steps": [_slow_step(told) for told in list(recent)],
     }
 
 
@@ -105,8 +106,10 @@ def _durations(durations: Durations) -> dict[str, Any]:
     return {"largest": durations.largest, "buckets": [list(each) for each in durations.buckets]}
 
 
-def _slow_step(when: float, step: SlowStep) -> dict[str, Any]:
+def _slow_step(of: Told) -> dict[str, Any]:
+    step = of.step
     told: dict[str, Any] = {each.name: getattr(step, each.name) for each in fields(SlowStep)}
-    for name in ("task", "coroutine", "place"):
+    for name in ("task", "coroutine", "place", "called_at"):
         told[name] = None if told[name] is None else clipped(told[name])
-    return {**told, "time": when, "stack": [clipped(line) for line in step.stack]}
+    # Of a log, what was before it is of interest; of what is looked at now, what came since.
+    return {**told, "time": of.time, "repeats": of.more, "stack": [clipped(line) for line in step.stack]}

@@ -14,7 +14,7 @@ from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, TypedDict
 
 from .._loop import EventLoop
-from .._watch import coroutine_name
+from .._slow_step import coroutine_name
 
 #: A text is cut off after so many characters.
 TEXT_MAX = 300

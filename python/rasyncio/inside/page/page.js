@@ -89,13 +89,17 @@ function showSteps(snapshot) {
   }
   at("steps").replaceChildren(...steps.slice(0, 10).map((step) => {
     const key = `${step.time} ${step.thread} ${step.place}`;
-    const who = made("span", "", step.task ?? "a callback");
+    const who = made("span", "", step.task ?? (step.place === null ? "nobody could see whose" : "a callback"));
     who.style.fontWeight = "600";
     const element = made("details", "step", made("summary", "",
       made("span", "when", clock(step.time)),
       made("span", "long", duration(step.seconds)),
       made("span", "", who, step.coroutine ? ` ${step.coroutine}` : "",
-        step.is_over ? "" : made("span", "now", "blocks now"), made("br", ""), place(step.place ?? "no stack"))),
+        step.is_over ? "" : made("span", "now", "blocks now"),
+        step.repeats ? made("span", "more", `and ${amount(step.repeats)} more since`) : "",
+        made("br", ""), place(step.place ?? "it was over before anybody could look"),
+        step.called_at === null || step.called_at === step.place ? ""
+          : made("span", "muted", ` called at ${step.called_at.replace(/^.*\//, "")}`))),
       made("pre", "", inTheLoop(step.stack).join("\n")));
     element.open = open.has(key);
     element.addEventListener("toggle", () => (element.open ? open.add(key) : open.delete(key)));

@@ -84,6 +84,8 @@ def test_what_is_served_and_to_whom(url: str) -> None:
             assert "unsafe" not in answer.headers["Content-Security-Policy"]
             assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), "nothing is loaded from elsewhere"
             assert "innerHTML" not in text
+    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=60 * PATIENCE) as answer:
+        assert (answer.status, answer.read()) == (200, b"") and int(answer.headers["Content-Length"]) > 0
     with fetched(f"{url}data") as answer:
         assert answer.headers["Content-Type"] == "application/json"
         said = json.load(answer)
@@ -139,7 +141,7 @@ def test_in_a_browser(url: str, tmp_path: Path) -> None:
         expect(page.locator(".chart svg path.line")).to_have_count(4, timeout=wait)
         page.wait_for_selector(".step")
         text = page.inner_text("body")
-        for wanted in ("MainThread", "lag p99", "<b>waiting</b>", "write_it", "waits_for"):
+        for wanted in ("MainThread", "longest", "Longest lag", "lag p99", "<b>waiting</b>", "write_it", "waits_for"):
             assert wanted in text
         assert page.locator("b").count() == 0, "what the program says is no markup"
 

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -23,13 +24,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from rasyncio.inside import _screen
-from rasyncio.inside._client import Client, Unreachable
+from rasyncio.inside import _screen, _server
+from rasyncio.inside._client import Client, Silent, Unreachable
+from rasyncio.inside._keys import Keys
 from rasyncio.inside._protocol import Malformed
 from rasyncio.inside._rates import percentile, rates
 from rasyncio.inside._schema import checked_snapshot, checked_tree, decoded, printable
 from rasyncio.inside._snapshot import snapshot
 from rasyncio.inside._view import View, amount, clock, duration, in_the_loop
+from rasyncio.inside._web import Follower
 from support.viewers import BY_PROCESS, PROGRAM, refused, running, top, until
 
 
@@ -235,6 +238,105 @@ def test_something_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monk
         client.snapshot()
 
 
+def test_an_answer_that_comes_after_all(tmp_path: Path) -> None:
+    """It is the answer to what was asked, and to nothing else."""
+    may_answer = threading.Event()
+
+    def answers(client: socket.socket) -> None:
+        for _ in range(3):
+            line = b""
+            while not line.endswith(b"\n"):
+                line += client.recv(1)
+            assert may_answer.wait(30)
+            told = SAMPLE if line == b"snapshot\n" else {"tree": {**TREE, "name": line.decode().split()[1]}}
+            client.sendall(json.dumps(told).encode() + b"\n")
+
+    with answering(tmp_path / "stats", answers) as path, Client(path) as client:
+        client.patience = 0.05
+        for _ in range(3):
+            with pytest.raises(Silent, match="has not answered for"):
+                client.snapshot()
+        may_answer.set()
+        client.patience = 30
+        assert client.snapshot()["pid"] == 1
+        may_answer.clear()
+        client.patience = 0.05
+        with pytest.raises(Silent):
+            client.tree("a")
+        may_answer.set()
+        client.patience = 30
+        tree = client.tree("b")
+        assert tree is not None and tree["name"] == "b"
+
+
+def test_a_connection_that_was_idle_for_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_server, "IDLE_MAX", 0.1)
+    with _server.StatsServer(str(tmp_path / "stats")) as server, Client(str(tmp_path / "stats")) as client:
+        for _ in range(3):
+            assert client.snapshot()["schema"] == 1
+            deadline = time.monotonic() + 30
+            while server._clients and time.monotonic() < deadline:
+                time.sleep(0.01)
+        server.close()
+        with pytest.raises(Unreachable, match="the program has ended, or serves no longer"):
+            client.snapshot()
+
+
+class Sometimes:
+    """A program that does not answer for some time."""
+
+    def __init__(self) -> None:
+        self.answers = True
+
+    def snapshot(self) -> dict[str, Any]:
+        if not self.answers:
+            raise Silent("the program has not answered for 1 s")
+        return checked_snapshot(SAMPLE)
+
+    def tree(self, task: str) -> dict[str, Any] | None:
+        return TREE if self.snapshot() else None
+
+
+def test_a_view_of_a_program_that_does_not_answer_for_some_time() -> None:
+    program = Sometimes()
+    view = View(program)
+    assert view.silence is None
+    program.answers = False
+    view.look()
+    view.choose(1)
+    assert view.silence is not None and view.silence.startswith("it has not answered for ")
+    console = Console(file=StringIO(), width=120, height=40)
+    console.print(_screen.screen(view))
+    assert view.silence in console.file.getvalue()  # type: ignore[attr-defined]
+    program.answers = True
+    view.look()
+    assert view.silence is None
+
+
+def test_a_page_of_a_program_that_does_not_answer_for_some_time() -> None:
+    program = Sometimes()
+    follower = Follower(View(program), 0.01)
+    try:
+        assert follower.told(None)["silence"] is None
+        program.answers = False
+        assert eventually(lambda: follower.told("1")["silence"] is not None)
+        assert follower.told("2")["ended"] is None
+        program.answers = True
+        assert eventually(lambda: follower.told(None)["silence"] is None)
+        # Two who look at two tasks.
+        for task in ("1", "2", "1"):
+            assert eventually(lambda task=task: follower.told(task)["chosen"] == task)
+    finally:
+        follower.stop()
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 30
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers(-(2**70), 2**70) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -366,6 +468,11 @@ def test_what_happened_between_two_snapshots() -> None:
     )
     (found,) = rates(before, after)
     assert (found["load"], found["lag"], found["callbacks"]) == (0.25, 0.5, 100)
+    assert found["lag_most"] == 0.5
+    # A long gap among many short ones: the percentile does not see it.
+    rare = checked_snapshot(at(seconds_running=12, gaps={"largest": 9, "buckets": [[0.001, 1000], [0.4, 1], [9, 1]]}))
+    (found,) = rates(before, rare)
+    assert (found["lag"], found["lag_most"]) == (0.001, 0.4)
     (since_it_began,) = rates(None, before)
     assert (since_it_began["load"], since_it_began["lag"]) == (0.5, 9)
 
@@ -391,7 +498,54 @@ def test_what_is_said_of_a_slow_step() -> None:
     assert _screen._slow_step(same).plain.endswith("t  f.py:1 g")
 
 
+def test_a_rare_stall_is_seen_in_a_narrow_terminal() -> None:
+    """Each second a stall of 0.4 s, and thousands of short gaps."""
+    stalls = {"largest": 0.4, "buckets": [[0.001, 5000], [0.4, 1]]}
+    short = {"largest": 0.001, "buckets": [[0.001, 10]]}
+    loop = {**SAMPLE["loops"][0], "gaps": stalls, "ready_wait": short, "timer_lateness": short}
+
+    class Source:
+        def snapshot(self) -> dict[str, Any]:
+            return checked_snapshot({**SAMPLE, "loops": [loop]})
+
+        def tree(self, task: str) -> None:
+            return None
+
+    console = Console(file=StringIO(), width=80, height=24)
+    console.print(_screen.screen(View(Source())))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "longest" in shown and "400 ms" in shown
+
+
 # The terminal.
+
+
+def marked(controller: int, wanted: str = "") -> str:
+    """The name of the task that is marked, once it is that, or for a long time."""
+    deadline = time.monotonic() + 30
+    name = ""
+    while time.monotonic() < deadline:
+        text = until(controller, "▸".encode()) + until(controller, b"who awaits whom")
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode(errors="replace"))
+        found = re.findall(r"▸ +(\S+)", plain)
+        name = found[-1] if found else name
+        if name and (not wanted or name == wanted):
+            break
+    return name if not wanted or name == wanted else ""
+
+
+def test_keys_that_come_together_or_in_pieces() -> None:
+    keys = Keys()
+    assert keys.taken(b"\x1b[Bj\x1bOAq") == ["\x1b[B", "j", "\x1bOA", "q"]
+    assert keys.taken(b"\x1b") == keys.taken(b"[") == []
+    assert keys.taken(b"1;5") == []
+    assert keys.taken(b"Ak") == ["\x1b[1;5A", "k"]
+    assert keys.taken(b"\xc3") == []
+    assert keys.taken(b"\xa4q") == ["ä", "q"]
+    assert keys.taken(b"\x1bq") == ["\x1b", "q"]
+    assert keys.taken(b"\xff\x00q") == ["\N{REPLACEMENT CHARACTER}", "\x00", "q"]
+    keys.taken(b"\x1b[" + b"1" * 1000)
+    assert keys.taken(b"A" + b"q")[-1] == "q"
 
 
 def test_keys_in_a_terminal(tmp_path: Path) -> None:
@@ -407,8 +561,14 @@ def test_keys_in_a_terminal(tmp_path: Path) -> None:
             try:
                 text = until(controller, b"choose a task")
                 assert b"MainThread" in text
-                os.write(controller, b"\x1b[B\x1b[B")
-                until(controller, b"who awaits whom")
+                # The list begins with who runs, and then by name: several keys in one go.
+                assert marked(controller).split()[0] != "sleeper-2"
+                os.write(controller, b"kkk\x1b[B\x1bOBjjjjjj\x1b[")
+                assert marked(controller, "sleeper-2")
+                os.write(controller, b"A")
+                assert marked(controller, "sleeper-1")
+                os.write(controller, b"kjk")
+                assert marked(controller, "sleeper-0")
                 os.write(controller, b"q")
                 assert shown.wait(30) == 0
             finally:

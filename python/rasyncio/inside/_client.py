@@ -9,7 +9,7 @@ import struct
 import time
 from typing import Any
 
-from ._address import LOOPBACK, Address
+from ._address import LOOPBACK, VARIABLE, Address
 from ._protocol import ANSWER_MAX, Malformed
 from ._schema import checked_snapshot, checked_tree, decoded
 
@@ -21,29 +21,46 @@ class Unreachable(Exception):
     """Why a process cannot be looked into, and what to do: one line."""
 
 
+class Silent(Unreachable):
+    """It has not answered yet; it may do so when it is asked once more."""
+
+
+class _Closed(Exception):
+    """The connection was closed before any of the answer has come."""
+
+
 class Client:
     """A connection to the process that serves at the address. Its methods raise Unreachable.
 
-    Where the address comes from somebody who is not trusted, `uid` is the user whose socket it must be, if it is one.
+    One that was idle for so long that the process has closed it is made anew. Where the address comes from somebody who
+    is not trusted, `uid` is the user whose socket it must be, if it is one.
     """
 
     def __init__(self, address: Address, uid: int | None = None) -> None:
         self.address = address
-        where = repr(address) if isinstance(address, str) else f"{LOOPBACK}:{address}"
-        self._sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+        self._uid = uid
+        self.patience = PATIENCE
+        """In seconds, for an answer as a whole; what takes longer is Silent, and is waited for when asked once more."""
+        self._connect()
+
+    def _connect(self) -> None:
+        where = repr(self.address) if isinstance(self.address, str) else f"{LOOPBACK}:{self.address}"
+        self._left = b""
+        self._asked: bytes | None = None  # whose answer has not come
+        self._has_answered = False
+        self._sock = socket.socket(socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET)
         self._sock.settimeout(PATIENCE)
         try:
-            _connect(self._sock, address if isinstance(address, str) else (LOOPBACK, address))
+            _connect(self._sock, self.address if isinstance(self.address, str) else (LOOPBACK, self.address))
         except OSError as error:
             self._sock.close()
             raise Unreachable(
                 f"nobody serves stats at {where} ({os.strerror(error.errno) if error.errno else error}): start the"
-                f" program with RASYNCIO_STATS={address}, or let it call rasyncio.serve_stats()"
+                f" program with {VARIABLE}={self.address or 8125}, or let it call rasyncio.serve_stats()"
             ) from None
-        if uid is not None and self._sock.family == socket.AF_UNIX and _uid_of_peer(self._sock) != uid:
+        if self._uid is not None and self._sock.family == socket.AF_UNIX and _uid_of_peer(self._sock) != self._uid:
             self._sock.close()
             raise Unreachable(f"what listens at {where} is another user's")
-        self._left = b""
 
     def close(self) -> None:
         """Ask no more."""
@@ -71,25 +88,54 @@ class Client:
             raise Unreachable(f"what listens at {self.address} is no program to look into: {error}") from None
 
     def _ask(self, line: bytes) -> bytes:
-        deadline = time.monotonic() + PATIENCE
-        parts, size = [self._left], len(self._left)
+        deadline = time.monotonic() + self.patience
         try:
-            self._sock.settimeout(PATIENCE)
-            self._sock.sendall(line)
-            while b"\n" not in parts[-1]:
-                self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
-                parts.append(self._sock.recv(2**16))
-                size += len(parts[-1])
-                if not parts[-1]:
-                    raise Unreachable("the program has ended, or serves no longer")
-                if size > ANSWER_MAX:
-                    raise Malformed(f"its answer has more than {ANSWER_MAX} bytes")
+            if self._asked is not None:
+                asked, answer = self._asked, self._answer(deadline)
+                if asked == line:
+                    return answer
+            was_idle = self._has_answered
+            try:
+                return self._answer(deadline, line)
+            except _Closed:
+                if not was_idle:
+                    raise
+            self.close()
+            with contextlib.suppress(Unreachable):
+                self._connect()
+                return self._answer(deadline, line)
+            raise Unreachable(_ENDED)
         except TimeoutError:
-            raise Unreachable(f"the program has not answered for {PATIENCE:.0f} s") from None
-        except OSError:
-            raise Unreachable("the program has ended, or serves no longer") from None
-        answer, _, self._left = b"".join(parts).partition(b"\n")
+            raise Silent(f"the program has not answered for {self.patience:.0f} s") from None
+        except (OSError, _Closed):
+            raise Unreachable(_ENDED) from None
+
+    def _answer(self, deadline: float, line: bytes | None = None) -> bytes:
+        """The answer to the line, or to the one that was sent last."""
+        try:
+            if line is not None:
+                self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
+                self._sock.sendall(line)
+                self._asked = line
+            while b"\n" not in self._left:
+                self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
+                data = self._sock.recv(2**16)
+                if not data and not self._left:
+                    raise _Closed
+                if not data:
+                    raise Unreachable(_ENDED)
+                self._left += data
+                if len(self._left) > ANSWER_MAX:
+                    raise Malformed(f"its answer has more than {ANSWER_MAX} bytes")
+        except ConnectionError:
+            raise _Closed from None
+        self._asked = None
+        self._has_answered = True
+        answer, _, self._left = self._left.partition(b"\n")
         return answer
+
+
+_ENDED = "the program has ended, or serves no longer"
 
 
 def _connect(sock: socket.socket, address: str | tuple[str, int]) -> None:

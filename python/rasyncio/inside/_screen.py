@@ -7,13 +7,8 @@ upon.
 from __future__ import annotations
 
 import os
-import select
-import sys
-import termios
 import time
-import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -24,12 +19,15 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from ._keys import pressed
 from ._rates import Rates
 from ._view import View, amount, clock, duration, in_the_loop
 
 #: Above so many seconds, lag is shown as something to look at, and as bad.
 _NOTED, _BAD = 0.01, 0.05
 _KEYS = "↑ ↓ choose a task   q quit"
+_QUIT = ("q", "\x03", "\x04")
+_STEPS = {"\x1b[A": -1, "\x1bOA": -1, "k": -1, "\x1b[B": 1, "\x1bOB": 1, "j": 1}
 _STEPS_MAX = 6
 _BAR = 10
 #: A load above which a loop has no time left.
@@ -41,45 +39,20 @@ _WIDE = 100
 def follow(view: View, every: float) -> None:
     """Show the program until q is pressed. Raises Unreachable when it has ended."""
     console = Console()
-    with _keys() as keys, Live(screen(view), console=console, screen=True, auto_refresh=False) as live:
+    with pressed() as keys, Live(screen(view), console=console, screen=True, auto_refresh=False) as live:
         looked = time.monotonic()
         while True:
-            key = keys(max(looked + every - time.monotonic(), 0.0))
-            if key in ("q", "\x03", "\x04"):
-                return
-            if key in ("\x1b[A", "\x1bOA", "k"):
-                view.choose(-1)
-            elif key in ("\x1b[B", "\x1bOB", "j"):
-                view.choose(1)
+            step = 0
+            for key in keys(max(looked + every - time.monotonic(), 0.0)):
+                if key in _QUIT:
+                    return
+                step += _STEPS.get(key, 0)
+            if step:
+                view.choose(step)
             if time.monotonic() - looked >= every:
                 looked = time.monotonic()
                 view.look()
             live.update(screen(view), refresh=True)
-
-
-@contextmanager
-def _keys() -> Iterator[Any]:
-    """A function that waits for a key for so long at most; "" if none came."""
-    if not sys.stdin.isatty():
-
-        def none(seconds: float) -> str:
-            time.sleep(seconds)
-            return ""
-
-        yield none
-        return
-    fd = sys.stdin.fileno()
-    before = termios.tcgetattr(fd)
-
-    def key(seconds: float) -> str:
-        ready, _, _ = select.select([fd], [], [], seconds)
-        return os.read(fd, 16).decode(errors="replace") if ready else ""
-
-    tty.setcbreak(fd)
-    try:
-        yield key
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
 def screen(view: View) -> RenderableType:
@@ -133,6 +106,8 @@ def _head(view: View) -> Text:
     head.append(
         f"  process {said['pid']:.0f}   Python {said['python']}   rasyncio {said['rasyncio']}   {clock(said['time'])}"
     )
+    if view.silence is not None:
+        head.append(f"  {view.silence}", style="bold red")
     return head
 
 
@@ -163,8 +138,8 @@ class _Loops:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         is_wide = options.max_width >= _WIDE
-        names = ["=thread", "load", "lag p99", "blocked", "ready", "tasks", "callbacks/s"]
-        more = ["longest", "timers", "files", "conns", "in/s", "out/s", ""] if is_wide else []
+        names = ["=thread", "load", "longest", "lag p99", "blocked", "ready", "tasks", "callbacks/s"]
+        more = ["timers", "files", "conns", "in/s", "out/s", ""] if is_wide else []
         table = _table("Event loops", *names, *more)
         for each in self._view.rates:
             cells = self._figures(each) + (self._more(each) if is_wide else [])
@@ -176,6 +151,7 @@ class _Loops:
     def _figures(self, of: Rates) -> list[RenderableType]:
         return [
             Text(f"{of['load']:.0%}", style="red" if of["load"] > _FULL else "green"),
+            Text(duration(of["lag_most"]), style=_level(of["lag_most"])),
             Text(duration(of["lag"]), style=_level(of["lag"])),
             Text(duration(of["blocked"]) if of["blocked"] >= _NOTED else "-", style=_level(of["blocked"])),
             amount(of["ready"]),
@@ -186,7 +162,6 @@ class _Loops:
     def _more(self, of: Rates) -> list[RenderableType]:
         full = round(of["load"] * _BAR)
         return [
-            Text(duration(of["lag_most"]), style=_level(of["lag_most"])),
             amount(of["timers"]),
             amount(of["files"]),
             amount(of["connections"]),

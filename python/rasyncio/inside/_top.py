@@ -16,7 +16,7 @@ from .._profile import VARIABLE as PROFILE
 from .._watch import VARIABLE as WATCH
 from ._address import KINDS, VARIABLE, parsed
 from ._attach import attached
-from ._client import Client, Unreachable
+from ._client import PATIENCE, Client, Unreachable
 from ._view import View
 from ._wishes import Wishes
 
@@ -29,8 +29,9 @@ program serves its stats: a path, or a port as :PORT. Its loops must be rasyncio
   python -m rasyncio top /run/app.stats
   python -m rasyncio top --self app.py ARGS...
 """
-#: In seconds: for a program that is started to serve.
+#: In seconds: for a program that is started to serve; for an answer, before the view says that there is none.
 _STARTS = 20.0
+_LOOK_PATIENCE = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -160,6 +161,7 @@ def _show(client: Client, options: argparse.Namespace) -> None:
     refusal = _wishes(options).refusal(view.snapshot)
     if refusal is not None:
         raise Unreachable(refusal)
+    client.patience = _LOOK_PATIENCE
     if options.web is not None:
         from ._web import serve_page
 
@@ -175,7 +177,10 @@ def _show(client: Client, options: argparse.Namespace) -> None:
         ) from None
     if options.once or not sys.stdout.isatty():
         time.sleep(options.every)
+        client.patience = PATIENCE
         view.look()
+        if view.silence is not None:
+            raise Unreachable(f"the program does not answer: {view.silence}")
         Console().print(_screen.page(view))
         return
     _screen.follow(view, options.every)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from ._client import Silent
 from ._rates import Rates, rates
 
 #: So many moments are remembered.
@@ -29,15 +31,34 @@ class View:
         self.history: deque[tuple[float, list[Rates]]] = deque(maxlen=HISTORY_MAX)
         self.tree: dict[str, Any] | None = None
         self.chosen: str | None = None  # a task's identity; None: the first of the list
-        self.look_at_tree()
+        self._answered = time.monotonic()
+        self._is_silent = False
+        self._look_at_tree()
 
     def look(self) -> None:
-        """Look once more. Raises Unreachable."""
+        """Look once more; a program that does not answer stays as it was seen last. Raises Unreachable."""
+        self._ask(self._look)
+
+    @property
+    def silence(self) -> str | None:
+        """For how long it has not answered; None if it has, when it was asked last."""
+        return f"it has not answered for {time.monotonic() - self._answered:.0f} s" if self._is_silent else None
+
+    def _ask(self, look: Callable[[], object]) -> None:
+        try:
+            look()
+        except Silent:
+            self._is_silent = True
+        else:
+            self._is_silent = False
+            self._answered = time.monotonic()
+
+    def _look(self) -> None:
         before, self.snapshot = self.snapshot, self._source.snapshot()
         if self.snapshot["time"] != before["time"]:
             self.rates = rates(before, self.snapshot)
             self.history.append((self.snapshot["time"], self.rates))
-        self.look_at_tree()
+        self._look_at_tree()
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
@@ -64,6 +85,15 @@ class View:
 
     def look_at_tree(self) -> None:
         """Ask for the tree of the chosen task, or of the first. Raises Unreachable."""
+        self._ask(self._look_at_tree)
+
+    def tree_of(self, task: str) -> dict[str, Any] | None:
+        """The tree of any task; None if it is gone, or the program does not answer. Raises Unreachable."""
+        trees: list[dict[str, Any] | None] = []
+        self._ask(lambda: trees.append(self._source.tree(task)))
+        return trees[0] if trees else None
+
+    def _look_at_tree(self) -> None:
         if self.place is None:
             self.chosen = self.tasks[0]["id"] if self.tasks else None
         self.tree = self._source.tree(self.chosen) if self.chosen is not None else None

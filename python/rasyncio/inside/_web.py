@@ -36,51 +36,90 @@ _HEADERS = {
 _PATIENCE = 10.0
 
 
+#: A reader that wants the tree of a task which is not known yet waits so long for it.
+_TREE_PATIENCE = 1.0
+#: A tree that nobody wants for so many seconds is not asked for any more; nor are more than so many.
+_WANTED_FOR = 10.0
+_TREES_MAX = 8
+
+
 class Follower:
-    """Follows the program in a thread of its own, until it ends."""
+    """Follows the program in a thread of its own, until it ends. That alone asks the program, so nobody else waits."""
 
     def __init__(self, view: View, every: float) -> None:
-        self._view = view
+        self._view = view  # the thread's
         self._every = every
-        self._lock = threading.Lock()  # for the view
+        self._change = threading.Condition()  # for what follows
+        self._wanted: dict[str, float] = {}  # tasks, and when somebody wanted the tree last
+        self._trees: dict[str, dict[str, Any] | None] = {}
         self._ended: str | None = None
-        self._stop = threading.Event()
+        self._stops = False
+        self._told = self._seen()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Follow no longer."""
-        self._stop.set()
+        with self._change:
+            self._stops = True
+            self._change.notify_all()
         self._thread.join()
 
     def told(self, task: str | None) -> dict[str, Any]:
-        """All that the page shows, with the tree of that task."""
-        with self._lock:
-            view = self._view
-            if task is not None and task != view.chosen and self._ended is None:
-                view.chosen = task
-                try:
-                    view.look_at_tree()
-                except Unreachable as error:
-                    self._ended = str(error)
-            return {
-                "snapshot": {**view.snapshot, "loops": None},
-                "rates": view.rates,
-                "history": list(view.history),
-                "chosen": view.chosen,
-                "tree": view.tree,
-                "every": self._every,
-                "ended": self._ended,
-            }
+        """All that the page shows, with the tree of that task, or of the first."""
+        with self._change:
+            if task is not None and self._ended is None:
+                self._wanted[task] = time.monotonic()
+                if task not in self._trees:
+                    self._change.notify_all()
+                    self._change.wait_for(lambda: task in self._trees or self._ended is not None, _TREE_PATIENCE)
+            tree = self._trees.get(task) if task is not None else None
+            chosen = {"chosen": task, "tree": tree} if tree is not None else {}
+            return {**self._told, **chosen, "every": self._every, "silence": self._view.silence, "ended": self._ended}
+
+    def _seen(self) -> dict[str, Any]:
+        view = self._view
+        return {
+            "snapshot": {**view.snapshot, "loops": None},
+            "rates": view.rates,
+            "history": list(view.history),
+            "chosen": view.chosen,
+            "tree": view.tree,
+        }
 
     def _follow(self) -> None:
-        while not self._stop.wait(self._every):
-            with self._lock:
-                try:
-                    self._view.look()
-                except Unreachable as error:
-                    self._ended = str(error)
+        due = time.monotonic() + self._every
+        while True:
+            with self._change:
+                self._change.wait_for(self._is_needed, max(due - time.monotonic(), 0.0))
+                if self._stops:
                     return
+                wanted = self._wanted_now()
+            try:
+                if time.monotonic() >= due:
+                    due = time.monotonic() + self._every
+                    self._view.look()
+                trees = {task: self._view.tree_of(task) for task in wanted}
+            except Unreachable as error:
+                with self._change:
+                    self._ended = str(error)
+                    self._change.notify_all()
+                return
+            with self._change:
+                self._trees = trees
+                self._told = self._seen()
+                self._change.notify_all()
+
+    def _wanted_now(self) -> list[str]:
+        """The tasks whose trees somebody wants still, forgetting the others."""
+        now = time.monotonic()
+        wanted = {task: when for task, when in self._wanted.items() if now - when < _WANTED_FOR}
+        newest = sorted(wanted, key=lambda task: wanted[task])[-_TREES_MAX:]
+        self._wanted = {task: wanted[task] for task in newest}
+        return newest
+
+    def _is_needed(self) -> bool:
+        return self._stops or any(task not in self._trees for task in self._wanted)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,6 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "rasyncio"
     sys_version = ""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
         if not re.fullmatch(r"(?:127\.0\.0\.1|localhost)(?::\d{1,5})?", self.headers.get("Host", LOOPBACK)):
@@ -112,7 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
         """A page that looks each second is not worth a line."""

@@ -48,7 +48,7 @@ function inTheLoop(stack) {
 
 const charts = [
   { title: "Load", value: (each) => each.load, text: (value) => `${Math.round(value * 100)} %`, max: 1 },
-  { title: "Lag, 99th percentile (dashed: 50 ms)", value: (each) => Math.max(each.lag, each.blocked), text: duration,
+  { title: "Longest lag (dashed: 50 ms)", value: (each) => Math.max(each.lag_most, each.blocked), text: duration,
     isLog: true, from: 1e-5, least: 1, limit: 0.05 },
   { title: "Tasks", value: (each) => each.tasks, text: amount, least: 10 },
   { title: "Callbacks in a second", value: (each) => each.callbacks, text: amount, least: 10 },
@@ -63,6 +63,7 @@ function showLoops(rates) {
     const title = made("h2", "", made("span", `swatch series-${number % 4}`), each.name);
     const tiles = made("dl", "tiles",
       tile("load", `${Math.round(each.load * 100)} %`, each.load > 0.9 ? "bad" : ""),
+      tile("longest", duration(each.lag_most), level(each.lag_most)),
       tile("lag p99", duration(each.lag), level(each.lag)),
       tile("blocked now", each.blocked >= 0.01 ? duration(each.blocked) : "no", each.blocked >= 0.01 ? level(each.blocked) : ""),
       tile("tasks", amount(each.tasks)),
@@ -151,8 +152,9 @@ function show() {
   at("program").textContent = at("program").title = snapshot.program;
   at("facts").textContent =
     `process ${snapshot.pid} · Python ${snapshot.python} · rasyncio ${snapshot.rasyncio} · ${clock(snapshot.time)}`;
-  at("ended").hidden = answer.ended === null;
-  at("ended").textContent = answer.ended ?? "";
+  const trouble = answer.ended ?? answer.silence;
+  at("ended").hidden = trouble === null;
+  at("ended").textContent = trouble ?? "";
   showLoops(rates);
   const marks = snapshot.slow_steps.map((step) => step.time);
   for (const chart of charts) chart.update(history, rates.map((each) => each.id), marks);

@@ -111,11 +111,14 @@ def main() -> None:
         return found
 
     started = time.perf_counter()
+    found = None
     try:
-        asyncio.run(crawl())
+        found = asyncio.run(crawl())
     except KeyboardInterrupt:
         print("stopped")
     print(f"{time.perf_counter() - started:.2f} s")
+    if found and not found.fetched:
+        raise SystemExit("no page could be fetched")
 
 
 if __name__ == "__main__":

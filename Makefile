@@ -23,6 +23,7 @@ INSTALLED := $(VENV)/.installed-$(VERSION)-$(PROFILE)
 PEERS := $(VENV)/.peers-$(VERSION)
 BENCHED := build/bench
 GUARD := $(CACHE)/guard
+COMMA := ,
 GUARD_PYTHON ?= $(PYTHON)
 FLOOR := benches/floor/Cargo.toml
 WIRE := benches/network/wire/Cargo.toml
@@ -133,14 +134,23 @@ bench-bridge: $(INSTALLED) $(PEERS) ## awaiting Rust's futures, and Rust awaitin
 bench-growth: $(INSTALLED) $(PEERS) ## how time and memory grow with the number of tasks, timers, connections
 	$(BIN)/python -m benches.growth $(ARGS)
 
-# A build of its own: its clock counts, and it has the functions' names.
-bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads on GUARD_PYTHON, fail if they have become more
-	rm -rf $(GUARD)/python && mkdir -p $(GUARD)/python
+# $(call guard-build,DIRECTORY,FEATURES): a build of its own in DIRECTORY: its clock counts, it has the functions' names.
+define guard-build
+	rm -rf $(1) && mkdir -p $(1)
 	PYO3_PYTHON=$(shell command -v $(GUARD_PYTHON)) PYO3_BUILD_EXTENSION_MODULE=1 \
-		cargo build --release --locked -q --features counted-clock --target-dir $(GUARD)
-	cp -r python/rasyncio $(GUARD)/python && rm -f $(GUARD)/python/rasyncio/*.so
-	cp $(GUARD)/release/lib_asyncio.so $(GUARD)/python/rasyncio/_asyncio.so
+		cargo build --release --locked -q --features $(2) --target-dir $(GUARD)
+	cp -r python/rasyncio $(1) && rm -f $(1)/rasyncio/*.so
+	cp $(GUARD)/release/lib_asyncio.so $(1)/rasyncio/_asyncio.so
+endef
+
+bench-guard: $(TOOLS) | check-cargo ## count the instructions of hot workloads on GUARD_PYTHON, fail if they have become more
+	$(call guard-build,$(GUARD)/python,counted-clock)
 	PYTHONPATH=$(GUARD)/python $(BIN)/python -m benches.instructions.guard --python $(GUARD_PYTHON) $(ARGS)
+
+bench-counting: $(TOOLS) | check-cargo ## count on GUARD_PYTHON what it costs that the loop counts for loop.stats()
+	$(call guard-build,$(GUARD)/counted,counted-clock)
+	$(call guard-build,$(GUARD)/uncounted,counted-clock$(COMMA)uncounted)
+	$(BIN)/python -m benches.instructions.counting --python $(GUARD_PYTHON) --builds $(GUARD)/counted $(GUARD)/uncounted $(ARGS)
 
 bench-report: $(INSTALLED) $(PEERS) ## speed, network and growth, into benches/README.md and docs/performance.md, with the charts (hours)
 	rm -rf $(BENCHED)/speed

@@ -17,6 +17,9 @@ use crate::sys::part::Native;
 use crate::sys::threads::Thread;
 use crate::sys::visible::Visible;
 
+/// Builds with the feature `uncounted` count nothing: what counting costs is the difference (`make bench-counting`).
+const IS_ON: bool = cfg!(not(feature = "uncounted"));
+
 /// A number that only grows.
 #[derive(Default)]
 pub(crate) struct Counter(Cell<u64>);
@@ -24,6 +27,9 @@ pub(crate) struct Counter(Cell<u64>);
 impl Counter {
     #[inline]
     pub(crate) fn add(&self, count: usize) {
+        if !IS_ON {
+            return;
+        }
         self.0.set(self.0.get().wrapping_add(count as u64));
     }
 
@@ -120,6 +126,9 @@ impl Counts {
     /// An iteration is about to run so many things.
     #[inline]
     pub(super) fn iterates(&self, ready: usize) {
+        if !IS_ON {
+            return;
+        }
         self.iterations.one();
         if ready > self.most_ready.get() {
             self.most_ready.set(ready);
@@ -129,6 +138,9 @@ impl Counts {
     /// The next thing is about to be taken out of the queue, to be run unless it is cancelled.
     #[inline]
     pub(super) fn takes(&self) {
+        if !IS_ON {
+            return;
+        }
         if self.pulse.beat() == self.probe.get() {
             self.probe_runs();
         }
@@ -145,7 +157,7 @@ impl Counts {
     /// Something is about to be queued behind so many others.
     #[inline]
     pub(super) fn queued(&self, behind: impl FnOnce() -> usize) {
-        if self.is_probe_wanted.get() {
+        if IS_ON && self.is_probe_wanted.get() {
             self.queue_probe(behind());
         }
     }
@@ -159,18 +171,27 @@ impl Counts {
 
     /// It has been asked, and what has come is queued.
     pub(super) fn polled(&self) {
+        if !IS_ON {
+            return;
+        }
         self.is_probe_wanted.set(true);
     }
 
     /// A timer that was due so many seconds ago is queued.
     #[inline]
     pub(super) fn timer_is_late(&self, seconds: f64) {
+        if !IS_ON {
+            return;
+        }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // what is no number, or below zero, is zero
         self.timer_lateness.add((seconds * 1e9) as u64);
     }
 
     /// The poller is about to be asked, for the first time after some tens of microseconds, or after a wait.
     pub(super) fn polls(&self, last: Option<Moment>, now: Moment) {
+        if !IS_ON {
+            return;
+        }
         self.polls.one();
         if let Some(last) = last {
             self.gaps.add(now.ticks_since(last));
@@ -179,6 +200,9 @@ impl Counts {
 
     /// The wait for files and timers begins.
     pub(super) fn falls_asleep(&self, now: Moment) {
+        if !IS_ON {
+            return;
+        }
         self.asleep_since.set(Some(now));
         self.waits.one();
         self.pulse.beat();
@@ -187,6 +211,9 @@ impl Counts {
 
     /// It is over.
     pub(super) fn wakes_up(&self, now: Moment) {
+        if !IS_ON {
+            return;
+        }
         self.pulse.waits.store(false, Ordering::Relaxed);
         if let Some(since) = self.asleep_since.take() {
             self.asleep.set(self.asleep.get() + now.ticks_since(since));

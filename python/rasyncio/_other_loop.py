@@ -26,20 +26,22 @@ if TYPE_CHECKING:
     from ._loop import EventLoop
 
 _FACTORY = "give it loop_factory=rasyncio.new_event_loop"
-#: Programs that choose a loop by themselves: whose code is on the stack then, their name, their own way to name a loop.
-_CHOOSERS = (
-    ({"gunicorn", "uvicorn"}, "gunicorn", "use -k rasyncio.gunicorn.UvicornWorker"),
-    ({"gunicorn", "uvicorn_worker"}, "gunicorn", "use -k rasyncio.gunicorn.UvicornWorker"),
-    ({"fastapi_cli", "uvicorn"}, "fastapi", None),
-    ({"uvicorn"}, "uvicorn", "add --loop rasyncio:new_event_loop"),
+#: Programs that choose a loop by themselves: whose code is on the stack then, their name, their own way to name a loop,
+#: and whether they look for uvloop first, so that its name is a way whichever loop they found.
+_CHOOSERS: tuple[tuple[set[str], str, str | None, bool], ...] = (
+    ({"gunicorn", "uvicorn"}, "gunicorn", "use -k rasyncio.gunicorn.UvicornWorker", True),
+    ({"gunicorn", "uvicorn_worker"}, "gunicorn", "use -k rasyncio.gunicorn.UvicornWorker", True),
+    ({"fastapi_cli", "uvicorn"}, "fastapi", None, True),
+    ({"uvicorn"}, "uvicorn", "add --loop rasyncio:new_event_loop", True),
+    ({"granian"}, "granian", "add --loop asyncio", False),
 )
 
 #: The base of asyncio's loops, and the loops of ours that there are.
 _of_asyncio: tuple[type, ...] = ()
 _loops: Mapping[int, EventLoop] = {}
 
-# Who chose loops of the class, and what is typed there.
-_choices: dict[type, tuple[str, str | None]] = {}
+# Who chose loops of the class, what is typed there, and whether uvloop's name would do.
+_choices: dict[type, tuple[str, str | None, bool]] = {}
 
 
 def listen() -> None:
@@ -65,14 +67,14 @@ def listen_no_more() -> None:
 
 def remedy(kind: type) -> str:
     """Who chose loops of this class, which is not ours, and what to do about it."""
-    who, way = _choices.get(kind, ("the program", _FACTORY))
+    who, way, looks_for_uvloop = _choices.get(kind, ("the program", _FACTORY, False))
     package = kind.__module__.partition(".")[0]
     name = f"{kind.__module__}.{kind.__qualname__}"
     ways = [way] if way else []
-    if package == "uvloop":
+    if package == "uvloop" or looks_for_uvloop:
         ways.append("start it with --as-uvloop (RASYNCIO=uvloop)")
     chosen = {"uvloop": "uvloop", "asyncio": "asyncio's own loop"}.get(package, name)
-    what_to_do = ", or ".join(ways or [_FACTORY])
+    what_to_do = ", or ".join(ways)
     return f"{who} chose {chosen}, so that {name} runs, and not rasyncio's event loop; {what_to_do}"
 
 
@@ -81,8 +83,8 @@ def note(kind: type) -> None:
     packages = [_package_of(frame) for frame in _frames_outside(kind)]
     who = packages[0] if packages else "the program"
     _choices[kind] = next(
-        ((name, way) for there, name, way in _CHOOSERS if there.issubset(packages)),
-        (who, _FACTORY),
+        ((name, way, by_uvloop) for there, name, way, by_uvloop in _CHOOSERS if there.issubset(packages)),
+        (who, _FACTORY, False),
     )
 
 

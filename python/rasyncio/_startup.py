@@ -82,6 +82,20 @@ def listen(*, loop: bool) -> None:
         _other_loop.listen()
 
 
+def options_that_hide() -> str:
+    """The options that Python was started with for which it passes the variable over: "-E", "-I", "-S", or none."""
+    flags = sys.flags
+    return ", ".join(
+        option
+        for option, is_set in {
+            "-I": flags.isolated,
+            "-E": flags.ignore_environment and not flags.isolated and not hasattr(sys, "frozen"),
+            "-S": flags.no_site,
+        }.items()
+        if is_set
+    )
+
+
 def _is_checked() -> bool:
     """Whether this process belongs to a program that `python -m rasyncio --check` looks at (`_reports`)."""
     return "RASYNCIO_CHECK" in os.environ

@@ -40,7 +40,10 @@ class Status:
     children: str | None
     """What RASYNCIO says to the Python processes that this one starts; None if it is not set."""
     remarks: tuple[str, ...]
-    """What is not rasyncio's, why, and what to do about it: a sentence each."""
+    """What is not rasyncio's though it was asked for, why, and what to do about it: a sentence each. Empty where all is
+    as it should be, so that an alarm can be made of them."""
+    hints: tuple[str, ...]
+    """What is not rasyncio's as nobody asked for it, and what to do if it should be: a sentence each."""
 
     def __str__(self) -> str:
         rows = [
@@ -55,11 +58,16 @@ class Status:
             ("child processes", self._children()),
         ]
         width = max(len(name) for name, _ in rows)
-        return "\n".join([*(f"{name:{width}}  {text}" for name, text in rows), *(f"! {one}" for one in self.remarks)])
+        lines = [f"{name:{width}}  {text}" for name, text in rows]
+        return "\n".join([*lines, *(f"! {one}" for one in self.remarks), *(f"hint: {one}" for one in self.hints)])
 
     def _children(self) -> str:
-        meaning = _startup.MEANINGS.get(self.children or "0", "nothing, for it is not known")
-        return f"{meaning} (RASYNCIO={self.children})" if self.children else "as they are (RASYNCIO is not set)"
+        if not self.children:
+            return "as they are (RASYNCIO is not set)"
+        meaning = _startup.MEANINGS.get(self.children, "nothing, for it is not known")
+        if hidden := _startup.options_that_hide():
+            meaning += f", where they are started without {hidden}"
+        return f"{meaning} (RASYNCIO={self.children})"
 
 
 def status() -> Status:
@@ -74,26 +82,30 @@ def status() -> Status:
     children = os.environ.get(_startup.VARIABLE)
     kind = type(running) if running is not None else _default_class()
     of_ours = _is_ours(kind)
-    remarks = []
+    remarks: list[str] = []
+    hints: list[str] = []
     if ours is None:
         remarks.append("This is a sub-interpreter: rasyncio works in the main one only, and asyncio is CPython's here.")
     elif not swapped:
-        remarks.append("Future and Task are CPython's: call rasyncio.install(), or start the process with RASYNCIO=1.")
+        remarks.append(_why_not_swapped(children))
     elif why_not:
         remarks.append(why_not)
-    if running is not None and swapped and not _is_ours(type(running)):
+    elif not _is_ours(_default_class()):
+        is_fault = children in ("1", "uvloop") and not _one_of_ours_runs()
+        (remarks if is_fault else hints).append(_why_asyncios_loop(children))
+    if swapped and not _is_ours(type(running)) and type(running) not in (type(None), _default_class()):
         remarks.append(f"{_other_loop.remedy(type(running))}.")
     if replaced := sorted(_replaced_in(kind)) if of_ours else []:
         remarks.append(
             f"{', '.join(replaced)}: replaced. As long as that is so, asyncio's own code does what it would do with it."
         )
     if swapped and ours is not None and sys.version_info >= (3, 14) and not shares_state():
-        remarks.append(
+        hints.append(
             "`python -m asyncio ps` does not see the tasks of this process, and CPython's own tasks are apart from"
             f" rasyncio's: {ours.__rasyncio_own_state__}. Set RASYNCIO=0 to look into the program on CPython's asyncio."
         )
     if swapped and not children:
-        remarks.append("Python processes that this one starts run on CPython's asyncio: set RASYNCIO=1 for them.")
+        hints.append("Python processes that this one starts run on CPython's asyncio: set RASYNCIO=1 for them.")
     return Status(
         version=__version__,
         python="{}.{}.{}".format(*sys.version_info),
@@ -107,7 +119,37 @@ def status() -> Status:
         state="CPython's" if shares_state() or not swapped else "rasyncio's own",
         children=children,
         remarks=tuple(remarks),
+        hints=tuple(hints),
     )
+
+
+def _why_not_swapped(value: str | None) -> str:
+    """The variable may say that ours are wanted."""
+    if value not in _startup.MEANINGS or value == "0":
+        return "Future and Task are CPython's: call rasyncio.install(), or start the process with RASYNCIO=1."
+    if hidden := _startup.options_that_hide():
+        return (
+            f"Future and Task are CPython's: Python was started with {hidden}, which hides RASYNCIO={value} from it."
+            " Start it without, or call rasyncio.install()."
+        )
+    return (
+        f"Future and Task are CPython's in spite of RASYNCIO={value}: rasyncio.uninstall() was called, or"
+        " rasyncio.pth is not where this Python looks for it. Call rasyncio.install()."
+    )
+
+
+def _why_asyncios_loop(value: str | None) -> str:
+    """It is the default: nobody named another, or somebody left ours out."""
+    if _one_of_ours_runs():
+        return "Loops that asyncio makes by itself are its own: rasyncio.install() makes them rasyncio's."
+    if value == "tasks":
+        return "The event loop is asyncio's, for RASYNCIO=tasks (--no-loop) says so: RASYNCIO=1 makes it rasyncio's."
+    return "The event loop is asyncio's: rasyncio.install() without loop=False makes ours the default."
+
+
+def _one_of_ours_runs() -> bool:
+    loop = sys.modules.get(f"{__package__}._loop")
+    return loop is not None and any(one.is_running() for one in list(loop.loops.values()))
 
 
 def _policy() -> Any:
@@ -124,13 +166,13 @@ def _default_class() -> type | None:
 
 
 def _default_loop() -> tuple[str, str]:
-    """What asyncio makes loops of, and why that is not ours."""
+    """What asyncio makes loops of, and who set the policy for it, if that is not asyncio's own or ours."""
     kind, policy = _default_class(), type(_policy())
     name = f"whatever {_name(policy)} makes" if kind is None else _name(kind)
     if _is_ours(kind):
         return name, ""
     if policy.__module__ == "asyncio.unix_events":
-        return name, "The event loop is asyncio's: rasyncio.install() without loop=False makes ours the default."
+        return name, ""
     if policy.__module__.partition(".")[0] == "uvloop":
         return name, "The program has set uvloop's event loop policy: start it with RASYNCIO=uvloop (or --as-uvloop)."
     return name, (

@@ -165,6 +165,22 @@ def test_as_itself(server: str, folder: Path) -> None:
         assert " chose " not in log
 
 
+@pytest.mark.parametrize("server", ["uvicorn --workers", "gunicorn", "fastapi run"])
+def test_without_uvloop(server: str, folder: Path) -> None:
+    """They take asyncio's own loop then, and what they are told to type is true."""
+    (folder / "uvloop.py").write_text("raise ImportError('it is not here')")
+    port = free_port()
+    command = typed(server, port)
+    assert answer_of([sys.executable, "-m", *command], port, folder, "1") == (
+        "rasyncio asyncio.unix_events._UnixSelectorEventLoop True"
+    )
+    log = (folder / "log").read_text()
+    name = server.partition(" ")[0]
+    assert f"rasyncio: {name} chose asyncio's own loop, " in log
+    assert "start it with --as-uvloop (RASYNCIO=uvloop)" in log and "loop_factory" not in log
+    assert answer_of([sys.executable, "-m", "rasyncio", "--as-uvloop", "-m", *command], port, folder, None) == OURS
+
+
 def test_worker_class_for_gunicorn(folder: Path) -> None:
     port = free_port()
     command = typed("gunicorn", port)

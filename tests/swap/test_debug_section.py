@@ -155,7 +155,7 @@ def test_what_is_told_then(tmp_path: Path) -> None:
         async def inside(): return asyncio.current_task()
         async def main(): return await Early(inside(), loop=asyncio.get_running_loop())
         assert asyncio.run(main()) is None
-        print(*rasyncio.status().remarks, sep="\\n")
+        print(*rasyncio.status().hints, sep="\\n")
         """
     data = bytearray(carrier().read_bytes())
     data[place_of_section(bytes(data))[2] + 1] = ord("a")

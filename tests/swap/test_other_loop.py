@@ -108,22 +108,55 @@ def test_status_names_who_chose_it(tmp_path: Path) -> None:
     assert said[-1] == CHOSE_STOCK.removeprefix("rasyncio: ") + "."
 
 
+RUN_UVLOOP = "import asyncio, uvloop; uvloop.run(asyncio.sleep(0))"
+RUN_STOCK = "import asyncio; asyncio.Runner(loop_factory=asyncio.SelectorEventLoop).run(asyncio.sleep(0))"
+
+
 @pytest.mark.parametrize(
-    ("stack", "expected"),
+    ("stack", "call", "expected"),
     [
-        (["uvicorn"], "uvicorn chose uvloop, * add --loop rasyncio:new_event_loop, or start it with --as-uvloop"),
+        (
+            ["uvicorn"],
+            RUN_UVLOOP,
+            "uvicorn chose uvloop, *; add --loop rasyncio:new_event_loop, or start it with --as-uvl",
+        ),
+        (
+            ["uvicorn"],
+            RUN_STOCK,
+            "uvicorn chose asyncio's *; add --loop rasyncio:new_event_loop, or start it with --as-uvl",
+        ),
         (
             ["gunicorn", "uvicorn_worker"],
-            "gunicorn chose uvloop, * use -k rasyncio.gunicorn.UvicornWorker, or start it",
+            RUN_UVLOOP,
+            "gunicorn chose uvloop, *; use -k rasyncio.gunicorn.UvicornWorker, or start it",
         ),
-        (["fastapi_cli", "uvicorn"], "fastapi chose uvloop, * rasyncio's event loop; start it with --as-uvloop"),
-        (["ray"], "ray chose uvloop, * give it loop_factory=rasyncio.new_event_loop, or start it with --as-uvloop"),
+        (
+            ["gunicorn", "uvicorn_worker"],
+            RUN_STOCK,
+            "gunicorn chose asyncio's *; use -k rasyncio.gunicorn.UvicornWorker, or start it with --as-uvloop",
+        ),
+        (
+            ["fastapi_cli", "uvicorn"],
+            RUN_UVLOOP,
+            "fastapi chose uvloop, * rasyncio's event loop; start it with --as-uvloop",
+        ),
+        (
+            ["fastapi_cli", "uvicorn"],
+            RUN_STOCK,
+            "fastapi chose asyncio's * rasyncio's event loop; start it with --as-uvloop",
+        ),
+        (["granian"], RUN_UVLOOP, "granian chose uvloop, *; add --loop asyncio, or start it with --as-uvloop (RAS"),
+        (
+            ["ray"],
+            RUN_UVLOOP,
+            "ray chose uvloop, *; give it loop_factory=rasyncio.new_event_loop, or start it with --as-uvl",
+        ),
+        (["ray"], RUN_STOCK, "ray chose asyncio's own loop, *; give it loop_factory=rasyncio.new_event_loop"),
     ],
 )
-def test_what_to_type_where(tmp_path: Path, stack: list[str], expected: str) -> None:
+def test_what_to_type_where(tmp_path: Path, stack: list[str], call: str, expected: str) -> None:
     """By the packages that are on the stack; tests/programs/test_servers.py has the real ones."""
     skip_without_uvloop()
-    call = "import asyncio, uvloop; uvloop.run(asyncio.sleep(0))"
     for package in reversed(stack):
         code = f"def run():\n    {call}\n"
         (tmp_path / f"{package}.py").write_text(code)

@@ -20,6 +20,7 @@ PRINT = (
     "import rasyncio; status = rasyncio.status(); print(status.future_and_task, status.event_loop, status.running)\n"
 )
 REMARKS = "print(*status.remarks, sep='\\n')\n"
+HINTS = "print(len(status.remarks), *status.hints, sep='\\n')\n"
 
 
 @pytest.fixture(autouse=True)
@@ -34,19 +35,76 @@ def test_without_anything() -> None:
 
 
 def test_installed() -> None:
-    first, remark = check_python(f"import rasyncio; rasyncio.install()\n{PRINT}{REMARKS}").splitlines()
+    first, remarks, hint = check_python(f"import rasyncio; rasyncio.install()\n{PRINT}{HINTS}").splitlines()
     assert first == "rasyncio rasyncio.EventLoop None"
-    assert "set RASYNCIO=1 for them" in remark
+    assert remarks == "0" and "set RASYNCIO=1 for them" in hint
 
 
 def test_nothing_to_remark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RASYNCIO", "1")
-    assert check_python(PRINT + "print(status.remarks, status.children)") == "rasyncio rasyncio.EventLoop None\n() 1\n"
+    code = PRINT + "print(status.remarks, status.hints, status.children)"
+    assert check_python(code) == "rasyncio rasyncio.EventLoop None\n() () 1\n"
 
 
-def test_loop_left_out() -> None:
-    _, remark, _ = check_python(f"import rasyncio; rasyncio.install(loop=False)\n{PRINT}{REMARKS}").splitlines()
-    assert remark == "The event loop is asyncio's: rasyncio.install() without loop=False makes ours the default."
+LEFT_OUT = "The event loop is asyncio's: rasyncio.install() without loop=False makes ours the default."
+ON_PURPOSE = "The event loop is asyncio's, for RASYNCIO=tasks (--no-loop) says so: RASYNCIO=1 makes it rasyncio's."
+THE_OTHERS = "Loops that asyncio makes by itself are its own: rasyncio.install() makes them rasyncio's."
+
+
+@pytest.mark.parametrize(
+    ("begin", "variable", "ours", "stock"),
+    [
+        ("rasyncio.install(loop=False)", "tasks", THE_OTHERS, ON_PURPOSE),
+        ("rasyncio.install(loop=False)", None, THE_OTHERS, LEFT_OUT),
+        ("pass", None, THE_OTHERS, LEFT_OUT),
+        ("rasyncio.install(loop=False)", "1", THE_OTHERS, "! " + LEFT_OUT),
+    ],
+)
+def test_loop_left_out(
+    begin: str, variable: str | None, ours: str, stock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No fault where nobody asked for it, and no word of it where ours runs after all."""
+    if variable:
+        monkeypatch.setenv("RASYNCIO", variable)
+    code = f"""
+import asyncio, rasyncio
+{begin}
+async def main():
+    status = rasyncio.status()
+    print(*[f"! {{one}}" for one in status.remarks], *(one for one in status.hints if "set RASYNCIO=1 for" not in one))
+rasyncio.run(main())
+asyncio.run(main())
+"""
+    assert check_python(code).splitlines() == [ours, stock]
+
+
+@pytest.mark.parametrize(
+    ("flags", "begin", "says", "children"),
+    [
+        (
+            ["-E"],
+            "",
+            "Python was started with -E, which hides RASYNCIO=1 from it",
+            " where they are started without -E ",
+        ),
+        (
+            ["-I"],
+            "",
+            "Python was started with -I, which hides RASYNCIO=1 from it",
+            " where they are started without -I ",
+        ),
+        ([], "rasyncio.uninstall()", "in spite of RASYNCIO=1: rasyncio.uninstall() was called", ""),
+    ],
+)
+def test_variable_without_effect(
+    flags: list[str], begin: str, says: str, children: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, so that it is no remedy to set it."""
+    monkeypatch.setenv("RASYNCIO", "1")
+    done = run_python(f"import rasyncio\n{begin}\nprint(rasyncio.status())", flags=flags)
+    *_, row, remark = done.stdout.splitlines()
+    assert row.startswith("child processes ") and children in row and row.endswith(" (RASYNCIO=1)")
+    assert remark.startswith("! ") and says in remark and remark.endswith("all rasyncio.install().")
 
 
 #: What is said of grafts: on another loop; before 3.12; and from then on.
@@ -169,7 +227,7 @@ rasyncio.install()
 import uvloop
 asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 {PRINT}{REMARKS}"""
-    _, remark, _ = check_python(code).splitlines()
+    _, remark = check_python(code).splitlines()
     assert remark == "The program has set uvloop's event loop policy: start it with RASYNCIO=uvloop (or --as-uvloop)."
 
 
@@ -182,7 +240,7 @@ class Policy(type(asyncio.get_event_loop_policy())):
 asyncio.set_event_loop_policy(Policy())
 rasyncio.install()
 {PRINT}{REMARKS}"""
-    first, remark, _ = check_python(code).splitlines()
+    first, remark = check_python(code).splitlines()
     assert first == "rasyncio whatever __main__.Policy makes None"
     assert "__main__.Policy" in remark and "rasyncio.EventLoopPolicy()" in remark
 
@@ -222,11 +280,11 @@ def test_state() -> None:
     """
     own = "print(rasyncio._asyncio.__rasyncio_own_state__ is None); "
     code = "import rasyncio; {}; status = rasyncio.status(); print(status.state); "
-    first, its, *remarks = check_python((code + own + REMARKS).format("rasyncio.install()")).splitlines()
+    first, its, *hints = check_python((code + own + HINTS).format("rasyncio.install()")).splitlines()
     shared = its == "True"
     assert shared or sys.version_info < (3, 14) or rasyncio._asyncio.__rasyncio_own_state__ is not None
     assert first == ("CPython's" if shared else "rasyncio's own")
-    assert any("asyncio ps" in remark for remark in remarks) == (not shared and sys.version_info >= (3, 14))
+    assert any("asyncio ps" in hint for hint in hints) == (not shared and sys.version_info >= (3, 14))
     assert check_python(code.format("pass")).splitlines()[0] == "CPython's"
     if sys.version_info < (3, 14):
         late = check_python(code.format("import asyncio; rasyncio.install()")).splitlines()
@@ -237,7 +295,7 @@ def test_shown_to_people() -> None:
     text = check_python("import rasyncio; rasyncio.install(); print(rasyncio.status())")
     lines = text.splitlines()
     assert lines[0] == f"rasyncio                  {rasyncio.__version__} on Python {platform.python_version()}"
-    assert "Future and Task           rasyncio" in lines and lines[-1].startswith("! ")
+    assert "Future and Task           rasyncio" in lines and lines[-1].startswith("hint: ")
 
 
 def test_plugin_of_pytest(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import sys
 from types import FunctionType
 
 from . import _asyncio
+from ._variables import complain
 
 #: The interpreter's table of modules.
 modules = sys.modules
@@ -61,11 +62,14 @@ def detach() -> None:
 
 
 def _reason(wanted: bool) -> str:
+    value = "" if sys.flags.ignore_environment else os.environ.get(VARIABLE, "")
+    if value not in ("", "0", "1"):
+        complain(VARIABLE, "0 or 1", value)
     if sys.version_info < (3, 12):
         return "Python 3.11 calls its functions without asking: 3.12 is the first that can be grafted"
     if not wanted:
         return "install(graft=False) was called"
-    if os.environ.get(VARIABLE) == "0" and not sys.flags.ignore_environment:
+    if value == "0":
         return f"{VARIABLE} is 0 in the environment"
     all_events = getattr(sys.monitoring, "_all_events", None)
     get_tool, restart_events = sys.monitoring.get_tool, sys.monitoring.restart_events

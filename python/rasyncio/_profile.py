@@ -6,13 +6,13 @@ Native code times each step while a profile is on, at the price of some hundred 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any
 
 from ._loop import EventLoop, loops, profiles
+from ._variables import complain
 
 #: The variable of the environment that turns a profile on, from the first loop on.
 VARIABLE = "RASYNCIO_PROFILE"
@@ -114,7 +114,7 @@ def profile_if_asked() -> None:
         return
     _is_asked = True
     if value != "1":
-        print(f"rasyncio: {VARIABLE} must be 1 or 0, not {value!r}", file=sys.stderr)
+        complain(VARIABLE, "1 or 0", value)
     elif not profiles:
         Profile(gives_way=True).start()
 

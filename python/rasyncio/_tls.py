@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from asyncio import protocols, sslproto, transports
 from collections.abc import Iterator
 from types import CodeType
 
 from . import _asyncio
 from ._replaced import Names, are_own
+from ._variables import complain
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def _variable() -> str:
 def _wanted() -> str:
     wanted = _variable()
     if wanted and wanted not in ROUTES:
-        warnings.warn(
-            f"{VARIABLE}={wanted} is not known: set it to one of {', '.join(ROUTES)}", RuntimeWarning, stacklevel=2
-        )
+        complain(VARIABLE, f"one of {', '.join(ROUTES)}", wanted)
     return wanted if wanted in ROUTES else ROUTES[0]
 
 

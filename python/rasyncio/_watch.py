@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from . import _asyncio
 from ._slow_step import SlowStep, look
+from ._variables import complain
 
 #: Where slow steps are logged.
 logger = logging.getLogger("rasyncio")
@@ -164,4 +164,4 @@ def watch_if_asked() -> None:
     try:
         watch(float(value))
     except ValueError:
-        print(f"rasyncio: {VARIABLE} must be a number of seconds, such as 0.1, not {value!r}", file=sys.stderr)
+        complain(VARIABLE, "a number of seconds, such as 0.1", value)

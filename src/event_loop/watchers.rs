@@ -47,13 +47,17 @@ pub(super) fn as_handle(watcher: &Entry) -> Option<&HandleObject> {
 const DOORBELL: &str = "RASYNCIO_DOORBELL";
 
 fn policy() -> Res<Policy> {
+    /// Says on stderr what is wrong with it.
+    static COMPLAIN: Lazy = Lazy::new("rasyncio._variables", "complain_of_doorbell");
+
     match std::env::var_os(DOORBELL) {
-        None => Ok(Policy::IfItPays),
         Some(value) if value == "0" => Ok(Policy::Never),
         Some(value) if value == "1" => Ok(Policy::Always),
-        Some(value) => {
-            let text = format!("{DOORBELL} must be 0 or 1, not {:?}", value.to_string_lossy());
-            Err(raise_text(Builtin::ValueError.class(), &text))
+        value => {
+            if value.is_some_and(|value| !value.is_empty()) {
+                call::call0(COMPLAIN.get()?)?;
+            }
+            Ok(Policy::IfItPays)
         }
     }
 }

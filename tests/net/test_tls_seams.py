@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import ssl
 import sys
 from asyncio import sslproto
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from rasyncio import _variables
 from support.loops import Say, record
 from support.net import Recorder, socket_pair, until
 from support.tls import (
@@ -397,8 +401,11 @@ def test_another_route_for_each_connection(monkeypatch: pytest.MonkeyPatch) -> N
         say(str(ends.transport.get_extra_info("rasyncio_tls")))
         close_all(loop, ends)
         monkeypatch.setenv("RASYNCIO_TLS", "rustls")
-        with pytest.warns(RuntimeWarning, match="RASYNCIO_TLS=rustls is not known: set it to one of openssl"):
+        with mock.patch.object(_variables, "_told", set()), contextlib.redirect_stderr(io.StringIO()) as said:
             ends = tls_connected(loop)
+            close_all(loop, ends)
+            ends = tls_connected(loop)
+        assert said.getvalue() == "rasyncio: RASYNCIO_TLS must be one of openssl, memorybio, python, not 'rustls'\n"
         say(str(ends.transport.get_extra_info("rasyncio_tls")))
         close_all(loop, ends)
 

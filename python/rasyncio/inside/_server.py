@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+from .._variables import complain
 from ._address import KINDS, LOOPBACK, VARIABLE, for_process, listening, parsed, remove
 from ._protocol import REQUEST_MAX, Malformed, Request, answer, refusal, taken
 
@@ -302,6 +303,6 @@ def serve_if_asked() -> None:
     try:
         _asked = os.getpid(), serve_stats(value)
     except ValueError:
-        print(f"rasyncio: {VARIABLE} must be {KINDS}, not {value!r}", file=sys.stderr)
+        complain(VARIABLE, KINDS, value)
     except OSError as error:
         print(f"rasyncio: {VARIABLE}={value!r}: stats are not served: {error}", file=sys.stderr)

@@ -2,10 +2,13 @@
 
 Only where it was asked for: `RASYNCIO=uvloop`, or `python -m rasyncio --as-uvloop`. What people use of uvloop is here:
 `install`, `run`, `new_event_loop`, `Loop`, `EventLoopPolicy`, `__version__` (of the uvloop that it stands in for, with
-a mark). Any other name raises AttributeError with a sentence that says so.
+a mark). Any other name raises AttributeError with a sentence that says so, and as uvloop is a package, so does an
+import of it, or of a module of uvloop's.
 """
 
 from __future__ import annotations
+
+import sys
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 #: The release of uvloop whose module this one follows.
 STANDS_IN_FOR = "0.23.0"
 NAMES = ("EventLoopPolicy", "Loop", "install", "new_event_loop", "run")
+_WHAT_IT_IS = (
+    f"it is rasyncio's stand-in (RASYNCIO=uvloop or python -m rasyncio --as-uvloop), which has {', '.join(NAMES)} only"
+)
 
 
 class AliasLoader:
@@ -29,10 +35,7 @@ class AliasLoader:
         def get(name: str) -> object:
             if name in NAMES:
                 return getattr(rasyncio, name)
-            raise AttributeError(
-                f"module 'uvloop' has no attribute {name!r}: it is rasyncio's stand-in (RASYNCIO=uvloop or"
-                f" python -m rasyncio --as-uvloop), which has {', '.join(NAMES)} only"
-            )
+            raise AttributeError(f"module 'uvloop' has no attribute {name!r}: {_WHAT_IT_IS}")
 
         module.__doc__ = "rasyncio in the place of uvloop."
         vars(module).update(
@@ -41,3 +44,14 @@ class AliasLoader:
             __dir__=lambda: sorted({*vars(module), *NAMES}),
             __version__=f"{STANDS_IN_FOR}+rasyncio.{rasyncio.__version__}",
         )
+
+
+def refuse(name: str) -> None:
+    """Raise ModuleNotFoundError for `name`, a module of uvloop's, unless another `uvloop` than the alias is imported.
+
+    `from uvloop import something` comes here as well, as for every package: whether it is a module is tried last. With
+    the module's own name in the error that would be passed over, for one that says less.
+    """
+    spec = getattr(sys.modules.get("uvloop"), "__spec__", None)
+    if spec is not None and type(spec.loader) is AliasLoader:
+        raise ModuleNotFoundError(f"cannot import {name!r} from 'uvloop': {_WHAT_IT_IS}", name="uvloop")

@@ -49,6 +49,8 @@ def main(arguments: list[str]) -> None:
     options, arguments = _own_options(arguments)
     if options >= {"--no-loop", "--as-uvloop"}:
         _fail(f"--as-uvloop needs the loop that --no-loop leaves out\n{USAGE}")
+    if "--kernelspec" in options and options > {"--kernelspec"}:
+        _fail(f"--kernelspec takes no {', '.join(sorted(options - {'--kernelspec'}))}\n{USAGE}")
     loop = "--no-loop" not in options
     value = "uvloop" if "--as-uvloop" in options else "1" if loop else "tasks"
     first, *rest = arguments or [""]
@@ -58,7 +60,9 @@ def main(arguments: list[str]) -> None:
     if first in ("-V", "--version"):
         print(f"rasyncio {__version__} (Python {sys.version.split()[0]})")
         return
-    if first == "top" and not options:
+    if first == "top":
+        if options:
+            _fail(f"top takes no {', '.join(sorted(options))}; a file of that name is ./top\n{USAGE}")
         from .inside._top import main as top
 
         sys.exit(top(rest))

@@ -144,7 +144,11 @@ class _Hook:
         if name == "uvloop" and self.waits_for_uvloop:
             from ._as_uvloop import AliasLoader
 
-            return ModuleSpec(name, AliasLoader())  # type: ignore[arg-type]  # importlib.abc costs its import
+            return ModuleSpec(name, AliasLoader(), is_package=True)  # type: ignore[arg-type]  # importlib.abc costs its import
+        if self.waits_for_uvloop and name.startswith("uvloop."):
+            from ._as_uvloop import refuse
+
+            refuse(name.removeprefix("uvloop."))
         return None
 
     def _spec_of_asyncio(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:

@@ -236,6 +236,41 @@ def test_alias() -> None:
     assert "no attribute 'libuv_version'" in lines[4] and "rasyncio's stand-in" in lines[4]
 
 
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("import uvloop.loop", "loop"),
+        ("from uvloop.loop import Loop", "loop"),
+        ("import uvloop.includes.stdlib", "includes"),
+        ("from uvloop import Loop, _noop", "_noop"),
+        ("import importlib; importlib.import_module('uvloop._version')", "_version"),
+    ],
+)
+def test_alias_has_no_modules(statement: str, name: str) -> None:
+    """Whoever tries whether they are there sees what Python says of missing ones."""
+    code = f"""
+try: {statement}
+except ModuleNotFoundError as error: print(error.name, error)
+import uvloop, uvloop as again
+print(hasattr(uvloop, "loop"), again is uvloop)
+"""
+    first, last = said(code, "uvloop").splitlines()
+    assert first.startswith(
+        f"uvloop cannot import '{name}' from 'uvloop': it is rasyncio's stand-in (RASYNCIO=uvloop or"
+    )
+    assert last == "False True"
+
+
+def test_another_uvloop_has_the_modules_that_it_has() -> None:
+    code = """
+        import sys, types
+        sys.modules["uvloop"] = types.ModuleType("uvloop")
+        try: import uvloop.loop
+        except ModuleNotFoundError as error: print(error)
+        """
+    assert said(code, "uvloop") == "No module named 'uvloop.loop'; 'uvloop' is not a package\n"
+
+
 def test_alias_is_there_only_where_it_was_asked_for() -> None:
     look = "import importlib.util as u; spec = u.find_spec('uvloop'); print(spec and type(spec.loader).__module__)"
     without = said(look)
@@ -255,12 +290,19 @@ def test_policy() -> None:
     assert said("import rasyncio; rasyncio.EventLoopPolicy().new_event_loop().close()") == ""
 
 
-def test_options_that_contradict_each_other() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--no-loop", "--as-uvloop", "-c", ""], "--as-uvloop needs the loop that --no-loop leaves out"),
+        (["--check", "--kernelspec"], "--kernelspec takes no --check"),
+        (["--kernelspec", "--no-loop", "--no-children"], "--kernelspec takes no --no-children, --no-loop"),
+        (["--no-loop", "top"], "top takes no --no-loop; a file of that name is ./top"),
+        (["--check", "top", "1"], "top takes no --check; a file of that name is ./top"),
+    ],
+)
+def test_options_that_contradict_each_other(arguments: list[str], says: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "rasyncio", "--no-loop", "--as-uvloop", "-c", ""],
-        capture_output=True,
-        text=True,
-        timeout=60 * PATIENCE,
+        [sys.executable, "-m", "rasyncio", *arguments], capture_output=True, text=True, timeout=60 * PATIENCE
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("--as-uvloop needs the loop that --no-loop leaves out\nusage:")
+    assert done.stderr.startswith(f"{says}\nusage:")

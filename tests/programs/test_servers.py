@@ -5,11 +5,11 @@ Each is started by its own command, with nothing of rasyncio on the command line
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from support.children import PATIENCE
+from support.serving import free_port, serving
 
 APPLICATION = """\
 import asyncio, os
@@ -80,12 +81,6 @@ SERVERS = {
 TAKE_UVLOOP = {"uvicorn", "uvicorn --workers", "uvicorn --reload", "gunicorn", "granian", "fastapi run"}
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def answer_of(command: list[str], port: int, folder: Path, variable: str | None) -> str:
     """What the application answers once the server is up; the server's output is in the file `log`."""
     environment = {name: value for name, value in os.environ.items() if name not in ("RASYNCIO", "PYTHONWARNINGS")}
@@ -138,11 +133,37 @@ def test_under_the_name_of_uvloop(server: str, folder: Path) -> None:
     assert " chose " not in (folder / "log").read_text()
 
 
-@pytest.mark.parametrize("server", ["uvicorn --workers", "gunicorn", "hypercorn", "fastapi run"])
+@pytest.mark.parametrize("server", SERVERS)
 def test_by_the_runner(server: str, folder: Path) -> None:
+    """Also each process that the server starts, and starts anew."""
     port = free_port()
     command = [sys.executable, "-m", "rasyncio", "--as-uvloop", "-m", *typed(server, port)]
     assert answer_of(command, port, folder, None) == OURS
+    assert " chose " not in (folder / "log").read_text()
+
+
+@pytest.mark.parametrize("server", sorted(SERVERS.keys() - TAKE_UVLOOP))
+def test_by_the_runner_alone(server: str, folder: Path) -> None:
+    port = free_port()
+    assert answer_of([sys.executable, "-m", "rasyncio", "-m", *typed(server, port)], port, folder, None) == OURS
+    assert " chose " not in (folder / "log").read_text()
+
+
+def test_reloaded_by_the_runner(folder: Path) -> None:
+    """The process that uvicorn starts for a changed file is reached as the first one was."""
+    port = free_port()
+    command = [sys.executable, "-m", "rasyncio", "--as-uvloop", "-m", *typed("uvicorn --reload", port)]
+    answers = []
+    with serving(command, port, folder, {}) as url:
+        for attempt in range(int(400 * PATIENCE)):
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10 * PATIENCE) as response:
+                answers.append(response.read().decode())
+            if f"anew {OURS}" in answers:
+                break
+            if answers and attempt % 50 == 0:  # what was changed before the reloader looked first is not seen
+                (folder / "served.py").write_text(APPLICATION.replace('body = f"', 'body = f"anew '))
+            time.sleep(0.1)
+    assert (answers[0], answers[-1]) == (OURS, f"anew {OURS}")
 
 
 @pytest.mark.parametrize("server", ["uvicorn --workers", "gunicorn", "hypercorn", "daphne", "fastapi run", "aiohttp"])

@@ -53,7 +53,10 @@ RUNTIME_MODULES = {
 }
 LEAK_MODULES = [
     f"test_asyncio.test_{name}"
-    for name in ("tasks", "futures", "futures2", "eager_task_factory", "taskgroups", "timeouts")
+    for name in (
+        *("tasks", "futures", "futures2", "eager_task_factory", "taskgroups", "timeouts", "waitfor", "locks", "queues"),
+        *("streams", "buffered_proto", "selector_events", "sendfile", "server", "sock_lowlevel", "transports"),
+    )
 ]
 LEAK_MODES = ("startup", "loop")
 HUNT = ("--huntrleaks", "3:3")

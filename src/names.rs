@@ -141,6 +141,12 @@ names! {
     MAKE_CANCELLED_ERROR = c"_make_cancelled_error";
     DISCARD_AWAITED_BY = c"_discard_awaited_by";
     RETURN_EXCEPTIONS = c"return_exceptions";
+    ALL_COMPLETED = c"ALL_COMPLETED";
+    FIRST_COMPLETED = c"FIRST_COMPLETED";
+    FIRST_EXCEPTION = c"FIRST_EXCEPTION";
+    RETURN_WHEN = c"return_when";
+    REMOVE_DONE_CALLBACK = c"remove_done_callback";
+    TIMEOUT = c"timeout";
     PRIVATE_GET_LOOP = c"_get_loop";
     PRIVATE_VALUE = c"_value";
     WAITERS = c"_waiters";

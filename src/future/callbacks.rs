@@ -1,7 +1,7 @@
 //! What runs when a future is done.
 //!
-//! The first callback has two fields of its own, for most futures have just one; further ones are in a list. The
-//! first may also be a *waiter*: the task that awaits the future, kept as the object itself with the kind of work to
+//! The first callback has two fields of its own, for most futures have just one; further ones are in a list. Each
+//! may also be a *waiter*: the task that awaits the future, kept as the object itself with the kind of work to
 //! do, and shown as a callable (`Task.task_wakeup`) only to programs that look at it.
 
 use crate::job::{Entry, Job};
@@ -13,8 +13,11 @@ use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
 
 use super::FutureObject;
 use super::awaited_by;
+use super::later;
 use super::object::not_initialized;
 use super::waiter::Waiter;
+#[cfg(Py_3_12)]
+use super::waiter::WaiterJob;
 
 /// `callback(future)`.
 static CALLBACK: Job = Job {
@@ -67,6 +70,11 @@ impl First {
 }
 
 impl Waiter {
+    #[cfg(Py_3_12)]
+    fn is(&self, target: &Object, kind: &WaiterJob) -> bool {
+        self.target.is(target) && std::ptr::eq(self.kind, kind)
+    }
+
     fn as_callback(&self, future: &FutureObject) -> Res<(Owned, Owned)> {
         let (callback, _) = (self.kind.job.callback)(&self.target, Some(future.as_object()))?;
         Ok((callback, (self.kind.context)(&self.target)))
@@ -110,8 +118,45 @@ pub(crate) fn add_waiter(future: &FutureObject, waiter: Waiter) -> Res<()> {
         First::Waiter(waiter).put(future);
         return Ok(());
     }
-    let (callback, context) = waiter.as_callback(future)?;
-    append(future, &callback, &context)
+    append(future, &*later::new(waiter)?)
+}
+
+/// Takes a waiter out, as `remove_done_callback` would with the callable that it is shown as. False, and nothing is
+/// done, if there is a callback that it would have to be compared with.
+#[cfg(Py_3_12)]
+pub(crate) fn remove_waiter(future: &FutureObject, target: &Object, kind: &'static WaiterJob) -> Res<bool> {
+    let (is_first, first_is_callable) = match First::take(future) {
+        None => (false, false),
+        Some(First::Waiter(waiter)) if waiter.is(target, kind) => (true, false),
+        Some(first) => {
+            let is_callable = matches!(first, First::Callback { .. });
+            first.put(future);
+            (false, is_callable)
+        }
+    };
+    let Some(further) = future.callbacks.get() else {
+        return Ok(is_first || !first_is_callable);
+    };
+    let items = containers::items(&further)?.unwrap_or_default();
+    let has_callable = first_is_callable || !items.iter().all(|item| later::is_one(item));
+    if has_callable {
+        if is_first {
+            First::Waiter(Waiter { target: target.own(), kind }).put(future);
+        }
+        return Ok(false);
+    }
+    let kept = containers::new_list()?;
+    for item in &items {
+        if !later::waiter(item).is_some_and(|waiter| waiter.is(target, kind)) {
+            containers::list_append(&kept, item)?;
+        }
+    }
+    match containers::list_len(&kept) {
+        0 => future.callbacks.clear(),
+        count if count == items.len() => {}
+        _ => containers::list_replace(&further, &kept)?,
+    }
+    Ok(true)
 }
 
 /// `add_done_callback(callback, context=context)`
@@ -130,18 +175,27 @@ pub(super) fn add(future: &FutureObject, callback: &Object, context: Option<&Obj
         First::Callback { callback: callback.own(), context }.put(future);
         return Ok(());
     }
-    append(future, callback, &context)
+    append(future, &*containers::tuple(&[callback, &context])?)
 }
 
-fn append(future: &FutureObject, callback: &Object, context: &Object) -> Res<()> {
-    let pair = containers::tuple(&[callback, context])?;
+/// A pair, or a waiter that is [`later`].
+fn append(future: &FutureObject, item: &Object) -> Res<()> {
     if let Some(callbacks) = future.callbacks.get() {
-        return containers::list_append(&callbacks, &pair);
+        return containers::list_append(&callbacks, item);
     }
     let callbacks = containers::new_list()?;
-    containers::list_append(&callbacks, &pair)?;
+    containers::list_append(&callbacks, item)?;
     future.callbacks.set(callbacks);
     Ok(())
+}
+
+/// An item of the further ones as a callable.
+fn callable(future: &FutureObject, item: &Object) -> Res<Owned> {
+    match later::waiter(item) {
+        Some(waiter) => waiter.as_callback(future).map(|(callback, _)| callback),
+        None if later::is_one(item) => Ok(none().own()),
+        None => containers::tuple_item(item, 0),
+    }
 }
 
 /// Hands all callbacks to the loop, in order. If one cannot be scheduled, those behind it are dropped.
@@ -165,9 +219,13 @@ pub(super) fn schedule(future: &FutureObject) -> Res<()> {
         return Ok(());
     };
     let mut index = 0;
-    while let Some(pair) = containers::list_item(&further, index) {
-        let (callback, context) = (containers::tuple_item(&pair, 0)?, containers::tuple_item(&pair, 1)?);
-        call_callback_soon(&event_loop, callback, future, context)?;
+    while let Some(item) = containers::list_item(&further, index) {
+        if let Some(waiter) = later::waiter(&item) {
+            waiter.call_soon(&event_loop, future)?;
+        } else if !later::is_one(&item) {
+            let (callback, context) = (containers::tuple_item(&item, 0)?, containers::tuple_item(&item, 1)?);
+            call_callback_soon(&event_loop, callback, future, context)?;
+        }
         index += 1;
     }
     Ok(())
@@ -195,10 +253,10 @@ pub(super) fn remove(future: &FutureObject, callback: &Object) -> Res<usize> {
     };
     let before = containers::list_len(&callbacks);
     if before == 1 {
-        let Some(pair) = containers::list_item(&callbacks, 0) else {
+        let Some(item) = containers::list_item(&callbacks, 0) else {
             return Ok(removed);
         };
-        if call::equal(&*containers::tuple_item(&pair, 0)?, callback)? {
+        if call::equal(&*callable(future, &item)?, callback)? {
             future.callbacks.clear();
             removed += 1;
         }
@@ -206,9 +264,9 @@ pub(super) fn remove(future: &FutureObject, callback: &Object) -> Res<usize> {
     }
     let kept = containers::new_list()?;
     let mut index = 0;
-    while let Some(pair) = future.callbacks.get().and_then(|list| containers::list_item(&list, index)) {
-        if !call::equal(&*containers::tuple_item(&pair, 0)?, callback)? {
-            containers::list_append(&kept, &pair)?;
+    while let Some(item) = future.callbacks.get().and_then(|list| containers::list_item(&list, index)) {
+        if !call::equal(&*callable(future, &item)?, callback)? {
+            containers::list_append(&kept, &item)?;
         }
         index += 1;
     }
@@ -242,8 +300,16 @@ pub(super) fn list(future: &FutureObject) -> Res<Owned> {
     if let Some((callback, context)) = first {
         containers::list_append(&list, &*containers::tuple(&[&callback, &context])?)?;
     }
-    if let Some(further) = further {
-        containers::list_extend(&list, &further)?;
+    let mut index = 0;
+    while let Some(item) = further.as_deref().and_then(|further| containers::list_item(further, index)) {
+        match later::waiter(&item) {
+            Some(waiter) => {
+                let (callback, context) = waiter.as_callback(future)?;
+                containers::list_append(&list, &*containers::tuple(&[&callback, &context])?)?;
+            }
+            None => containers::list_append(&list, &item)?,
+        }
+        index += 1;
     }
     Ok(list)
 }

@@ -14,6 +14,7 @@ mod awaited_by;
 mod callbacks;
 mod finalize;
 mod iter;
+mod later;
 mod methods;
 mod object;
 mod result;
@@ -24,6 +25,8 @@ use crate::sys::{Object, Res};
 
 pub(crate) use awaited_by::{AwaitedBy, add_to_awaited_by, discard_from_awaited_by, link};
 pub(crate) use callbacks::add_waiter;
+#[cfg(Py_3_12)]
+pub(crate) use callbacks::remove_waiter;
 pub(crate) use finalize::{finalize, report_to_loop};
 #[cfg(Py_3_12)]
 pub(crate) use iter::new as iterate;
@@ -40,6 +43,7 @@ pub(crate) use waiter::{Waiter, WaiterJob};
 /// Makes the types. Called once, by the module's initialisation.
 pub(crate) fn init(module: &Object) -> Res<()> {
     methods::init(module)?;
+    later::init(module)?;
     shortcuts::init();
     iter::init(module)
 }

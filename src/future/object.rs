@@ -57,7 +57,7 @@ object! {
         pub(super) event_loop: Field,
         /// The first callback and its context, or the object that waits and what to do with it.
         pub(super) first_callback: Pair<WaiterJob>,
-        /// A list of `(callback, context)` for the second callback and on.
+        /// A list of `(callback, context)`, or of waiters, for the second callback and on.
         pub(super) callbacks: Link,
         pub(super) exception: Link,
         /// The traceback that the exception had when it was set; `result()` puts it back, once.

@@ -18,6 +18,7 @@
 
 pub(crate) mod coroutine;
 mod guard;
+mod places;
 pub(crate) mod running;
 pub(crate) mod shape;
 
@@ -35,6 +36,7 @@ use crate::sys::python_function::{self, Call};
 use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, tools, watch};
 
 pub(crate) use guard::ask;
+pub(crate) use places::ask_where;
 
 use guard::Found;
 
@@ -64,6 +66,8 @@ struct State {
     off_since: Cell<usize>,
     found: RefCell<Option<Found>>,
     reason: RefCell<String>,
+    /// Where the code calls what has raised: the name, instruction and line (`places.rs`).
+    raised_at: RefCell<Vec<(&'static str, (i32, i32))>>,
 }
 
 impl Graft {
@@ -85,6 +89,7 @@ impl Graft {
             off_since: Cell::new(NEVER),
             found: RefCell::new(None),
             reason: RefCell::new(String::new()),
+            raised_at: RefCell::new(Vec::new()),
         };
         Graft { module, path, classes: &[], calls_all: false, vectorcall, state: Attached::new(state) }
     }

@@ -16,5 +16,7 @@ fn create_task(call: &Call<'_>) -> Option<Res<Owned>> {
     if !usual || !CREATE_TASK.takes(call) {
         return None;
     }
-    Running::find().filter(|running| hands_on_all || running.makes_native_tasks())?.create_task(call.arguments)
+    let made =
+        Running::find().filter(|running| hands_on_all || running.makes_native_tasks())?.create_task(call.arguments);
+    Some(made?.map_err(|raised| CREATE_TASK.raised_by("^create_task", raised)))
 }

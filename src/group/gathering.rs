@@ -121,8 +121,9 @@ const REQUESTED: usize = 1;
 
 /// Has the program not hidden a method of what `gather` returned? Where its attributes are in a dict, there are just the
 /// two that it was made with.
-fn is_plain_outer(outer: &FutureObject) -> bool {
-    let in_dict = || Values::of(outer.as_object()).is_none() && outer.count_of_attributes() == 2;
+pub(super) fn is_plain_outer(outer: &FutureObject) -> bool {
+    let in_dict =
+        || OUTER.fits(outer.as_object()) && Values::of(outer.as_object()).is_none() && outer.count_of_attributes() == 2;
     OUTER.of(outer.as_object()).is_some() || in_dict()
 }
 
@@ -190,11 +191,14 @@ fn finish(gathering: &Gathering, outer: &FutureObject, child: &FutureObject) -> 
     let children = gathering.children.get_or_none();
     let mut last = child.as_object().own();
     let mut results = memory::vec_for(containers::list_len(&children))?;
+    let mut runs_no_python = true;
     let mut index = 0;
     while let Some(child) = containers::list_item(&children, index) {
-        let result = match task::as_exact_future(&child).filter(|child| child.has_no_attributes()) {
-            Some(child) => result_of(child)?,
-            None => result_in_python(&child)?,
+        let result = if let Some(child) = task::as_exact_future(&child).filter(|child| child.has_no_attributes()) {
+            result_of(child)?
+        } else {
+            runs_no_python = false;
+            result_in_python(&child)?
         };
         memory::make_room(&mut results)?;
         results.push(result);
@@ -203,14 +207,22 @@ fn finish(gathering: &Gathering, outer: &FutureObject, child: &FutureObject) -> 
     }
     let results = containers::list_of(results)?;
     if cancel_requested(outer)? {
-        // Of the last child in the list, as asyncio has it, whichever was done last.
-        let exception = match task::as_exact_future(&last).filter(|last| last.has_no_attributes()) {
-            Some(last) => future::make_cancelled_error(last)?,
-            None => call::call_method(&MAKE_CANCELLED_ERROR, &[&last], None)?,
-        };
-        return call::call_method(&SET_EXCEPTION, &[outer.as_object(), &*exception], None).map(drop);
+        return fail(outer, &last);
+    }
+    if runs_no_python {
+        return future::set_result(outer, results);
     }
     call::call_method(&SET_RESULT, &[outer.as_object(), &*results], None).map(drop)
+}
+
+/// It was to be cancelled: its exception is that of the last child in the list.
+#[cold]
+fn fail(outer: &FutureObject, last: &Object) -> Res<()> {
+    let exception = match task::as_exact_future(last).filter(|last| last.has_no_attributes()) {
+        Some(last) => future::make_cancelled_error(last)?,
+        None => call::call_method(&MAKE_CANCELLED_ERROR, &[last], None)?,
+    };
+    call::call_method(&SET_EXCEPTION, &[outer.as_object(), &*exception], None).map(drop)
 }
 
 fn result_of(child: &FutureObject) -> Res<Owned> {
@@ -235,7 +247,7 @@ fn result_in_python(child: &Object) -> Res<Owned> {
 }
 
 /// Makes the type. Called once, by the module's initialisation.
-pub(crate) fn init(module: &Object) -> Res<()> {
+pub(super) fn init(module: &Object) -> Res<()> {
     TypeBuilder::new(&TYPE, c"_asyncio._Gathering", c"A call of gather().")
         .life()
         .flags(pyo3::ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION)

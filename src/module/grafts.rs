@@ -15,12 +15,17 @@ use crate::time;
 
 /// All grafts. A construct is added by its line.
 static GRAFTS: &[&Graft] = &[
+    &group::cancel_gathering::CANCEL,
     &group::create_task::CREATE_TASK,
+    &group::eager::FACTORY,
+    &group::ensure_future::ENSURE_FUTURE,
     &group::gather::GATHER,
+    &group::shield::SHIELD,
     &group::task_group::CREATE_TASK,
     &group::task_group::ENTER,
     &group::task_group::EXIT,
     &group::task_group::ON_TASK_DONE,
+    &group::wait::WAIT,
     &server::ACCEPT_CONNECTION,
     &streams::lines::NEXT,
     &streams::lines::READLINE,
@@ -119,7 +124,7 @@ fn ask(_module: &Object, arguments: &[&Object]) -> Res<()> {
         return Err(raise(Builtin::TypeError.class(), c"two functions were expected"));
     };
     graft::ask(look);
-    coroutine::ask_where(places);
+    graft::ask_where(places);
     Ok(())
 }
 

@@ -175,6 +175,24 @@ pub(crate) fn twin(function: &Object) -> Res<Owned> {
     }
 }
 
+/// What the function's closure has at that place now, if there is something.
+pub(crate) fn closed_over(function: &Object, place: usize) -> Option<Owned> {
+    if !is_function(function) {
+        return None;
+    }
+    // SAFETY: an exact function, whose closure is NULL or a tuple of cells; the place is checked, and a cell has a
+    // reference or NULL, which `PyCell_Get` hands over a new one of.
+    unsafe {
+        let cells = Object::from_nullable(ffi::PyFunction_GetClosure(function.as_ptr()))?;
+        let place = ffi::Py_ssize_t::try_from(place).ok()?;
+        if place >= ffi::PyTuple_Size(cells.as_ptr()) {
+            return None;
+        }
+        let content = ffi::PyCell_Get(ffi::PyTuple_GET_ITEM(cells.as_ptr(), place));
+        (!content.is_null()).then(|| Owned::steal(content))
+    }
+}
+
 /// A function's code object.
 pub(crate) fn code(function: &Object) -> Option<Owned> {
     if !is_function(function) {

@@ -95,17 +95,29 @@ fn finish(
 }
 
 /// A task made by `loop.create_task()`.
-pub(super) fn make(
+pub(super) fn make_lazily(
     coroutine: &Object,
     event_loop: &Object,
     task_name: Option<&Object>,
     task_context: Option<&Object>,
 ) -> Res<Owned> {
+    make(coroutine, event_loop, task_name, task_context, false)
+}
+
+/// `Task(coroutine, loop=event_loop, name=task_name, context=task_context, eager_start=eager_start)`
+#[inline]
+pub(crate) fn make(
+    coroutine: &Object,
+    event_loop: &Object,
+    task_name: Option<&Object>,
+    task_context: Option<&Object>,
+    eager_start: bool,
+) -> Res<Owned> {
     asyncio::prepare();
     let task = TYPE.allocate()?;
     future::initialize_new(task.future(), event_loop)?;
     let given = Given { name: args::given(task_name), context: args::given(task_context) };
-    finish(&task, coroutine, Some(event_loop), given, false)?;
+    finish(&task, coroutine, Some(event_loop), given, eager_start)?;
     Ok(task.into_object())
 }
 

@@ -35,6 +35,8 @@ use crate::job::shortcuts::{self, Tasks};
 use crate::sys::error::{Builtin, raise_format};
 use crate::sys::{Object, Res};
 
+#[cfg(Py_3_12)]
+pub(crate) use construct::make;
 pub(crate) use name::show as show_name;
 pub(crate) use object::{LAYOUT, TYPE, TaskObject, is_pending_in};
 
@@ -45,7 +47,7 @@ pub(crate) fn init(module: &Object) -> Res<()> {
         is_unfinished: |object| TYPE.downcast(object).is_some_and(|task| task.future().is_pending()),
     };
     methods::init(module)?;
-    shortcuts::register_task(TYPE.as_object(), construct::make, &TASKS);
+    shortcuts::register_task(TYPE.as_object(), construct::make_lazily, &TASKS);
     step_wrapper::init(module)
 }
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from graft.groups import GROUP_PROGRAMS, GROUP_USES
 from graft.locks import LOCK_PROGRAMS, LOCK_USES
 from graft.notes import Notes, outcome, outcome_of_call, shown, spin
 from graft.streams import STREAM_PROGRAMS, STREAM_USES
@@ -191,6 +192,16 @@ async def gather(notes: Notes) -> None:
         notes.append(gathering.cancel("all"))
         notes.append(await outcome(gathering))
         notes.append([child.cancelled() for child in children])
+    for children in ([work(5), loop.create_future()], [loop.create_future(), work(5)]):
+        gathering = asyncio.gather(*children, return_exceptions=True)  # its error is that of the last one listed
+        await spin(1)
+        gathering.cancel("last")
+        notes.append(await outcome(gathering))
+    own = loop.create_future()
+    own.done = lambda: notes.append("own done") or False
+    gathering = asyncio.gather(own, work(1))
+    own.set_result("own")
+    notes.append(await gathering)
     children = [asyncio.create_task(work(5)) for _ in range(3)]
     gathering = asyncio.gather(*children, return_exceptions=True)
     await spin(1)
@@ -420,6 +431,7 @@ PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
     "queue": queue,
     "sleep": sleep,
     "taskgroup": taskgroup,
+    **GROUP_PROGRAMS,
     **LOCK_PROGRAMS,
     **STREAM_PROGRAMS,
     **TIMEOUT_PROGRAMS,
@@ -444,6 +456,7 @@ USES = {
     "asyncio.locks.Lock.release": "lock",
     "asyncio.locks._ContextManagerMixin.__aenter__": "lock",
     "asyncio.locks._ContextManagerMixin.__aexit__": "lock",
+    **GROUP_USES,
     **LOCK_USES,
     **STREAM_USES,
     **TIMEOUT_USES,

@@ -1,4 +1,4 @@
-"""New random programs of streams and of locks, with bodies in Python and grafted, until the time is over.
+"""New random programs of streams, locks, tasks and futures, with bodies in Python and grafted, until the time is over.
 
 `python -m graft.fuzz --seconds SECONDS [--seed SEED]`, in `tests/`, stops at the first program that does not do the
 same. In processes of their own: the interpreter tells of a thousand changes of a class and of no more, and programs
@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import rasyncio
-from graft import random_locks, random_streams
+from graft import random_groups, random_locks, random_streams
 from graft.notes import Notes
 from rasyncio import _graft
 
 #: How many programs a process runs.
 BATCH = 50
 KINDS: dict[str, tuple[Callable[[int, Notes], Coroutine[Any, Any, None]], Callable[[int], Any]]] = {
+    "groups": (random_groups.run, random_groups.program),
     "locks": (random_locks.run, random_locks.program),
     "streams": (random_streams.run, random_streams.program),
 }

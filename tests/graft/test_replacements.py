@@ -34,6 +34,8 @@ NEVER_ENDS = {
     ("condition", "CancelledError"),
     ("queue", "ValueError"),
 }
+#: A class of C's, in which nothing can be replaced.
+IMMUTABLE = 1 << 8
 # Imports need a KeyError.
 LEFT_ALONE = {"super", "BaseException", "KeyError", "isinstance", "len", "type", "repr", "print", "__build_class__"}
 
@@ -78,6 +80,8 @@ def of_function(function: FunctionType, cls: type | None) -> Iterator[tuple[tupl
             for inner in sorted(names & vars(found).keys()):
                 yield (vars(found), inner), vars(found)[inner]
     for base in cls.__mro__[:-1] if cls else ():
+        if base.__flags__ & IMMUTABLE:
+            continue
         for name in sorted(names & vars(base).keys()):
             yield (base, name), vars(base)[name]
 

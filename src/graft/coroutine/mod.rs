@@ -21,14 +21,13 @@ mod shown;
 mod wrapper;
 
 use crate::future::FutureObject;
-use crate::names::AWAIT;
+use crate::names::{AWAIT, Name};
 use crate::sys::attached::Attached;
 use crate::sys::{Field, Object, Owned, Res, call, iter};
 
 use super::Graft;
 
 pub(crate) use object::{Coroutine, downcast, new};
-pub(crate) use shown::ask_where;
 
 /// What a grafted coroutine function does.
 pub(crate) struct Body {
@@ -38,6 +37,8 @@ pub(crate) struct Body {
     yielder: Option<fn() -> Res<Owned>>,
     /// The coroutine's `first` is a tuple of all arguments but the first.
     packed: bool,
+    /// The coroutine's `first` is a tuple of the arguments of these names, which are given by keyword.
+    keywords: &'static [&'static Name],
     /// Names of functions that the code calls, and from which exceptions may come.
     calls: &'static [&'static str],
     /// Where the function's code calls these, and awaits: a list of `(instruction, line)`, when somebody has asked.
@@ -46,7 +47,8 @@ pub(crate) struct Body {
 
 impl Body {
     pub(crate) const fn new(graft: &'static Graft, run: fn(&Coroutine, Input) -> Res<Step>) -> Self {
-        Body { graft, run, yielder: None, packed: false, calls: &["remove"], places: Attached::new(Field::unset()) }
+        let places = Attached::new(Field::unset());
+        Body { graft, run, yielder: None, packed: false, keywords: &[], calls: &["remove"], places }
     }
 
     /// The same, which yields where the function awaits what this makes.
@@ -64,6 +66,12 @@ impl Body {
     /// The same, for a function of many arguments: the coroutine has all but the first in a tuple, its `first`.
     pub(crate) const fn packed(mut self) -> Self {
         self.packed = true;
+        self
+    }
+
+    /// The same, for a function of one argument and of these keywords: the coroutine has them in a tuple, its `first`.
+    pub(crate) const fn with_keywords(mut self, keywords: &'static [&'static Name]) -> Self {
+        self.keywords = keywords;
         self
     }
 }

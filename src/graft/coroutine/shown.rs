@@ -3,22 +3,14 @@
 //! Where the function's code awaits is found out by Python code when somebody looks first
 //! (`_graft_look.places`), and kept.
 
-use crate::names::{CLOSE, CO_ARGCOUNT, CO_FIRSTLINENO, CR_FRAME};
-use crate::sys::attached::Attached;
+use crate::graft::places;
+use crate::names::{CLOSE, CO_ARGCOUNT, CR_FRAME, Name};
 use crate::sys::error::{self, fetch};
 use crate::sys::object::none;
-use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, frame as frames, python_function};
+use crate::sys::{Layout, Object, Owned, Res, call, containers, frame as frames, python_function};
 
 use super::object::CALLS;
 use super::{Body, Coroutine};
-
-/// `places(code, names)` lists `(instruction, line)` of the code's last call of each function of these names, then of each
-/// `await`, in their order.
-static WHERE: Attached<Field> = Attached::new(Field::unset());
-
-pub(crate) fn ask_where(places: &Object) {
-    WHERE.set(places.own());
-}
 
 fn function(coroutine: &Coroutine) -> Res<Owned> {
     coroutine.body()?.graft.body()
@@ -33,29 +25,19 @@ pub(super) fn code(coroutine: &Coroutine) -> Res<Owned> {
 /// Where the coroutine is in its code: the instruction, in bytes, and the line.
 fn position(coroutine: &Coroutine) -> Res<(i32, i32)> {
     let code = code(coroutine)?;
-    let number = |object: &Object| containers::int_value(object).map(|number| i32::try_from(number).unwrap_or(0));
     let place = coroutine.place.get();
     if place == 0 {
-        return Ok((0, number(&*call::getattr(&code, &CO_FIRSTLINENO)?)?));
+        return places::beginning(&code);
     }
     let Body { calls, places, .. } = coroutine.body()?;
     let back = usize::from(CALLS - place);
     let index = if back < calls.len() { back } else { calls.len() + usize::from(place) - 1 };
     if !places.is_set() {
-        if let Some(ask) = WHERE.get() {
-            let names = containers::new_list()?;
-            for name in *calls {
-                containers::list_append(&names, &*containers::string_of(name)?)?;
-            }
-            places.set(call::call(&ask, &[&code, &names])?);
+        if let Some(found) = places::find(&code, calls)? {
+            places.set(found);
         }
     }
-    match places.get().and_then(|places| containers::list_item(&places, index)) {
-        Some(place) => {
-            Ok((number(&*containers::tuple_item(&place, 0)?)?, number(&*containers::tuple_item(&place, 1)?)?))
-        }
-        None => Ok((0, number(&*call::getattr(&code, &CO_FIRSTLINENO)?)?)),
-    }
+    places::position(&code, places.get().as_deref(), index)
 }
 
 /// `cr_frame`: that of a coroutine that the function's own body makes, and never begins; it shows the line.
@@ -71,9 +53,22 @@ pub(super) fn frame(coroutine: &Coroutine) -> Res<Owned> {
 
 /// The coroutine of the function's own body.
 pub(super) fn make_own(coroutine: &Coroutine) -> Res<Owned> {
+    let keywords = coroutine.body()?.keywords;
+    if !keywords.is_empty() {
+        return make_with_keywords(coroutine, keywords);
+    }
     let arguments = arguments(coroutine)?;
     let arguments: Vec<&Object> = arguments.iter().map(|argument| &**argument).collect();
     call::call(&*function(coroutine)?, &arguments)
+}
+
+#[cold]
+fn make_with_keywords(coroutine: &Coroutine, keywords: &[&Name]) -> Res<Owned> {
+    let names: Vec<&Object> = keywords.iter().map(|name| name.object()).collect();
+    let subject = coroutine.subject();
+    let values = containers::items(&coroutine.first.get_or_none())?.unwrap_or_default();
+    let arguments: Vec<&Object> = std::iter::once(&*subject).chain(values.iter().map(|value| &**value)).collect();
+    call::call_with_keywords(&*function(coroutine)?, &arguments, &*containers::tuple(&names)?)
 }
 
 #[cold]

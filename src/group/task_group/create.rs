@@ -47,6 +47,7 @@ fn create_task(call: &Call<'_>) -> Option<Res<Owned>> {
         return Some(create_plainly(&running, group, &tasks, &parent, coroutine));
     }
     let made = running.create_task(call.arguments.without_first())?;
+    let made = made.map_err(|raised| CREATE_TASK.raised_by("^create_task", raised));
     Some(made.and_then(|task| join(group, task)))
 }
 

@@ -78,6 +78,7 @@ fn begin(coroutine: &Coroutine) -> Res<Option<Owned>> {
         return Ok(None);
     };
     drop(items);
+    INNER.keep_body()?;
     let set = containers::new_set(Some(&listed))?;
     let given = containers::tuple(&[&timeout, &condition, running.event_loop()])?;
     coroutine::new(&INNER_BODY, Some(&*set), Some(&*given)).map(Some)

@@ -14,6 +14,7 @@ from graft.notes import Notes, outcome, outcome_of_call, shown, spin
 async def ensure_future(notes: Notes) -> None:
     """`ensure_future`: of futures, coroutines, awaitables and nonsense, with `loop=`, with task factories."""
     loop: Any = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)  # nobody asks for the exception of a task that is left by an exit
     other = asyncio.SelectorEventLoop()
     future, foreign = loop.create_future(), other.create_future()
     uninitialized: Any = asyncio.Future.__new__(asyncio.Future)
@@ -66,6 +67,7 @@ async def ensure_future(notes: Notes) -> None:
 async def eager(notes: Notes) -> None:
     """`eager_task_factory`: who runs at once, and how far; what leaves a task; one whose class was exchanged."""
     loop: Any = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)  # nobody asks for the exception of a task that is left by an exit
     factory: Any = asyncio.eager_task_factory  # type: ignore[attr-defined, unused-ignore]
     outside = asyncio.current_task()
 
@@ -106,13 +108,9 @@ async def eager(notes: Notes) -> None:
     cell = factory.__closure__[0]
     cls = cell.cell_contents
 
-    class Own(cls):  # type: ignore[misc, valid-type]
-        pass
-
-    cell.cell_contents = Own
+    cell.cell_contents = lambda *arguments, **keywords: notes.append(sorted(keywords)) or cls(*arguments, **keywords)
     try:
-        notes.append(type(await_this := asyncio.create_task(work(1))).__name__)
-        await await_this
+        notes.append(await asyncio.create_task(work(1)))
     finally:
         cell.cell_contents = cls
     loop.set_task_factory(asyncio.create_eager_task_factory(cls))  # type: ignore[attr-defined, unused-ignore]

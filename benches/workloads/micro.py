@@ -117,6 +117,31 @@ async def taskgroup_eager(n: int) -> None:
         loop.set_task_factory(None)
 
 
+@workload("ensure_future", operation="`await ensure_future(noop())`")
+async def ensure_future(n: int) -> None:
+    for _ in range(n):
+        await asyncio.ensure_future(noop())
+
+
+@workload("shield", operation="`await shield(noop())`")
+async def shield(n: int) -> None:
+    for _ in range(n):
+        await asyncio.shield(noop())
+
+
+@workload("wait", operation="one task of a `wait` for 100", operations=GROUP)
+async def wait(n: int) -> None:
+    for _ in range(n):
+        await asyncio.wait([asyncio.create_task(noop()) for _ in range(GROUP)])
+
+
+@workload("as_completed", operation="one task of an `as_completed` of 100", operations=GROUP)
+async def as_completed(n: int) -> None:
+    for _ in range(n):
+        for completed in asyncio.as_completed([noop() for _ in range(GROUP)]):
+            await completed
+
+
 @workload("queue", operation="one item through a `Queue(1)`")
 async def queue(n: int) -> None:
     items: asyncio.Queue[int] = asyncio.Queue(1)

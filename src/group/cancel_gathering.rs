@@ -2,6 +2,7 @@
 
 use crate::graft::Graft;
 use crate::names::{CANCEL as CANCEL_NAME, CANCEL_REQUESTED, CHILDREN, MSG};
+use crate::sys::error::fetch;
 use crate::sys::lazy::Once;
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
@@ -29,17 +30,24 @@ fn cancel(call: &Call<'_>) -> Option<Res<Owned>> {
     if !outer.is_pending() {
         return Some(Ok(boolean(false).own()));
     }
-    Some(cancel_children(object, message))
+    // A program may have put something else there.
+    let children = match call::getattr(object, &CHILDREN) {
+        Ok(children) => Some(children).filter(|children| containers::is_exact_list(children))?,
+        Err(raised) => {
+            drop(fetch(raised));
+            return None;
+        }
+    };
+    Some(cancel_children(object, &children, message))
 }
 
 /// As the list of children is when it is its turn, for a child's cancellation may run Python code.
-fn cancel_children(outer: &Object, message: &Object) -> Res<Owned> {
+fn cancel_children(outer: &Object, children: &Object, message: &Object) -> Res<Owned> {
     static MESSAGE: Once = Once::new();
     let keywords = MESSAGE.get_or_init(|| containers::tuple(&[MSG.object()]))?;
-    let children = call::getattr(outer, &CHILDREN)?;
     let mut any = false;
     let mut index = 0;
-    while let Some(child) = containers::list_item(&children, index) {
+    while let Some(child) = containers::list_item(children, index) {
         let cancelled = call::call_method(&CANCEL_NAME, &[&child, message], Some(keywords));
         any |= cancelled.and_then(|it| call::is_true(&it)).map_err(|raised| CANCEL.raised_by("cancel", raised))?;
         index += 1;

@@ -224,6 +224,13 @@ async def gather(notes: Notes) -> None:
     task.remove_done_callback(task._callbacks[0][0])  # type: ignore[attr-defined]
     await spin(8)
     notes.append((gathering.done(), gathering.cancel()))
+    for instead in (tuple, iter, dict.fromkeys, lambda children: 1):
+        gathering = asyncio.gather(loop.create_future(), loop.create_future())
+        children = gathering._children  # type: ignore[attr-defined]
+        gathering._children = instead(children)  # type: ignore[attr-defined]
+        notes.append(await outcome_of_call(gathering.cancel))
+        notes.append([child.cancel() for child in children])
+        notes.append(await outcome(gathering))
     notes.append(await outcome_of_call(lambda: asyncio.gather(1)))  # type: ignore[call-overload]
     already = loop.create_future()
     already.set_exception(KeyError("early"))

@@ -9,9 +9,10 @@ all that happens. With it, an import hook waits for what it is about:
 
 `install()` and `uninstall()` of the program have the last word: they take the hook for asyncio away.
 
-A `.start` file (PEP 829) would do the same on 3.15, but names a function, so that each process has to import a module
-to find that the variable is not set; the line in the `.pth` file costs a third of that, and works there too. Most of
-its cost is that it is compiled, so it is short: it asks only whether the variable is there.
+The line asks only whether the variable is there: most of its cost is that it is read and compiled. Up to 3.17 Python
+runs such lines as it always did; from 3.18 on it passes them over, and a `.start` file (PEP 829) beside the `.pth` file
+has to do it. That is not there earlier, for Python would run it in the line's place, and it costs each process 150
+times as much: it names a function, and `site` imports `pkgutil` to find one (35 million instructions on 3.15).
 """
 
 from __future__ import annotations

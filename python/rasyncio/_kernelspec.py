@@ -33,7 +33,9 @@ def main(arguments: list[str]) -> int:
         "metadata": {"debugger": True},
     }
     (folder / "kernel.json").write_text(json.dumps(spec, indent=1) + "\n")
-    print(f'{folder}\nIn Jupyter, choose the kernel "{spec["display_name"]}"; or type: jupyter console --kernel {NAME}')
+    print(
+        f'{folder}\nIn Jupyter, choose the kernel "{spec["display_name"]}"; or type: jupyter run --kernel {NAME} app.py'
+    )
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -64,9 +65,14 @@ def test_kernel(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "kernels" / "rasyncio"
     assert done.stdout.splitlines()[0] == str(folder)
-    assert "jupyter console --kernel rasyncio" in done.stdout
+    *typed, name = done.stdout.rstrip().partition("; or type: ")[2].split()
+    assert [*typed, name] == ["jupyter", "run", "--kernel", "rasyncio", "app.py"]
     spec = json.loads((folder / "kernel.json").read_text())
     assert spec["display_name"] == f"Python {sys.version_info[0]} (rasyncio)" and spec["argv"][0] == sys.executable
+    (tmp_path / "app.py").write_text(CELL)
+    run = [sys.executable, "-m", *typed, str(tmp_path / name)]
+    shown = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=120 * PATIENCE)
+    assert shown.stdout.strip() == OURS, shown.stderr
     run_cells = f"""
     import queue, sys, tempfile
     from jupyter_client.manager import KernelManager

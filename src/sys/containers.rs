@@ -198,44 +198,6 @@ pub(crate) fn dict_peek(dict: &Object, key: &Name) -> *mut ffi::PyObject {
     }
 }
 
-/// The same where the name is likely to be at the place that it had in the last dict: as in those of a class's instances,
-/// whose `__init__` sets attributes in one order.
-#[inline]
-pub(crate) fn dict_peek_near(dict: &Object, key: &Name) -> *mut ffi::PyObject {
-    let (mut place, mut name, mut value) = (key.place(), ptr::null_mut(), ptr::null_mut());
-    // SAFETY: a live dict, and a place of some dict: what is there in this one, if it has so many, is looked at.
-    let is_there = unsafe { ffi::PyDict_Next(dict.as_ptr(), &raw mut place, &raw mut name, &raw mut value) };
-    if is_there != 0 && ptr::eq(name, key.object().as_ptr()) { value } else { dict_peek_anywhere(dict, key) }
-}
-
-/// As `dict_get_named`, and `dict_peek_near`.
-#[inline]
-pub(crate) fn dict_get_near(dict: &Object, name: &Name) -> Option<Owned> {
-    // SAFETY: a borrowed reference, made owned before anything else runs.
-    unsafe { Object::from_nullable(dict_peek_near(dict, name)) }.map(Layout::own)
-}
-
-/// What the dict holds under the name, if that is an `int` and no subclass's; as `dict_peek_near` looks for it.
-#[inline]
-pub(crate) fn dict_int_near(dict: &Object, name: &Name) -> Option<i64> {
-    // SAFETY: a borrowed reference, of an object that runs nothing when its value is asked.
-    let value = unsafe { Object::from_nullable(dict_peek_near(dict, name)) };
-    value.filter(|value| is_exact_int(value)).and_then(|value| int_clamped(value).ok())
-}
-
-#[cold]
-fn dict_peek_anywhere(dict: &Object, key: &Name) -> *mut ffi::PyObject {
-    let (mut place, mut name) = (0, ptr::null_mut());
-    // SAFETY: a live dict, which nothing changes meanwhile.
-    while unsafe { ffi::PyDict_Next(dict.as_ptr(), &raw mut place, &raw mut name, ptr::null_mut()) } != 0 {
-        if ptr::eq(name, key.object().as_ptr()) {
-            key.set_place(place - 1);
-            break;
-        }
-    }
-    dict_peek(dict, key)
-}
-
 /// Has the dict, whose keys are strings, this value under the name? An unset field is that of none.
 #[cfg(Py_3_12)]
 pub(crate) fn dict_holds(dict: &Object, name: &Object, value: &super::Field) -> bool {

@@ -20,33 +20,46 @@ use super::object::{boolean, none};
 use super::{Layout, Object, Owned, Res, call, containers, types};
 
 /// The names of the attributes that instances of one class have (`PyDictKeysObject`). A name that is in it stays, at
-/// its place.
+/// its place. Or a dict's own names, or other keys, with their values (`dict_entries.rs`).
 #[repr(C)]
-struct SharedNames {
+pub(super) struct Keys {
     references: isize,
     log2_size: u8,
     log2_index_bytes: u8,
-    kind: u8,
+    pub(super) kind: u8,
     version: u32,
     usable: isize,
-    count: usize,
+    pub(super) count: usize,
     index: [u8; 0],
+}
+
+impl Keys {
+    /// Where the entries begin.
+    ///
+    /// # Safety
+    /// Live keys, all of whose names are strings.
+    #[inline]
+    pub(super) unsafe fn entries(keys: *const Keys) -> *const Entry {
+        // SAFETY: the caller's contract: entries follow the index, whose size is known.
+        unsafe { (&raw const (*keys).index).cast::<Entry>().byte_add(1 << (*keys).log2_index_bytes) }
+    }
 }
 
 /// One of them (`PyDictUnicodeEntry`).
 #[repr(C)]
-struct Entry {
-    name: *mut ffi::PyObject,
-    _unused: *mut ffi::PyObject,
+pub(super) struct Entry {
+    pub(super) name: *mut ffi::PyObject,
+    /// In a dict with values of its own.
+    pub(super) value: *mut ffi::PyObject,
 }
 
-/// `SharedNames.kind`: the names are strings, and the values are elsewhere.
+/// `Keys.kind`: the names are strings, and the values are elsewhere.
 const SHARED: u8 = 2;
 
 /// An instance's values. To be used at once: they are the instance's until Python code runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'a> {
-    names: *const SharedNames,
+    names: *const Keys,
     first: *const *mut ffi::PyObject,
     instance: PhantomData<&'a Object>,
 }
@@ -74,7 +87,7 @@ impl<'a> Values<'a> {
             if (*class).tp_flags & FLAGS != FLAGS {
                 return None;
             }
-            let names = (*class.cast::<ffi::PyHeapTypeObject>()).ht_cached_keys.cast::<SharedNames>();
+            let names = (*class.cast::<ffi::PyHeapTypeObject>()).ht_cached_keys.cast::<Keys>();
             let first = layout::values(instance.as_ptr())?;
             let shared = !names.is_null() && (*names).kind == SHARED;
             shared.then_some(Values { names, first, instance: PhantomData })
@@ -94,9 +107,7 @@ impl<'a> Values<'a> {
             .find(|&place| {
                 // SAFETY: as many entries as the count says follow the index; a name is a live string.
                 unsafe {
-                    let index = (&raw const (*self.names).index).cast::<Entry>();
-                    let entries = index.byte_add(1 << (*self.names).log2_index_bytes);
-                    Object::from_nullable((*entries.add(place)).name)
+                    Object::from_nullable((*Keys::entries(self.names).add(place)).name)
                         .is_some_and(|key| name.is(key) || name.equals(key))
                 }
             })

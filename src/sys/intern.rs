@@ -12,7 +12,7 @@ use super::{Layout, Object, Owned, Res};
 pub(crate) struct Name {
     pub(crate) text: &'static CStr,
     object: AtomicPtr<ffi::PyObject>,
-    /// The place that it had in the dict in which it was looked for by `dict_peek_near` last.
+    /// The place that it had in the dict in which it was looked for by `dict_entries.rs` last.
     place: AtomicIsize,
 }
 

@@ -34,6 +34,7 @@ pub(crate) mod containers;
 pub(crate) mod context;
 pub(crate) mod debug_section;
 pub(crate) mod deque;
+pub(crate) mod dict_entries;
 mod enter;
 pub(crate) mod error;
 pub(crate) mod field;

@@ -298,6 +298,38 @@ def test_attributes_in_another_order() -> None:
     same(scenario)
 
 
+def test_attributes_in_another_kind_of_dict() -> None:
+    """One whose keys are not all strings, with one that only equals a name, and one with a name less."""
+
+    def scenario(engine: Any, say: Say) -> None:
+        class Text(str):
+            __slots__ = ()
+
+        loop = engine.new()
+        for change in ("a number", "an equal name", "a name less", "very many"):
+            ends = tls_connected(loop)
+            both_ways(loop, ends, say)
+            attributes = vars(ends.transport._ssl_protocol)
+            if change == "a number":
+                attributes[1] = "one"
+            elif change == "an equal name":
+                attributes[Text("_app_reading_paused")] = attributes.pop("_app_reading_paused")
+            elif change == "a name less":
+                del attributes["_extra"]
+            else:
+                attributes.update((str(number), number) for number in range(1000))
+                attributes["_ssl_writing_paused"] = attributes.pop("_ssl_writing_paused")
+            both_ways(loop, ends, say)
+            ends.transport.pause_reading()
+            say([change, ends.transport.is_reading()])
+            ends.transport.resume_reading()
+            both_ways(loop, ends, say)
+            attributes["_extra"] = {}
+            close_all(loop, ends)
+
+    same(scenario)
+
+
 def test_names_in_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """A class of the program's own in the place of asyncio's."""
 

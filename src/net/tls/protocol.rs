@@ -16,7 +16,7 @@ use crate::replaced::tls_as_made;
 use crate::sys::error::{Builtin, fetch, handling, matches, restore};
 use crate::sys::instance_values::Values;
 use crate::sys::object::boolean;
-use crate::sys::{Field, Layout, Object, Owned, Raised, Res, call, containers, deque, typeobj};
+use crate::sys::{Field, Layout, Object, Owned, Raised, Res, call, containers, deque, dict_entries, typeobj};
 
 use super::known::{KNOWN, is_ssl_protocol};
 use super::object::TlsObject;
@@ -84,7 +84,7 @@ impl Native<'_> {
     #[inline]
     fn has_the_same_session(&self) -> bool {
         let (transport, has) = (self.transport, |name, field: &Field| {
-            let present = containers::dict_peek_near(&self.attributes, name);
+            let present = dict_entries::peek(&self.attributes, name);
             field.is_at(present)
         });
         has(&INCOMING, &transport.incoming)
@@ -95,7 +95,7 @@ impl Native<'_> {
 
     /// The attribute.
     pub(super) fn get(&self, name: &Name) -> Option<Owned> {
-        containers::dict_get_near(&self.attributes, name)
+        dict_entries::get(&self.attributes, name)
     }
 
     pub(super) fn set(&self, name: &Name, value: &Object) -> Res<()> {
@@ -105,7 +105,7 @@ impl Native<'_> {
     /// The attribute as a `bool`, if it is one.
     #[inline]
     pub(super) fn flag(&self, name: &Name) -> Option<bool> {
-        let value = containers::dict_peek_near(&self.attributes, name);
+        let value = dict_entries::peek(&self.attributes, name);
         let is = |truth| std::ptr::eq(value, boolean(truth).as_ptr());
         if is(false) { Some(false) } else { is(true).then_some(true) }
     }
@@ -113,13 +113,13 @@ impl Native<'_> {
     /// The attribute as a number that is not negative, if it is one.
     #[inline]
     pub(super) fn size(&self, name: &Name) -> Option<usize> {
-        containers::dict_int_near(&self.attributes, name).and_then(|value| usize::try_from(value).ok())
+        dict_entries::int(&self.attributes, name).and_then(|value| usize::try_from(value).ok())
     }
 
     /// Is that what the attribute is?
     #[inline]
     pub(super) fn is(&self, name: &Name, value: &Field) -> bool {
-        value.is_at(containers::dict_peek_near(&self.attributes, name))
+        value.is_at(dict_entries::peek(&self.attributes, name))
     }
 
     /// Does data go both ways?
@@ -130,7 +130,7 @@ impl Native<'_> {
 
     /// Is its transport the one that the program got?
     pub(super) fn has_its_transport(&self) -> bool {
-        let transport = containers::dict_peek_near(&self.attributes, &PRIVATE_APP_TRANSPORT);
+        let transport = dict_entries::peek(&self.attributes, &PRIVATE_APP_TRANSPORT);
         std::ptr::eq(transport, self.transport.as_object().as_ptr())
     }
 

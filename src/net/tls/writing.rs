@@ -124,10 +124,11 @@ pub(super) fn write_backlog(native: &Native) -> Res<bool> {
 pub(super) fn process_outgoing(native: &Native, engine: &Engine) -> Res<()> {
     match native.flag(&SSL_WRITING_PAUSED) {
         None => return native.call(&PROCESS_OUTGOING),
-        Some(false) if engine.outgoing_size()? > 0 => {
-            send(native, &*engine.take_outgoing()?)?;
-        }
-        Some(_) => {}
+        Some(false) => match engine.outgoing_size()? {
+            0 => return control_app_writing_of(native, 0),
+            _ => send(native, &*engine.take_outgoing()?)?,
+        },
+        Some(true) => {}
     }
     control_app_writing(native, engine)
 }
@@ -140,10 +141,15 @@ fn send(native: &Native, ciphertext: &Object) -> Res<()> {
 
 /// `_control_app_writing()`
 fn control_app_writing(native: &Native, engine: &Engine) -> Res<()> {
+    control_app_writing_of(native, engine.outgoing_size()?)
+}
+
+/// The same with so much ciphertext that is to be sent.
+fn control_app_writing_of(native: &Native, ciphertext: usize) -> Res<()> {
     let limits =
         (native.flag(&APP_WRITING_PAUSED), native.size(&OUTGOING_HIGH_WATER), native.size(&OUTGOING_LOW_WATER));
     if let ((Some(is_paused), Some(high), Some(low)), Some(waiting)) = (limits, native.size(&WRITE_BUFFER_SIZE)) {
-        let size = engine.outgoing_size()? + waiting;
+        let size = ciphertext + waiting;
         let pauses_or_resumes = if is_paused { size <= low } else { size >= high };
         if !pauses_or_resumes {
             return Ok(());

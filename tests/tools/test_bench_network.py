@@ -161,7 +161,9 @@ def test_programs_have_no_floor(tmp_path: Path) -> None:
     check(found, ["websockets-1k-100"], ["rasyncio"])
 
 
-@pytest.mark.parametrize("case", ["aiohttp", "uvicorn-h11", "uvicorn-httptools", "fastapi-h11", "fastapi-httptools", "redis"])
+@pytest.mark.parametrize(
+    "case", ["aiohttp", "uvicorn-h11", "uvicorn-httptools", "fastapi-h11", "fastapi-httptools", "redis"]
+)
 def test_programs_on_ours(tmp_path: Path, case: str) -> None:
     if case == "redis" and not shutil.which("redis-server"):
         pytest.skip("redis-server is not installed")

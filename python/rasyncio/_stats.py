@@ -6,13 +6,16 @@ are right to a quarter.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from ._loop import EventLoop, loops
 from ._profile import FunctionProfile
 from ._profile import of_loop as profiled
+from ._some_tasks import some_tasks
+
+#: Tasks that are not rasyncio's are looked for, and counted, up to so many.
+_FOREIGN_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,9 @@ class Durations:
 class LoopStats:
     """What an event loop has done since it was made, at one moment.
 
-    What to look at first: `lag` above some milliseconds means that something blocks the loop for that long. `load` near
-    1 means that the loop has no time left, and everything waits. `tasks_alive` or `ready_now` that only grow mean that
-    more comes in than is done.
+    What to look at first: `lag_most` above some tens of milliseconds means that something has blocked the loop for that
+    long, be it once. `lag` above that means that it does so all the time. `load` near 1 means that the loop has no time
+    left, and everything waits. `tasks_alive` or `ready_now` that only grow mean that more comes in than is done.
     """
 
     loop: str
@@ -105,7 +108,7 @@ class LoopStats:
     tasks_cancelled: int
     """How many ended cancelled."""
     tasks_alive: int
-    """How many tasks are not done: what asyncio.all_tasks() has."""
+    """How many of them are not done. Of a loop that has none of rasyncio's: how many others, up to 2000."""
     connections_made: int
     """How many stream connections it got that rasyncio itself reads from and writes to, accepted ones and others."""
     connections_lost: int
@@ -131,9 +134,30 @@ class LoopStats:
     def lag(self) -> float:
         """How late things run, in seconds: the largest 99th percentile of `gaps`, `ready_wait` and `timer_lateness`.
 
-        Above 0.05 (50 ms), something blocks the loop; `rasyncio.watch()` finds out what.
+        Each delay counts once, however long it is: of a busy loop that is blocked now and then, `lag` stays small.
+        See `lag_most` for that.
         """
-        return max(each.percentile(99) for each in (self.gaps, self.ready_wait, self.timer_lateness))
+        return max(each.percentile(99) for each in self._delays)
+
+    @property
+    def lag_most(self) -> float:
+        """How late something ran at most, in seconds: the largest of `gaps`, `ready_wait` and `timer_lateness`.
+
+        Above 0.05 (50 ms), something has blocked the loop; `rasyncio.watch()` finds out what.
+        """
+        return max(each.largest for each in self._delays)
+
+    @property
+    def _delays(self) -> tuple[Durations, ...]:
+        return self.gaps, self.ready_wait, self.timer_lateness
+
+
+def name_of(loop: EventLoop) -> str:
+    """The loop's repr(), or what a subclass's raises."""
+    try:
+        return repr(loop)
+    except Exception as error:
+        return f"<{type(loop).__qualname__}: repr() raises {type(error).__name__}>"
 
 
 def _durations(counted: list[Any]) -> Durations:
@@ -148,7 +172,9 @@ def of_loop(loop: EventLoop, tasks: bool = False) -> LoopStats:
         counts["functions"] = profiled(loop)
     for name in ("gaps", "ready_wait", "timer_lateness"):
         counts[name] = _durations(counts[name])
-    return LoopStats(loop=repr(loop), thread=loop._thread_id, tasks_alive=len(asyncio.all_tasks(loop)), **counts)
+    if not counts["tasks_made"]:
+        counts["tasks_alive"] = len(some_tasks(loop, _FOREIGN_MAX))
+    return LoopStats(loop=name_of(loop), thread=loop._thread_id, **counts)
 
 
 def stats() -> tuple[LoopStats, ...]:

@@ -114,6 +114,8 @@ pub(crate) struct Counts {
     pub(crate) tasks_returned: Counter,
     pub(crate) tasks_failed: Counter,
     pub(crate) tasks_cancelled: Counter,
+    /// Freed before they were done.
+    pub(crate) tasks_lost: Counter,
     pub(crate) connections_made: Counter,
     pub(crate) connections_lost: Counter,
     pub(crate) bytes_received: Counter,
@@ -260,6 +262,12 @@ impl Counts {
     /// How many callbacks have begun.
     pub(super) fn callbacks(&self) -> u64 {
         self.pulse.beats() - self.waits.get() - self.cancelled.get()
+    }
+
+    /// How many tasks of ours are not done.
+    pub(super) fn tasks_alive(&self) -> u64 {
+        let ends = [&self.tasks_returned, &self.tasks_failed, &self.tasks_cancelled, &self.tasks_lost];
+        self.tasks_made.get().saturating_sub(ends.iter().map(|end| end.get()).sum())
     }
 
     pub(super) fn most_ready(&self) -> usize {

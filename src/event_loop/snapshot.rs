@@ -50,6 +50,7 @@ pub(super) fn counts(core: &LoopObject) -> Res<Owned> {
         ("tasks_returned", counts.tasks_returned.get()),
         ("tasks_failed", counts.tasks_failed.get()),
         ("tasks_cancelled", counts.tasks_cancelled.get()),
+        ("tasks_alive", counts.tasks_alive()),
         ("connections_made", counts.connections_made.get()),
         ("connections_lost", counts.connections_lost.get()),
         ("bytes_received", counts.bytes_received.get()),

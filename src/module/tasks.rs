@@ -4,9 +4,10 @@ use std::ffi::CStr;
 
 use crate::names::{LOOP, TASK};
 use crate::state::{tasks, thread};
+use crate::sys::error::{Builtin, raise};
 use crate::sys::list::Linked;
 use crate::sys::object::none;
-use crate::sys::slots::{Method, keywords, noargs};
+use crate::sys::slots::{Method, keywords, noargs, positional};
 use crate::sys::typeobj::{StaticMethod, add_to_module};
 use crate::sys::{Layout, Object, Owned, Res, args, containers};
 use crate::task::{self, TaskObject};
@@ -133,6 +134,17 @@ fn all_tasks(_module: &Object, [event_loop]: [Option<&Object>; 1]) -> Res<Owned>
     tasks::all::<TaskObject>(&*loop_or_running(event_loop)?, task::is_pending_in)
 }
 
+/// `_some_tasks(loop, most)`
+fn some_tasks(_module: &Object, arguments: &[&Object]) -> Res<Owned> {
+    let [event_loop, most] = arguments else {
+        return Err(raise(Builtin::TypeError.class(), c"_some_tasks() takes a loop and a number"));
+    };
+    let most = usize::try_from(containers::int_value(most)?).unwrap_or(0);
+    tasks::some::<TaskObject>(event_loop, most, task::is_alive_in)
+}
+
+const SOME_TASKS_DOC: &CStr = c"_some_tasks($module, loop, most, /)\n--\n\n\
+    Return a list of tasks that may be alive in the loop, at most so many of those in the native list.";
 const REGISTER_TASK_DOC: &CStr = c"_register_task($module, /, task)\n--\n\n\
     Add a task to those that all_tasks() knows.\n\n\
     For task implementations.";
@@ -159,7 +171,8 @@ const CURRENT_TASK_DOC: &CStr = c"current_task($module, /, loop=None)\n--\n\n\
 const ALL_TASKS_DOC: &CStr = c"all_tasks($module, /, loop=None)\n--\n\n\
     Return a set of the loop's tasks that are not done; of the running loop by default.";
 
-pub(super) const TASK_FUNCTIONS: [Method; 4] = [
+pub(super) const TASK_FUNCTIONS: [Method; 5] = [
+    positional!(Object, c"_some_tasks", some_tasks, SOME_TASKS_DOC),
     keywords!(Object, c"_register_task", REGISTER_TASK, register_task, REGISTER_TASK_DOC),
     keywords!(Object, c"_unregister_task", UNREGISTER_TASK, unregister_task, UNREGISTER_TASK_DOC),
     keywords!(Object, c"_enter_task", ENTER_TASK, enter_task, ENTER_TASK_DOC),

@@ -47,12 +47,15 @@ pub(crate) fn link(task: &impl Linked) {
 /// Of a loop that runs in this very thread its tasks are looked for in this thread's list only, as CPython does.
 pub(crate) fn linked<T: Linked>(event_loop: Option<&Object>) -> Res<Vec<Owned>> {
     let mut tasks = Vec::new();
-    let here = interpreter_fields::list_here().filter(|_| event_loop.is_some_and(thread::runs_here));
-    for list in here.into_iter().chain(interpreter_fields::lists().take_while(|_| here.is_none())) {
-        list.add_to::<T>(&mut tasks)?;
-    }
-    OWN.add_to::<T>(&mut tasks)?;
+    lists(event_loop).try_for_each(|list| list.add_to::<T>(&mut tasks))?;
     Ok(tasks)
+}
+
+/// The lists that the tasks of the loop are in; `None`: of all loops.
+fn lists(event_loop: Option<&Object>) -> impl Iterator<Item = &'static List> {
+    let here = interpreter_fields::list_here().filter(|_| event_loop.is_some_and(thread::runs_here));
+    let all = interpreter_fields::lists().take_while(move |_| here.is_none());
+    here.into_iter().chain(all).chain([&*OWN])
 }
 
 /// In a forked child: the parent's tasks are no longer listed.
@@ -135,6 +138,30 @@ pub(crate) fn add_eager(task: &Object) -> Res<()> {
 pub(crate) fn discard_eager(task: &Object) -> Res<()> {
     containers::set_discard(eager()?, task)
 }
+
+/// At most so many tasks that may be alive in the loop, for whoever looks in from outside: it takes a bounded time, however
+/// many there are. `is_alive_in` answers for native tasks without running Python code, and `None` for others, which are
+/// for the caller to ask; up to 3.13 those in the public container are not among them.
+pub(crate) fn some<T: Linked>(
+    event_loop: &Object,
+    most: usize,
+    is_alive_in: fn(&Object, &Object) -> Option<bool>,
+) -> Res<Owned> {
+    let mut looks = most.saturating_mul(LOOKS_FOR_EACH);
+    let mut tasks = Vec::new();
+    let is_wanted = |task: &Object| is_alive_in(task, event_loop).unwrap_or(true);
+    lists(Some(event_loop)).try_for_each(|list| list.add_some::<T>(&mut tasks, &mut looks, most, is_wanted))?;
+    let list = containers::new_list()?;
+    tasks.iter().try_for_each(|task| containers::list_append(&list, task))?;
+    containers::list_extend(&list, eager()?)?;
+    if versions::TASKS_PER_THREAD {
+        containers::list_extend(&list, scheduled()?)?;
+    }
+    Ok(list)
+}
+
+/// As many tasks are looked at for each that is asked for.
+const LOOKS_FOR_EACH: usize = 10;
 
 /// `asyncio.all_tasks(loop)` (3.14 on). `is_pending_in` answers for exact native tasks, and `None` for others.
 pub(crate) fn all<T: Linked>(event_loop: &Object, is_pending_in: fn(&Object, &Object) -> Option<bool>) -> Res<Owned> {

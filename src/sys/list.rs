@@ -130,13 +130,30 @@ impl List {
     /// Adds the list's objects, oldest first, to `items`, without those whose deallocation has begun: that of a subclass
     /// may run Python code (weakref callbacks) before it comes to ours, which unlinks. `T` says where their nodes are.
     pub(crate) fn add_to<T: Linked>(&self, items: &mut Vec<Owned>) -> Res<()> {
+        let mut looks = usize::MAX;
+        self.add_some::<T>(items, &mut looks, usize::MAX, |_| true)
+    }
+
+    /// The same with those that are wanted, until there are `most` in `items`, or as many as `looks` have been looked at.
+    /// Nothing that `is_wanted` does changes a list.
+    pub(crate) fn add_some<T: Linked>(
+        &self,
+        items: &mut Vec<Owned>,
+        looks: &mut usize,
+        most: usize,
+        is_wanted: impl Fn(&Object) -> bool,
+    ) -> Res<()> {
         let mut place = self.0.next.get();
         while !place.is_null() && !ptr::eq(place, &raw const self.0) {
             // SAFETY: a linked node is in a living object; nothing runs that could change the list.
             let node = unsafe { &*place };
             // SAFETY: it lies at this offset of the object.
             let item: &Object = unsafe { &*place.byte_sub(T::NODE_OFFSET).cast() };
-            if gc::is_alive(item) {
+            if *looks == 0 || items.len() >= most {
+                break;
+            }
+            *looks -= 1;
+            if gc::is_alive(item) && is_wanted(item) {
                 make_room(items)?;
                 items.push(item.own());
             }

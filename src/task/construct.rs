@@ -82,7 +82,7 @@ fn finish(
     task.coroutine.set(coroutine.own());
     task.name.set(name::for_new_task(given.name)?);
     let event_loop_used = task.future().require_loop()?;
-    sched::count(&event_loop_used, |counts| &counts.tasks_made);
+    task.count_made(&event_loop_used);
     if eager_start {
         let asked: &Object =
             if versions::eager_start_on_found_loop() { &event_loop_used } else { event_loop.unwrap_or(none()) };

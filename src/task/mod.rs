@@ -38,7 +38,7 @@ use crate::sys::{Object, Res};
 #[cfg(Py_3_12)]
 pub(crate) use construct::make;
 pub(crate) use name::show as show_name;
-pub(crate) use object::{LAYOUT, TYPE, TaskObject, is_pending_in};
+pub(crate) use object::{LAYOUT, TYPE, TaskObject, is_alive_in, is_pending_in};
 
 /// Makes the types. Called once, by the module's initialisation, after the future's.
 pub(crate) fn init(module: &Object) -> Res<()> {

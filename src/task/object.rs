@@ -10,13 +10,16 @@
 //!   by `suspend.rs` if it goes to what is awaited, by `uncancel()`, and when the coroutine returns.
 //! * `LOG_DESTROY_PENDING`: `construct.rs`, an eager start that fails, and anybody through the attribute.
 //! * `STAYS_LISTED`: the finaliser, and who registers the task after it.
+//! * `IS_COUNTED`: `construct.rs`, once the loop has counted it; cleared when the loop is told of its end, whatever it is.
 //! * `node`: [`TaskObject::list`], the step that is the last (3.14 on), and the deallocator.
 
 use std::cell::Cell;
 use std::ffi::CStr;
 
+use crate::event_loop::{Counter, Counts};
 use crate::future::{self, FutureObject};
 use crate::names::TASK;
+use crate::sched;
 use crate::state::{TaskLayout, tasks};
 #[cfg(Py_3_12)]
 use crate::sys::Owned;
@@ -55,6 +58,14 @@ impl Life for TaskObject {
             || self.future.logs_traceback()
             || !TYPE.is_exact(self.as_object())
     }
+
+    /// Whatever has become of it, it is not alive.
+    #[inline]
+    fn disarm(&self) {
+        if self.future.task_flags.has(IS_COUNTED) {
+            self.is_lost();
+        }
+    }
 }
 
 /// The next step throws `CancelledError` into the coroutine.
@@ -64,6 +75,8 @@ const LOG_DESTROY_PENDING: u8 = 2;
 /// The task is listed though its finaliser has run: no collection has cleared the weak references to it, or it was
 /// registered after that (up to 3.13).
 const STAYS_LISTED: u8 = 4;
+/// The loop has counted it as made, and not yet as ended.
+const IS_COUNTED: u8 = 8;
 
 pub(crate) static TYPE: StaticType<TaskObject> = StaticType::keeping(FEW);
 
@@ -128,6 +141,31 @@ impl TaskObject {
         self.future.task_flags.put(LOG_DESTROY_PENDING, value);
     }
 
+    /// The loop counts it as made; once, whoever initialises it again.
+    #[inline]
+    pub(super) fn count_made(&self, event_loop: &Object) {
+        if !self.future.task_flags.has(IS_COUNTED) {
+            self.future.task_flags.put(IS_COUNTED, true);
+            sched::count(event_loop, |counts| &counts.tasks_made);
+        }
+    }
+
+    /// The loop counts its end, which is that.
+    #[inline]
+    pub(super) fn count_end(&self, event_loop: &Object, which: impl FnOnce(&Counts) -> &Counter) {
+        if self.future.task_flags.has(IS_COUNTED) {
+            self.future.task_flags.put(IS_COUNTED, false);
+            sched::count(event_loop, which);
+        }
+    }
+
+    #[cold]
+    fn is_lost(&self) {
+        if let Some(event_loop) = self.future.event_loop() {
+            self.count_end(&event_loop, |counts| &counts.tasks_lost);
+        }
+    }
+
     /// Adds the task to those that `all_tasks()` knows.
     ///
     /// Up to 3.13 CPython has all tasks in a weak set. Our list stands for it as long as nobody could tell: a task
@@ -166,6 +204,12 @@ impl TaskObject {
 /// A task pending in the given loop? `None` for what is not exactly a task of ours: its `done()` may say what it likes.
 pub(crate) fn is_pending_in(task: &Object, event_loop: &Object) -> Option<bool> {
     let future = TYPE.downcast_exact(task)?.future();
+    Some(future.is_pending() && future.belongs_to(event_loop))
+}
+
+/// A task that is not done, in the given loop? `None` for what is no task of ours. Runs no Python code.
+pub(crate) fn is_alive_in(task: &Object, event_loop: &Object) -> Option<bool> {
+    let future = TYPE.downcast(task)?.future();
     Some(future.is_pending() && future.belongs_to(event_loop))
 }
 

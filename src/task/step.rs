@@ -2,7 +2,6 @@
 
 use crate::asyncio;
 use crate::future;
-use crate::sched;
 use crate::state::thread;
 use crate::sys::error::{self, Builtin, fetch, is_exit, raise, raise_format, restore};
 use crate::sys::iter::{Sent, send_none, throw};
@@ -107,13 +106,13 @@ fn returned(task: &TaskObject, event_loop: &Object, value: Owned) -> Res<StepRes
     let future = task.future();
     leave_list(task);
     if task.must_cancel() {
-        sched::count(event_loop, |counts| &counts.tasks_cancelled);
+        task.count_end(event_loop, |counts| &counts.tasks_cancelled);
         // Cancelled during its last step (bpo-30048).
         task.set_must_cancel(false);
         let message = future.cancel_message().get();
         future::cancel(future, message.as_deref())?;
     } else {
-        sched::count(event_loop, |counts| &counts.tasks_returned);
+        task.count_end(event_loop, |counts| &counts.tasks_returned);
         future::set_result(future, value)?;
     }
     Ok(StepResult::Normally)
@@ -125,13 +124,13 @@ fn failed(task: &TaskObject, event_loop: &Object, raised: Raised) -> Res<StepRes
     let exception = fetch(raised);
     leave_list(task);
     if asyncio::is_cancelled_error(&exception)? {
-        sched::count(event_loop, |counts| &counts.tasks_cancelled);
+        task.count_end(event_loop, |counts| &counts.tasks_cancelled);
         // The very exception travels on, with its traceback, to the first who asks for the result.
         future.keep_cancelled_error(exception);
         future::cancel(future, None)?;
         return Ok(StepResult::Cancelled);
     }
-    sched::count(event_loop, |counts| &counts.tasks_failed);
+    task.count_end(event_loop, |counts| &counts.tasks_failed);
     future::set_exception(future, &exception)?;
     if is_exit(&exception) {
         return Err(restore(exception));

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import selectors
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +18,12 @@ import pytest
 
 import rasyncio
 from rasyncio._stats import Durations, LoopStats
+from rasyncio.inside._await_tree import await_tree
+from rasyncio.inside._prometheus import prometheus
+from rasyncio.inside._snapshot import LOOKED_AT_MAX, snapshot
+from rasyncio.inside._tasks import identity
+from support.children import check_python
+from support.impls import MINOR
 from support.loops import engine_for, turn
 
 
@@ -28,6 +36,22 @@ def loop() -> Iterator[Any]:
 def counted(loop: Any, *names: str) -> tuple[Any, ...]:
     stats = loop.stats()
     return tuple(getattr(stats, name) for name in names)
+
+
+def test_a_loop_that_cannot_say_what_it_is() -> None:
+    class Nameless(rasyncio.EventLoop):
+        def __repr__(self) -> str:
+            raise ValueError("no")
+
+    loop = Nameless()
+    try:
+        name = f"<{Nameless.__qualname__}: repr() raises ValueError>"
+        assert loop.stats().loop == name
+        assert name in [each.loop for each in rasyncio.stats()]
+        assert name in [each["loop"] for each in snapshot()["loops"]]
+        assert "rasyncio_loop_tasks_alive" in prometheus()
+    finally:
+        loop.close()
 
 
 def test_a_new_loop_has_done_nothing(loop: Any) -> None:
@@ -112,6 +136,176 @@ def test_a_task_that_dies_pending_is_not_alive(loop: Any) -> None:
     del task
     gc.collect()
     assert counted(loop, "tasks_made", "tasks_alive", "tasks_returned") == (1, 0, 0)
+
+
+def test_tasks_alive_is_what_all_tasks_has(loop: Any) -> None:
+    """Whatever becomes of them."""
+    loop.set_exception_handler(lambda loop, context: None)
+
+    class Finalized(asyncio.Task):  # type: ignore[type-arg]
+        def __del__(self) -> None:
+            pass  # without the base class's
+
+    class Revived(asyncio.Task):  # type: ignore[type-arg]
+        def __del__(self) -> None:
+            revived.append(self)
+
+    revived: list[Revived] = []
+
+    def check(alive: int) -> None:
+        assert (loop.stats().tasks_alive, len(asyncio.all_tasks(loop))) == (alive, alive)
+
+    async def waits(future: Any = None) -> None:
+        await (future or loop.create_future())
+
+    async def main() -> None:
+        check(1)
+        for kind in (asyncio.Task, Finalized):
+            task = kind(waits(), loop=loop)
+            check(2)
+            await asyncio.sleep(0)
+            task.cancel()
+            check(2)
+            await asyncio.gather(task, return_exceptions=True)
+            check(1)
+            # Destroyed while it is pending: by its last reference, and by a collection.
+            task = kind(waits(), loop=loop)
+            await asyncio.sleep(0)
+            task = None
+            gc.collect()
+            check(1)
+            task = kind(waits(), loop=loop)
+            task.itself = task
+            await asyncio.sleep(0)
+            task = None
+            gc.collect()
+            check(1)
+        # What is no task in the end.
+        for wrong in (5, None):
+            with pytest.raises(TypeError, match="a coroutine was expected"):
+                asyncio.Task(wrong, loop=loop)  # type: ignore[arg-type]
+        gc.collect()
+        check(1)
+        # One that comes back to life.
+        future = loop.create_future()
+        task = Revived(waits(future), loop=loop)
+        await asyncio.sleep(0)
+        del task, future
+        gc.collect()
+        assert len(revived) == 1
+        assert loop.stats().tasks_alive == 2
+        revived[0].cancel()
+        await asyncio.gather(*revived, return_exceptions=True)
+        check(1)
+        # Initialised once more.
+        task = asyncio.Task(waits(), loop=loop)
+        task.__init__(waits(), loop=loop)  # type: ignore[misc]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert loop.stats().tasks_alive == 1
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # coroutines that were never awaited
+        loop.run_until_complete(main())
+        check(0)
+        loop.close()
+        coroutine = waits()
+        with pytest.raises(RuntimeError, match="Event loop is closed"):
+            asyncio.Task(coroutine, loop=loop)
+        coroutine.close()
+        gc.collect()
+    stats = loop.stats()
+    assert stats.tasks_alive == 0
+
+
+@pytest.mark.skipif(MINOR < (3, 12), reason="eager tasks came with 3.12")
+def test_eager_tasks_that_are_alive(loop: Any) -> None:
+    async def at_once() -> int:
+        return loop.stats().tasks_alive
+
+    async def fails() -> None:
+        raise ValueError
+
+    async def exits() -> None:
+        raise SystemExit
+
+    async def waits() -> None:
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        loop.set_task_factory(asyncio.eager_task_factory)
+        try:
+            assert asyncio.create_task(at_once()).result() == 2
+            with contextlib.suppress(ValueError):
+                await asyncio.create_task(fails())
+            with pytest.raises(SystemExit):
+                loop.create_task(exits())
+            assert counted(loop, "tasks_made", "tasks_alive") == (4, 1)
+            task = asyncio.create_task(waits())
+            assert loop.stats().tasks_alive == 2
+            await task
+            assert loop.stats().tasks_alive == 1
+        finally:
+            loop.set_task_factory(None)
+
+    loop.run_until_complete(main())
+    gc.collect()
+    assert counted(loop, "tasks_made", "tasks_alive") == (5, 0)
+
+
+def test_tasks_of_pythons_own(loop: Any) -> None:
+    """They are no part of what is counted, and take nothing away from it."""
+    python: Any = asyncio.tasks._PyTask  # type: ignore[attr-defined]
+
+    async def main() -> None:
+        tasks = [python(asyncio.sleep(0), loop=loop) for _ in range(3)]
+        assert counted(loop, "tasks_made", "tasks_alive") == (1, 1)
+        await asyncio.gather(*tasks)
+        assert counted(loop, "tasks_made", "tasks_alive") == (1, 1)
+
+    loop.run_until_complete(main())
+    assert counted(loop, "tasks_made", "tasks_alive") == (1, 0)
+
+
+def test_a_loop_that_runs_no_tasks_of_ours() -> None:
+    code = """
+import asyncio, rasyncio
+async def main():
+    tasks = [asyncio.create_task(asyncio.sleep(0.01)) for _ in range(3)]
+    stats = asyncio.get_running_loop().stats()
+    print(type(tasks[0]) is rasyncio._asyncio.Task, stats.tasks_made, stats.tasks_alive)
+    await asyncio.gather(*tasks)
+    print(asyncio.get_running_loop().stats().tasks_alive)
+loop = rasyncio.EventLoop()
+loop.run_until_complete(main())
+loop.close()
+"""
+    assert check_python(code) == "False 0 4\n1\n"
+
+
+def test_what_a_look_at_tasks_costs(loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not ask for all tasks, however many there are."""
+
+    def asks(loop: object = None) -> set[Any]:
+        raise AssertionError("all tasks are asked for")
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(asyncio.sleep(1000)) for _ in range(3000)]
+        await asyncio.sleep(0)
+        monkeypatch.setattr(asyncio, "all_tasks", asks)
+        monkeypatch.setattr(asyncio.tasks, "all_tasks", asks)
+        assert loop.stats().tasks_alive == 3001
+        assert rasyncio.stats()[0].tasks_alive == 3001
+        said = snapshot()
+        assert said["tasks"]["looked_at"] == LOOKED_AT_MAX < 3001
+        assert await_tree(identity(tasks[0])) is not None
+        assert "tasks_alive" in prometheus()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert loop.stats().tasks_alive == 1
+
+    loop.run_until_complete(main())
 
 
 def test_time_asleep_and_busy(loop: Any) -> None:

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 
 from .._loop import EventLoop, loops
-from ._tasks import AnyTask, described, identity, stack, tasks_of
+from .._some_tasks import some_tasks
+from ._tasks import AnyTask, described, identity, stack
 
 #: As many tasks are in a tree, and as many below one another.
 NODES_MAX = 200
@@ -28,7 +29,7 @@ def await_tree(wanted: str) -> dict[str, Any] | None:
     known: dict[int, tuple[AnyTask, EventLoop]] = {}
     for loop in list(loops.values()):
         if not loop.is_closed():
-            known.update((id(task), (task, loop)) for task in tasks_of(loop)[: _LOOKED_AT_MAX - len(known)])
+            known.update((id(task), (task, loop)) for task in some_tasks(loop, _LOOKED_AT_MAX - len(known)))
     chosen = next((task for task, _ in known.values() if identity(task) == wanted), None)
     if chosen is None:
         return None

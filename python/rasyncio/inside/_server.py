@@ -28,11 +28,9 @@ CLIENTS_MAX = 8
 #: In seconds: for a request that has begun to come, and for an answer to be taken; for a client that asks nothing.
 DEADLINE = 5.0
 IDLE_MAX = 60.0
-#: An answer is good for so long; the next is made after so many times the processor's time that the last has taken, but
-#: for no longer than a reader has patience.
+#: An answer is good for so long; the next is made after so many times the processor's time that the last has taken.
 FRESH = 0.1
 REST = 20.0
-_REST_MAX = 2.0
 #: After an accept() that failed, as by too many open files.
 _PAUSE = 1.0
 
@@ -248,7 +246,7 @@ class StatsServer:
             text = answer(request)
             took = time.thread_time() - began
             now = time.monotonic()
-            self._next = now + min(took * REST, _REST_MAX)
+            self._next = now + took * REST
             self._answers = {each: of for each, of in self._answers.items() if now - of[0] <= FRESH}
             self._answers[request] = now, text
         client.request = None

@@ -19,9 +19,10 @@ from .. import __version__
 from .._loop import EventLoop, loops, profiles
 from .._profile import FunctionProfile, Profile
 from .._slow_step import SlowStep
+from .._some_tasks import some_tasks
 from .._stats import Durations, LoopStats, of_loop
 from .._watch import Told, recent, watched
-from ._tasks import Described, clipped, described, natural, tasks_of
+from ._tasks import Described, clipped, described, natural
 
 #: The number of the schema.
 SCHEMA = 1
@@ -69,7 +70,7 @@ def snapshot() -> dict[str, Any]:
 
 def _look_at_tasks(loop: EventLoop) -> list[Described]:
     found = []
-    for number, task in enumerate(tasks_of(loop)[:LOOKED_AT_MAX]):
+    for number, task in enumerate(some_tasks(loop, LOOKED_AT_MAX)):
         if number % _BREATH == _BREATH - 1:
             time.sleep(0)
         if not task.done():

@@ -51,11 +51,6 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part[:15]) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
-def tasks_of(loop: EventLoop) -> list[AnyTask]:
-    """The tasks of the loop that are not done."""
-    return list(asyncio.all_tasks(loop))
-
-
 def described(task: AnyTask, loop: EventLoop) -> Described:
     """Say what is known of the task, a method that fails told by what it raises."""
     waiter = _waiter(task)

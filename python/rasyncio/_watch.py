@@ -143,7 +143,8 @@ def watch(threshold: float = 0.1, callback: Callable[[SlowStep], object] | None 
 
     All loops of rasyncio in the process are watched, those included that run already. Without anything slow it costs
     nothing: a thread looks at them eight times in a threshold, without the GIL. A second call takes the first one's
-    place. A forked child is not watched until it calls watch() itself.
+    place. A forked child is not watched until it calls watch() itself; as there is a thread, os.fork() gives the
+    DeprecationWarning of 3.12 and later for processes that have several.
 
     Raises ValueError if the threshold is not a positive number, RuntimeError in a sub-interpreter.
     """

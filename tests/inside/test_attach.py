@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -261,6 +262,50 @@ def test_a_socket_that_is_another_users(tmp_path: Path) -> None:
 
 
 # What cannot be looked into.
+
+
+def other_python() -> str | None:
+    """A Python of another version, if there is one here."""
+    for name in ("python3", "/usr/bin/python3", "python3.11", "python3.12", "python3.13"):
+        path = shutil.which(name)
+        if path is not None:
+            command = [path, "-c", "import sys; print(sys.version_info[:2])"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0 and done.stdout.strip() != str(sys.version_info[:2]):
+                return path
+    return None
+
+
+@BY_PROCESS
+@pytest.mark.skipif(other_python() is None, reason="there is no Python of another version here")
+def test_a_process_of_another_python() -> None:
+    other = other_python()
+    assert other is not None
+    code = "import time, sys; print('%d.%d' % sys.version_info[:2], flush=True); time.sleep(100)"
+    with subprocess.Popen(
+        [other, "-c", code], stdout=subprocess.PIPE, text=True, env={"RASYNCIO_STATS": ""}
+    ) as program:
+        try:
+            assert program.stdout is not None
+            version = program.stdout.readline().strip()
+            said = refused(program.pid)
+        finally:
+            program.kill()
+    # From 3.14 on, Python itself says what it is.
+    assert f"its Python {version} is not this one, " in said or f"it is a Python {version}" in said
+    assert "RASYNCIO_STATS" in said
+
+
+def test_which_python_a_process_runs() -> None:
+    assert process_of(os.getpid()).python == "{}.{}".format(*sys.version_info)
+    with subprocess.Popen(["sleep", "100"]) as program:
+        try:
+            deadline = time.monotonic() + 30
+            while process_of(program.pid).python is not None and time.monotonic() < deadline:
+                time.sleep(0.01)  # before exec()
+            assert process_of(program.pid).python is None
+        finally:
+            program.kill()
 
 
 @AS_ROOT

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import itertools
 import json
 import os
@@ -24,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rasyncio
-from rasyncio.inside import _server
+from rasyncio.inside import _address, _server
 from rasyncio.inside._client import Client, Unreachable
 from rasyncio.inside._protocol import REQUEST_MAX, Malformed, Request, taken
 from support.children import check_python, run_python
@@ -462,3 +464,52 @@ def test_signals_are_the_programs(server: Any) -> None:
     status = Path(f"/proc/self/task/{server._thread.native_id}/status").read_text()
     blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
     assert blocked & 0xFFFF == 0xFFFF & ~(1 << 8)  # SIGKILL cannot be
+
+
+def test_a_socket_between_bind_and_listen_is_not_taken_for_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two begin to serve at one path: the second one finds a socket that refuses connections, and leaves it alone."""
+    path = str(tmp_path / "stats")
+    is_bound, goes_on = threading.Event(), threading.Event()
+    chmod = os.chmod
+
+    def chmod_later(*arguments: Any) -> None:
+        is_bound.set()
+        assert goes_on.wait(PATIENCE)
+        chmod(*arguments)
+
+    monkeypatch.setattr(_address.os, "chmod", chmod_later)
+    first: list[socket.socket] = []
+    thread = threading.Thread(target=lambda: first.append(_address.listening(path)))
+    thread.start()
+    assert is_bound.wait(PATIENCE)
+    monkeypatch.setattr(_address.os, "chmod", chmod)
+    second: list[OSError] = []
+
+    def serves_too() -> None:
+        try:
+            _address.listening(path).close()
+        except OSError as error:
+            second.append(error)
+
+    other = threading.Thread(target=serves_too)
+    other.start()
+    time.sleep(0.1)  # it waits, or is wrong by now
+    goes_on.set()
+    thread.join()
+    other.join()
+    assert [error.errno for error in second] == [errno.EADDRINUSE]
+    with first[0], socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+
+
+def test_a_folder_that_somebody_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_address, "_LOCKED_MAX", 0.1)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with _address.listening(str(tmp_path / "stats")), socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "stats"))
+    finally:
+        os.close(fd)

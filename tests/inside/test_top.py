@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from rasyncio.inside import _screen, _server
+from rasyncio.inside import _screen, _server, _started
 from rasyncio.inside._client import Client, Silent, Unreachable
 from rasyncio.inside._keys import Keys
 from rasyncio.inside._protocol import Malformed
@@ -33,6 +33,7 @@ from rasyncio.inside._schema import checked_snapshot, checked_tree, decoded, pri
 from rasyncio.inside._snapshot import snapshot
 from rasyncio.inside._view import View, amount, clock, duration, in_the_loop
 from rasyncio.inside._web import Follower
+from rasyncio.inside._wishes import Wishes
 from support.viewers import BY_PROCESS, PROGRAM, refused, running, top, until
 
 
@@ -82,8 +83,31 @@ def test_a_program_that_it_starts(tmp_path: Path) -> None:
 
 def test_a_program_that_it_starts_and_that_ends() -> None:
     done = top("--once", "--self", "-c", "raise SystemExit(3)")
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert done.stderr == "rasyncio: the program has ended, with status 3, before an event loop was made\n"
+    assert top("--once", "--self", "-c", "pass").returncode == 1, "nothing could be shown"
+
+
+def test_a_program_that_it_starts_and_that_ends_while_it_is_shown() -> None:
+    """It is shown all the same, and its exit status is the viewer's."""
+    code = "import asyncio, sys; print('said'); asyncio.run(asyncio.sleep(1.5), debug=False); sys.exit(7)"
+    done = top("--once", "--every", "20", "--self", "-c", code)
+    assert (done.returncode, done.stderr) == (7, "rasyncio: the program has ended, with status 7\n")
+    assert "MainThread" in done.stdout and done.stdout.endswith("said\n")
+    killed = code.replace("sys.exit(7)", "import os; os.kill(os.getpid(), 9)")
+    done = top("--once", "--every", "20", "--self", "-c", killed)
+    assert (done.returncode, done.stderr) == (137, "rasyncio: the program has ended, with status -9\n")
+
+
+def test_a_program_that_it_starts_and_that_makes_no_loop_for_long(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_started, "_SAID_AFTER", 0.0)
+    code = "import asyncio, time; time.sleep(0.5); asyncio.run(asyncio.sleep(1000))"
+    seen: list[float] = []
+    status = _started.run(["-c", code], Wishes(), True, lambda client: seen.append(client.snapshot()["pid"]))
+    assert (status, len(seen)) == (0, 1)
+    assert "the program has made no event loop of rasyncio's yet: it is waited for" in capfd.readouterr().err
 
 
 def test_a_program_without_a_loop_of_ours(tmp_path: Path) -> None:
@@ -106,14 +130,13 @@ def test_processes_that_are_not_there() -> None:
         assert "has ended" in refused(program.pid)
 
 
-@BY_PROCESS
 def test_processes_that_are_no_python() -> None:
     with subprocess.Popen(["sleep", "100"]) as program:
         try:
             deadline = time.monotonic() + 30
             while b"sleep" not in Path(f"/proc/{program.pid}/cmdline").read_bytes() and time.monotonic() < deadline:
                 time.sleep(0.01)
-            assert "it is no program of this Python's version" in refused(program.pid)
+            assert "seems to be no Python program: look for yours with `pgrep -af python`" in refused(program.pid)
         finally:
             program.kill()
 
@@ -153,6 +176,7 @@ def test_addresses_where_nobody_serves(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     assert f"nobody serves stats at 127.0.0.1:{port}" in refused(f":{port}")
     assert "is no process id" in refused(":99999")
+    assert "':0' is no port that a program serves at" in refused(":0")
 
 
 def test_command_lines_that_say_nothing() -> None:
@@ -169,6 +193,9 @@ def test_without_rich(tmp_path: Path) -> None:
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     with running(RASYNCIO_STATS=str(tmp_path / "stats")):
         said = refused(tmp_path / "stats", PYTHONPATH=path)
+        # It is looked for before anything is done.
+        assert refused(2**31 - 1, PYTHONPATH=path) == said
+        assert "there is no process" in refused(2**31 - 1, "--web", "0", PYTHONPATH=path)
     assert "pip install 'rasyncio[top]'" in said
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 #: The variable of the environment that has an address: the first loop serves there.
@@ -14,6 +18,8 @@ LOOPBACK = "127.0.0.1"
 #: What an address may be; part of what errors say.
 KINDS = "a path of a Unix socket (with {pid} for the process's id), or a port from 1 to 65535 (0: any that is free)"
 _BACKLOG = 64
+#: In seconds; what is done under the lock takes far less.
+_LOCKED_MAX = 2.0
 
 Address = str | int
 
@@ -47,21 +53,46 @@ def listening(address: Address) -> socket.socket:
     path = os.path.abspath(address)
     if len(os.fsencode(path)) > 107:
         raise OSError(errno.ENAMETOOLONG, "the path of a Unix socket has at most 107 bytes: choose a shorter one", path)
-    _remove_stale(path)
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(path)
+    with _alone_in(os.path.dirname(path)):
+        _remove_stale(path)
+        listener = socket.socket(socket.AF_UNIX)
         try:
-            # Before it listens, nobody can connect.
-            os.chmod(path, 0o600)
-            listener.listen(_BACKLOG)
+            listener.bind(path)
+            try:
+                # Before it listens, nobody can connect.
+                os.chmod(path, 0o600)
+                listener.listen(_BACKLOG)
+            except BaseException:
+                os.unlink(path)
+                raise
         except BaseException:
-            os.unlink(path)
+            listener.close()
             raise
-    except BaseException:
-        listener.close()
-        raise
     return listener
+
+
+@contextlib.contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """No other process of ours is about to listen there: what refuses a connection is stale, and stays so.
+
+    Anybody who can read the folder can lock it, so it is gone on without that after a while.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:  # it cannot be read, or is not there, which bind() tells
+        yield
+        return
+    try:
+        deadline = time.monotonic() + _LOCKED_MAX
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                time.sleep(0.005)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _listening_on_port(port: int) -> socket.socket:

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ._client import Client, Unreachable
-from ._inject import CAN_INJECT, made_to_serve
+from ._inject import CAN_INJECT, made_to_serve, not_served
 from ._process import Process, process_of
 from ._wishes import Wishes
 
@@ -25,10 +25,7 @@ def attached(pid: int, wishes: Wishes) -> Iterator[Client]:
             yield client
         return
     if not CAN_INJECT:
-        raise Unreachable(
-            f"process {pid} serves no stats, and only Python 3.14 or later can look into it all the same: start it with"
-            f" RASYNCIO_STATS=/tmp/{{pid}}.stats, and say: python -m rasyncio top /tmp/{pid}.stats"
-        )
+        raise Unreachable(not_served(process, "only Python 3.14 or later can look into it all the same"))
     with made_to_serve(process, wishes) as path, Client(path, process.uid) as client:
         yield client
 

@@ -15,6 +15,8 @@ from ._schema import checked_snapshot, checked_tree, decoded
 
 #: In seconds, for an answer as a whole.
 PATIENCE = 10.0
+#: For a socket that is there to listen.
+_LISTENS = 1.0
 
 
 class Unreachable(Exception):
@@ -139,13 +141,17 @@ _ENDED = "the program has ended, or serves no longer"
 
 
 def _connect(sock: socket.socket, address: str | tuple[str, int]) -> None:
-    """Connect; a Unix socket that has no room for another connection says so at once, and is asked again."""
-    deadline = time.monotonic() + PATIENCE
+    """Connect. A Unix socket that has no room for another connection says so at once, and is asked again.
+
+    So is one that refuses, for a moment: it may be about to listen.
+    """
+    began = time.monotonic()
     while True:
         try:
             return sock.connect(address)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
+        except (BlockingIOError, ConnectionRefusedError) as error:
+            patience = PATIENCE if isinstance(error, BlockingIOError) else _LISTENS
+            if isinstance(address, tuple) or time.monotonic() - began >= patience:
                 raise
             time.sleep(0.02)
 

@@ -67,7 +67,7 @@ def made_to_serve(process: Process, wishes: Wishes) -> Iterator[str]:
     with contextlib.ExitStack() as at_end:
         folder = _made_folder(process, wishes)
         at_end.callback(_remove, folder)
-        _remote_exec(process.pid, folder / _SCRIPT_NAME)
+        _remote_exec(process, folder / _SCRIPT_NAME)
         try:
             _wait(process, folder)
         except (_Silent, KeyboardInterrupt):
@@ -119,7 +119,18 @@ def _leave_to(process: Process, folder: Path) -> None:
             os.chown(folder, process.uid, process.gid, follow_symlinks=False)  # the last thing that is done there
 
 
-def _remote_exec(pid: int, script: Path) -> None:
+def not_served(process: Process, why: str) -> str:
+    """That the process serves no stats, and what to do."""
+    if process.python is None:
+        return f"process {process.pid} seems to be no Python program: look for yours with `pgrep -af python`"
+    return (
+        f"process {process.pid} serves no stats, and {why}: start it with RASYNCIO_STATS=/tmp/{{pid}}.stats, and say:"
+        f" python -m rasyncio top /tmp/{process.pid}.stats"
+    )
+
+
+def _remote_exec(process: Process, script: Path) -> None:
+    pid = process.pid
     try:
         sys.remote_exec(pid, str(script))  # type: ignore[attr-defined,unused-ignore]
     except PermissionError:
@@ -130,6 +141,11 @@ def _remote_exec(pid: int, script: Path) -> None:
     except ProcessLookupError:
         raise Unreachable(f"process {pid} has ended") from None
     except (OSError, RuntimeError, ValueError) as error:
+        if "PyRuntime" in str(error):
+            there = f"its Python {process.python}" if process.python else "its Python"
+            here = f"{sys.version_info.major}.{sys.version_info.minor}"
+            why = f"{there} is not this one, {here}, which is needed to look into it all the same"
+            raise Unreachable(not_served(process, why)) from None
         raise Unreachable(f"process {pid} cannot be looked into: {_reason(str(error))}") from None
 
 
@@ -142,8 +158,6 @@ def _trace_scope() -> str:
 
 def _reason(said: str) -> str:
     """What sys.remote_exec() says, and what to do about it."""
-    if "PyRuntime" in said:
-        return "it is no program of this Python's version; look for yours with `pgrep -af python`"
     if "Can't send commands" in said:
         there = printable(said).rpartition("to a ")[2].removesuffix(" process")
         return f"it is {there}: say the same with that Python (3.14 or later), or start the program with RASYNCIO_STATS"

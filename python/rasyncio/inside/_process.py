@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from ._address import VARIABLE, Address, for_process, parsed
 from ._client import Unreachable
+
+_PYTHON = re.compile(r"python(?:3(?!\.\d)|(3\.\d+))?")
+_LIBPYTHON = re.compile(r"/libpython(3\.\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,18 @@ class Process:
     @property
     def is_there(self) -> bool:
         return os.path.exists(f"/proc/{self.pid}")
+
+    @property
+    def python(self) -> str | None:
+        """The Python that it runs, as "3.11"; "" for one whose version cannot be seen, None if it seems to run none."""
+        with contextlib.suppress(OSError):
+            name = os.path.basename(os.readlink(f"/proc/{self.pid}/exe"))
+            if found := _PYTHON.match(name):
+                return found[1] or ""
+            for line in Path(f"/proc/{self.pid}/maps").read_text(errors="replace").splitlines():
+                if found := _LIBPYTHON.search(line):
+                    return found[1]
+        return None
 
     @property
     def serves_at(self) -> Address | None:

@@ -55,6 +55,11 @@ def follow(view: View, every: float) -> None:
             live.update(screen(view), refresh=True)
 
 
+def show(view: View) -> None:
+    """Print all of it once."""
+    Console().print(page(view))
+
+
 def screen(view: View) -> RenderableType:
     """All of it, for a terminal of any size."""
     steps = _slow_steps(view)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from types import ModuleType
 
-from .._profile import VARIABLE as PROFILE
-from .._watch import VARIABLE as WATCH
 from ._address import KINDS, VARIABLE, parsed
 from ._attach import attached
 from ._client import PATIENCE, Client, Unreachable
+from ._started import run
 from ._view import View
 from ._wishes import Wishes
 
@@ -29,8 +26,8 @@ program serves its stats: a path, or a port as :PORT. Its loops must be rasyncio
   python -m rasyncio top /run/app.stats
   python -m rasyncio top --self app.py ARGS...
 """
-#: In seconds: for a program that is started to serve; for an answer, before the view says that there is none.
-_STARTS = 20.0
+#: In seconds: for a loop that is made to begin to run; for an answer, before the view says that there is none.
+_BEGINS = 1.0
 _LOOK_PATIENCE = 1.0
 
 
@@ -41,6 +38,10 @@ def main(arguments: list[str]) -> int:
         print("rasyncio: top needs a process id, a path or :PORT, or --self and a program", file=sys.stderr)
         return 2
     try:
+        if options.web is None:
+            _screen()
+        if options.self:
+            return run(options.self, _wishes(options), options.web is not None, lambda client: _show(client, options))
         with _client(options) as client:
             _show(client, options)
     except Unreachable as error:
@@ -98,10 +99,7 @@ def _wishes(options: argparse.Namespace) -> Wishes:
 
 @contextlib.contextmanager
 def _client(options: argparse.Namespace) -> Iterator[Client]:
-    if options.self:
-        with _started(options) as client:
-            yield client
-    elif options.target.isascii() and options.target.isdigit():
+    if options.target.isascii() and options.target.isdigit():
         with attached(int(options.target), _wishes(options)) as client:
             yield client
     else:
@@ -111,53 +109,21 @@ def _client(options: argparse.Namespace) -> Iterator[Client]:
             address = parsed(target)
         except ValueError:
             raise Unreachable(f"{options.target!r} is no process id, and no {KINDS.removeprefix('a ')}") from None
+        if address == 0:
+            raise Unreachable(
+                f"{options.target!r} is no port that a program serves at: one that asked for any that is free knows"
+                " which it got, by rasyncio.serve_stats(0).address"
+            )
         with Client(address) as client:
             yield client
 
 
-@contextlib.contextmanager
-def _started(options: argparse.Namespace) -> Iterator[Client]:
-    """Start the program. In the terminal view, its output is kept until the end."""
-    with tempfile.TemporaryDirectory(prefix="rasyncio-top-") as folder, tempfile.TemporaryFile() as output:
-        address = os.path.join(folder, "{pid}")
-        environment = {**os.environ, VARIABLE: address, WATCH: str(options.watch or 0.1)}
-        if options.profile:
-            environment[PROFILE] = "1"
-        program = subprocess.Popen(
-            [sys.executable, "-m", "rasyncio", *options.self],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=None if options.web is not None else output,
-            stderr=None if options.web is not None else subprocess.STDOUT,
-        )
-        try:
-            with _when_it_serves(program, address.replace("{pid}", str(program.pid))) as client:
-                yield client
-        finally:
-            program.terminate()
-            try:
-                program.wait(5)
-            except subprocess.TimeoutExpired:
-                program.kill()
-                program.wait()
-            output.seek(0)
-            sys.stdout.flush()
-            sys.stdout.buffer.write(output.read())
-
-
-def _when_it_serves(program: subprocess.Popen[bytes], address: str) -> Client:
-    deadline = time.monotonic() + _STARTS
-    while not Path(address).exists():
-        if program.poll() is not None:
-            raise Unreachable(f"the program has ended, with status {program.returncode}, before an event loop was made")
-        if time.monotonic() > deadline:
-            raise Unreachable(f"the program has made no event loop of rasyncio's for {_STARTS:.0f} s")
-        time.sleep(0.02)
-    return Client(address)
-
-
 def _show(client: Client, options: argparse.Namespace) -> None:
     view = View(client)
+    deadline = time.monotonic() + _BEGINS
+    while options.self and not any(loop["thread"] for loop in view.snapshot["loops"]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+        view = View(client)
     refusal = _wishes(options).refusal(view.snapshot)
     if refusal is not None:
         raise Unreachable(refusal)
@@ -167,20 +133,29 @@ def _show(client: Client, options: argparse.Namespace) -> None:
 
         serve_page(view, options.web, options.every)
         return
+    screen = _screen()
+    if not options.once and sys.stdout.isatty():
+        screen.follow(view, options.every)
+        return
+    time.sleep(options.every)
+    client.patience = PATIENCE
     try:
-        from rich.console import Console
+        view.look()
+    except Unreachable:
+        if options.self:  # it was shorter than that: what there was by then is shown
+            screen.show(view)
+        raise
+    if view.silence is not None:
+        raise Unreachable(f"the program does not answer: {view.silence}")
+    screen.show(view)
 
+
+def _screen() -> ModuleType:
+    """The terminal view. Raises Unreachable without rich."""
+    try:
         from . import _screen
     except ImportError:
         raise Unreachable(
             "the terminal view needs rich: pip install 'rasyncio[top]'; or have a page, which needs nothing: --web 8080"
         ) from None
-    if options.once or not sys.stdout.isatty():
-        time.sleep(options.every)
-        client.patience = PATIENCE
-        view.look()
-        if view.silence is not None:
-            raise Unreachable(f"the program does not answer: {view.silence}")
-        Console().print(_screen.page(view))
-        return
-    _screen.follow(view, options.every)
+    return _screen

@@ -56,7 +56,8 @@ static FIRST: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 fn _asyncio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     if cfg!(Py_GIL_DISABLED) {
         return Err(PyImportError::new_err(
-            "rasyncio does not support free-threaded builds of CPython yet; use a build with the GIL, or asyncio as it is",
+            "rasyncio does not support the free-threaded build of CPython yet: run the program on the build with the GIL, or \
+             leave rasyncio out and keep CPython's own asyncio",
         ));
     }
     let fetch = |sys::Raised| PyErr::fetch(module.py());

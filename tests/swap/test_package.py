@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import re
 import subprocess
 import sys
 import tomllib
@@ -72,6 +73,16 @@ def test_free_threaded_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version", "3.13.0 experimental free-threading build (main) [GCC 16.2.0]")
     with pytest.raises(ImportError, match="free-threaded"):
         _native.check_build()
+
+
+def test_free_threaded_build_in_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever imports the extension module alone is told the same: the text stands in its own source."""
+    monkeypatch.setattr(sys, "version", "3.14.0 free-threading build (main)")
+    with pytest.raises(ImportError) as caught:
+        _native.check_build()
+    said = re.sub(r" \(python.*?\)", "", str(caught.value))
+    source = (Path(__file__).parents[2] / "src" / "lib.rs").read_text()
+    assert f'"{said}"' in re.sub(r"\\\n\s+", "", source)
 
 
 def test_free_threaded_build_at_import() -> None:

@@ -69,6 +69,24 @@ def test_what_is_collected(loop: Any) -> None:
     provider.shutdown()
 
 
+def test_a_sum_never_falls() -> None:
+    """Loops end, and others are made, as by asyncio.run() again and again."""
+    reader = metrics.export.InMemoryMetricReader()
+    provider = metrics.MeterProvider([reader])
+    otel.export(provider)
+    seen: list[float] = []
+
+    async def main(number: int) -> None:
+        await asyncio.gather(*(asyncio.sleep(0) for _ in range(number)))
+        seen.append(mine(collected(reader)["rasyncio.eventloop.tasks.made"]))
+
+    for number in (30, 1, 2):
+        with engine_for("ours") as engine:
+            engine.new().run_until_complete(main(number))
+    assert seen == [31, 31 + 2, 31 + 2 + 3], "and the last may be where the one before was"
+    provider.shutdown()
+
+
 def test_without_a_loop_that_runs(loop: Any) -> None:
     reader = metrics.export.InMemoryMetricReader()
     provider = metrics.MeterProvider([reader])

@@ -10,12 +10,14 @@ OpenTelemetry has no conventions for asyncio. The names follow those for Node.js
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
 from .. import __version__
-from .._stats import Durations, LoopStats, stats
+from .._loop import loops as every_loop
+from .._stats import Durations, LoopStats, of_loop, stats
 from ._rates import percentile
 
 _Value = Callable[[LoopStats], float]
@@ -72,7 +74,7 @@ def export(meter_provider: MeterProvider | None = None) -> None:
     """
     meter = get_meter("rasyncio", __version__, meter_provider)
     for name, unit, text, values in _COUNTERS:
-        meter.create_observable_counter(f"{_PREFIX}.{name}", [_observes(*values)], unit, text)
+        meter.create_observable_counter(f"{_PREFIX}.{name}", [_sums_up(*values)], unit, text)
     for name, unit, text, value in _UP_DOWN_COUNTERS:
         meter.create_observable_up_down_counter(f"{_PREFIX}.{name}", [_observes(({}, value))], unit, text)
     meter.create_observable_gauge(
@@ -104,6 +106,33 @@ def _observes(*values: tuple[dict[str, str], _Value]) -> _Callback:
         for thread, loops in _by_thread():
             for attributes, value in values:
                 yield Observation(sum(map(value, loops)), {"thread.name": thread, **attributes})
+
+    return observe
+
+
+def _sums_up(*values: tuple[dict[str, str], _Value]) -> _Callback:
+    """What has grown is added up, so that a sum never falls: loops end, and others are made at the same place."""
+    last: dict[int, tuple[weakref.ref[object], list[float]]] = {}
+    sums: dict[str, list[float]] = {}
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        for number, loop in list(every_loop.items()):
+            if loop.is_closed():
+                continue
+            stats = of_loop(loop)
+            now = [value(stats) for _, value in values]
+            known, before = last.get(number, (None, []))
+            if known is None or known() is not loop:
+                before = [0] * len(now)
+            last[number] = weakref.ref(loop), now
+            of_thread = sums.setdefault(names.get(stats.thread, ""), [0] * len(now))
+            of_thread[:] = [total + new - old for total, new, old in zip(of_thread, now, before, strict=True)]
+        for number in [number for number, (known, _) in last.items() if known() is None]:
+            del last[number]
+        for thread, totals in sums.items():
+            for (attributes, _value), total in zip(values, totals, strict=True):
+                yield Observation(total, {"thread.name": thread, **attributes})
 
     return observe
 

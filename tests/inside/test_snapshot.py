@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import rasyncio
 from rasyncio.inside import prometheus, snapshot
@@ -281,9 +282,6 @@ def test_slow_steps_are_told(loop: Any) -> None:
     assert abs(step["time"] - said["time"]) < 60
 
 
-SAMPLE = re.compile(r'(rasyncio_\w+)\{(\w+="[^"\n]*"(?:,\w+="[^"\n]*")*)\} (\d\S*)')
-
-
 def test_the_text_for_prometheus(loop: Any) -> None:
     loop.run_until_complete(asyncio.wait_for(asyncio.sleep(0.001), 5))
 
@@ -292,25 +290,22 @@ def test_the_text_for_prometheus(loop: Any) -> None:
 
     text = loop.run_until_complete(main())
     assert text.endswith("\n")
-    types: dict[str, str] = {}
-    samples: dict[str, list[tuple[str, float]]] = {}
-    for line in text.splitlines():
-        if line.startswith("# TYPE "):
-            _, _, name, kind = line.split()
-            assert name not in types
-            types[name] = kind
-        elif not line.startswith("# HELP "):
-            sample = SAMPLE.fullmatch(line)
-            assert sample is not None, line
-            samples.setdefault(sample[1], []).append((sample[2], float(sample[3])))
-    ((labels, made),) = samples["rasyncio_loop_tasks_made_total"]
-    assert 'thread="MainThread"' in labels and made == 2 + (sys.version_info < (3, 12))
-    for name, kind in types.items():
-        if kind == "histogram":
-            buckets = [value for _, value in samples[f"{name}_bucket"]]
-            assert buckets == sorted(buckets)
-            assert buckets[-1] == samples[f"{name}_count"][0][1]
-            assert samples[f"{name}_bucket"][-1][0].endswith('le="+Inf"')
+    families = {each.name: each for each in text_string_to_metric_families(text)}
+    assert len(families) == text.count("# TYPE ")
+    samples: dict[str, list[Any]] = {}
+    for each in (sample for family in families.values() for sample in family.samples):
+        samples.setdefault(each.name, []).append(each)
+    assert sum(map(len, samples.values())) == sum(not line.startswith("#") for line in text.splitlines())
+    (made,) = samples["rasyncio_loop_tasks_made_total"]
+    assert made.labels == {"thread": "MainThread"} and made.value == 2 + (sys.version_info < (3, 12))
+    for name, family in families.items():
+        assert family.documentation
+        if family.type == "histogram":
+            buckets = samples[f"{name}_bucket"]
+            assert [each.value for each in buckets] == sorted(each.value for each in buckets)
+            assert buckets[-1].labels["le"] == "+Inf"
+            assert buckets[-1].value == samples[f"{name}_count"][0].value
+            assert "0.05" in [each.labels["le"] for each in buckets], "the rule of docs/seeing-inside.md asks for it"
         else:
-            assert samples[name] and name.endswith("_total") == (kind == "counter")
-    assert samples["rasyncio_loop_timer_lateness_seconds_count"][0][1] >= 1
+            assert samples[f"{name}_total" if family.type == "counter" else name]
+    assert samples["rasyncio_loop_timer_lateness_seconds_count"][0].value >= 1

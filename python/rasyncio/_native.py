@@ -1,4 +1,6 @@
-"""Loads the extension module, or says why it cannot be loaded here."""
+"""Loads the extension module, or says why it cannot be loaded here, which other Pythons have to understand."""
+
+from __future__ import annotations
 
 import _thread
 import importlib

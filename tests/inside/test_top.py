@@ -500,6 +500,10 @@ def test_what_happened_between_two_snapshots() -> None:
     rare = checked_snapshot(at(seconds_running=12, gaps={"largest": 9, "buckets": [[0.001, 1000], [0.4, 1], [9, 1]]}))
     (found,) = rates(before, rare)
     assert (found["lag"], found["lag_most"]) == (0.001, 0.4)
+    # The clock's rate is known better than before: the bounds are the same, but for some digits.
+    again = checked_snapshot(at(seconds_running=12, gaps={"largest": 9, "buckets": [[0.5002, 3], [8.998, 1]]}))
+    (found,) = rates(after, again)
+    assert found["lag_most"] == 0, "nothing has come since"
     (since_it_began,) = rates(None, before)
     assert (since_it_began["load"], since_it_began["lag"]) == (0.5, 9)
 

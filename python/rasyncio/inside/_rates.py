@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 from typing import Any, TypedDict
 
 _Buckets = list[tuple[float, float]]
+#: Buckets' bounds are the same if they differ by no more than that part; one's is at least a tenth above another's.
+_SAME = 0.03
 
 
 class Rates(TypedDict):
@@ -37,19 +40,19 @@ def _of(before: dict[str, Any] | None, after: dict[str, Any]) -> Rates:
     if before is not None and before["iterations"] > after["iterations"]:
         before = None  # another loop, at the same place in memory
 
-    def grown(name: str) -> float:
+    def added(name: str) -> float:
         value: float = after[name] - (before[name] if before is not None else 0)
         return max(value, 0.0)
 
-    running = grown("seconds_running")
-    busy = max(running - grown("seconds_asleep"), 0.0)
+    running = added("seconds_running")
+    busy = max(running - added("seconds_asleep"), 0.0)
     since = {
-        name: _since(before[name]["buckets"] if before is not None else [], after[name]["buckets"])
+        name: grown(before[name]["buckets"] if before is not None else [], after[name]["buckets"])
         for name in ("gaps", "ready_wait", "timer_lateness")
     }
 
     def each_second(name: str) -> float:
-        return grown(name) / running if running else 0.0
+        return added(name) / running if running else 0.0
 
     return {
         "id": after["id"],
@@ -70,9 +73,17 @@ def _of(before: dict[str, Any] | None, after: dict[str, Any]) -> Rates:
     }
 
 
-def _since(before: _Buckets, after: _Buckets) -> _Buckets:
-    counted = dict(before)
-    return [(bound, number - counted.get(bound, 0)) for bound, number in after if number > counted.get(bound, 0)]
+def grown(before: _Buckets, after: _Buckets) -> _Buckets:
+    """What has come since. Bounds are those of before, but for the clock's rate, which is measured ever better."""
+    earlier = sorted(before)
+    found = []
+    for bound, number in after:
+        place = bisect.bisect_left(earlier, (bound * (1 - _SAME), 0.0))
+        if place < len(earlier) and earlier[place][0] <= bound * (1 + _SAME):
+            number -= earlier[place][1]
+        if number > 0:
+            found.append((bound, number))
+    return found
 
 
 def percentile(buckets: _Buckets, percent: float) -> float:

@@ -18,7 +18,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 from .. import __version__
 from .._loop import loops as every_loop
 from .._stats import Durations, LoopStats, of_loop, stats
-from ._rates import percentile
+from ._rates import grown, percentile
 
 _Value = Callable[[LoopStats], float]
 _PREFIX = "rasyncio.eventloop"
@@ -158,7 +158,10 @@ class _Recent:
             for thread, loops in _by_thread():
                 before, now = last.get(thread, {}), _delays(loops)
                 last[thread] = now
-                found = [percentile(_grown(before.get(kind, {}), counts), percent) for kind, counts in now.items()]
+                found = [
+                    percentile(grown([*before.get(kind, {}).items()], [*counts.items()]), percent)
+                    for kind, counts in now.items()
+                ]
                 yield Observation(max(found), {"thread.name": thread})
 
         return observe
@@ -176,10 +179,6 @@ def _delays(loops: list[LoopStats]) -> dict[str, dict[float, float]]:
             for bound, number in durations.buckets:
                 counts[bound] = counts.get(bound, 0) + number
     return found
-
-
-def _grown(before: dict[float, float], now: dict[float, float]) -> list[tuple[float, float]]:
-    return [(bound, number - before.get(bound, 0)) for bound, number in now.items() if number > before.get(bound, 0)]
 
 
 __all__ = ["export"]

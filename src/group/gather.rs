@@ -52,6 +52,7 @@ fn is_usual(argument: &Object, running: &Running) -> bool {
 }
 
 /// Is each given once? (What is usual is equal to nothing but itself.)
+#[inline]
 fn all_differ(arguments: &[&Object]) -> bool {
     if let [first, second] = arguments {
         return !first.is(*second);

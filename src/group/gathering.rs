@@ -121,10 +121,15 @@ const REQUESTED: usize = 1;
 
 /// Has the program not hidden a method of what `gather` returned? Where its attributes are in a dict, there are just the
 /// two that it was made with.
+#[allow(clippy::inline_always)] // once for each child, and two places call it
+#[inline(always)]
 pub(super) fn is_plain_outer(outer: &FutureObject) -> bool {
-    let in_dict =
-        || OUTER.fits(outer.as_object()) && Values::of(outer.as_object()).is_none() && outer.count_of_attributes() == 2;
-    OUTER.of(outer.as_object()).is_some() || in_dict()
+    OUTER.of(outer.as_object()).is_some() || is_plain_in_dict(outer)
+}
+
+#[cold]
+fn is_plain_in_dict(outer: &FutureObject) -> bool {
+    OUTER.fits(outer.as_object()) && Values::of(outer.as_object()).is_none() && outer.count_of_attributes() == 2
 }
 
 /// `outer._cancel_requested`

@@ -105,7 +105,8 @@ pub(super) fn make_lazily(
 }
 
 /// `Task(coroutine, loop=event_loop, name=task_name, context=task_context, eager_start=eager_start)`
-#[inline]
+#[allow(clippy::inline_always)] // once for each task, with a constant
+#[inline(always)]
 pub(crate) fn make(
     coroutine: &Object,
     event_loop: &Object,

@@ -28,6 +28,8 @@ use crate::sys::freelist::FEW;
 use crate::sys::instance::Instance;
 #[cfg(Py_3_13)]
 use crate::sys::instance_values::Values;
+#[cfg(Py_3_12)]
+use crate::sys::intern::Name;
 use crate::sys::life::{Life, object};
 use crate::sys::part::{Kept, Part, zeroed};
 use crate::sys::typeobj::StaticType;
@@ -164,6 +166,12 @@ impl FutureObject {
     #[inline]
     pub(crate) fn count_of_attributes(&self) -> usize {
         self.instance.count(self.as_object())
+    }
+
+    /// Has its `__dict__` that name, if its attributes are not beside the object?
+    #[cfg(Py_3_12)]
+    pub(crate) fn has_attribute(&self, name: &Name) -> bool {
+        self.instance.holds(self.as_object(), name)
     }
 
     /// Has nobody given it attributes of its own, which may hide methods? (Of a future or task of exactly our type.)

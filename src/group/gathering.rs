@@ -129,7 +129,11 @@ pub(super) fn is_plain_outer(outer: &FutureObject) -> bool {
 
 #[cold]
 fn is_plain_in_dict(outer: &FutureObject) -> bool {
-    OUTER.fits(outer.as_object()) && Values::of(outer.as_object()).is_none() && outer.count_of_attributes() == 2
+    OUTER.fits(outer.as_object())
+        && Values::of(outer.as_object()).is_none()
+        && outer.count_of_attributes() == 2
+        && outer.has_attribute(&CHILDREN)
+        && outer.has_attribute(&CANCEL_REQUESTED)
 }
 
 /// `outer._cancel_requested`

@@ -16,6 +16,8 @@ mod place {
 
     use super::{Visited, Visitor, c_ulong, ffi};
     use crate::sys::{Field, Object};
+    #[cfg(Py_3_12)]
+    use crate::sys::{containers, intern::Name};
 
     /// The end of an object's struct that holds its `__dict__` and its weak references.
     #[repr(C)]
@@ -49,6 +51,12 @@ mod place {
             self.dict.get().map_or(0, |dict| super::size_of_dict(super::Layout::as_ptr(&*dict)))
         }
 
+        /// Has its `__dict__` that name?
+        #[cfg(Py_3_12)]
+        pub(crate) fn holds(&self, _owner: &Object, name: &Name) -> bool {
+            self.dict.get().is_some_and(|dict| !containers::dict_peek(&dict, name).is_null())
+        }
+
         pub(super) fn visit_dict(&self, _owner: &Object, visitor: Visitor) -> Visited {
             self.dict.show(visitor)?;
             ControlFlow::Continue(())
@@ -65,7 +73,8 @@ mod place {
     use std::ops::ControlFlow;
 
     use super::{Layout, Visited, Visitor, c_ulong, ffi};
-    use crate::sys::{Object, enter};
+    use crate::sys::intern::Name;
+    use crate::sys::{Object, containers, enter};
 
     // Exported by CPython from 3.13 on; pyo3-ffi does not declare it.
     unsafe extern "C" {
@@ -97,6 +106,14 @@ mod place {
             // SAFETY: an object whose type has a managed dict, so that the word is there, with a dict or NULL.
             let dict = unsafe { *owner.as_ptr().cast::<*mut ffi::PyObject>().offset(DICT) };
             super::size_of_dict(dict)
+        }
+
+        /// Has its `__dict__`, if that was made, that name?
+        #[allow(clippy::unused_self)]
+        pub(crate) fn holds(&self, owner: &Object, name: &Name) -> bool {
+            // SAFETY: as in `count`; a lookup of an interned string runs no Python code that could free the dict.
+            let dict = unsafe { Object::from_nullable(*owner.as_ptr().cast::<*mut ffi::PyObject>().offset(DICT)) };
+            dict.is_some_and(|dict| !containers::dict_peek(dict, name).is_null())
         }
 
         #[allow(clippy::unused_self)]

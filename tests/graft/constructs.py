@@ -202,6 +202,13 @@ async def gather(notes: Notes) -> None:
     gathering = asyncio.gather(own, work(1))
     own.set_result("own")
     notes.append(await gathering)
+    child = loop.create_future()
+    hides = asyncio.gather(child)
+    del hides._cancel_requested  # type: ignore[attr-defined]
+    hides.done = lambda: notes.append("done is hidden") or True  # as many attributes as before
+    child.set_result(1)
+    await spin(2)
+    notes.append(asyncio.Future.done(hides))
     children = [asyncio.create_task(work(5)) for _ in range(3)]
     gathering = asyncio.gather(*children, return_exceptions=True)
     await spin(1)

@@ -184,3 +184,4 @@ def _ended(program: subprocess.Popen[bytes], processes: Descendants) -> Iterator
             processes.send_outside(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 program.wait(_PATIENCE)
+            processes.wait(_PATIENCE)  # the others may take longer to end than the program itself

@@ -69,6 +69,7 @@ class Descendants:
 
     def __init__(self, root: int) -> None:
         self._root = root
+        self._root_started: int | None = None
         self._living: dict[tuple[int, int], Process] = {}
         self.seen: list[Process] = []
         """All of them, also those that have ended."""
@@ -78,7 +79,11 @@ class Descendants:
     def look(self) -> None:
         """Find those that are new, or have begun another program."""
         rows = {row.pid: row for row in _table()}
-        found = {row.pid for row in rows.values() if self._root in (row.pid, row.session)}
+        if self._root_started is None and self._root in rows:
+            self._root_started = rows[self._root].started
+        found = {row.pid for row in rows.values() if row.session == self._root}
+        if self._root in rows and rows[self._root].started == self._root_started:  # its number may be another's by now
+            found.add(self._root)
         found |= {pid for pid, started in self._living if pid in rows and rows[pid].started == started}
         while more := {row.pid for row in rows.values() if row.parent in found and row.pid not in found}:
             found |= more
@@ -95,6 +100,14 @@ class Descendants:
                 known = process
             known.last_seen = time.monotonic()
             self._living[key] = known
+
+    def wait(self, seconds: float) -> None:
+        """Until none lives any more, or the time is over."""
+        end = time.monotonic() + seconds
+        self.look()
+        while self._living and time.monotonic() < end:
+            time.sleep(0.02)
+            self.look()
 
     def send_outside(self, number: int) -> None:
         """Send a signal to those that live and have left the program's group, which has its own way to be sent one."""

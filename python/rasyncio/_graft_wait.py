@@ -56,16 +56,18 @@ def _leave_graph(fs: list[Any], on_completion: object, cur_task: object) -> None
 
 
 def sort(
-    wait: FunctionType, fs: list[Future[Any]], done: set[Future[Any]], pending: set[Future[Any]]
+    wait: FunctionType, fs: list[Future[Any]], done: set[Future[Any]] | None, pending: set[Future[Any]] | None
 ) -> tuple[set[Future[Any]], set[Future[Any]]]:
-    """Those who are done, and the others."""
+    """Those who are done, and the others; with what was found of them before, if anything."""
     result: tuple[set[Future[Any]], set[Future[Any]]] = FunctionType(_sort.__code__, wait.__globals__)(
         fs, done, pending
     )
     return result
 
 
-def _sort(fs: list[Any], done: set[Any], pending: set[Any]) -> tuple[set[Any], set[Any]]:
+def _sort(fs: list[Any], done: Any, pending: Any) -> tuple[set[Any], set[Any]]:
+    if done is None:
+        done, pending = set(), set()
     for f in fs:
         if f.done():
             done.add(f)

@@ -6,13 +6,13 @@ use crate::sys::error::fetch;
 use crate::sys::lazy::Once;
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
+use crate::sys::recursion::one_deeper;
 use crate::sys::{Layout, Object, Owned, Res, call, containers};
 use crate::task;
 
 use super::gathering;
 
-pub(crate) static CANCEL: Graft =
-    Graft::new("asyncio.tasks", "_GatheringFuture.cancel", vectorcall!(cancel)).calling_all();
+pub(crate) static CANCEL: Graft = Graft::new("asyncio.tasks", "_GatheringFuture.cancel", vectorcall!(cancel));
 
 fn cancel(call: &Call<'_>) -> Option<Res<Owned>> {
     let &[object, ref message @ ..] = call.arguments.positional else { return None };
@@ -38,7 +38,7 @@ fn cancel(call: &Call<'_>) -> Option<Res<Owned>> {
             return None;
         }
     };
-    Some(cancel_children(object, &children, message))
+    Some(one_deeper(|| cancel_children(object, &children, message))) // a child may be a gathering, too
 }
 
 /// As the list of children is when it is its turn, for a child's cancellation may run Python code.

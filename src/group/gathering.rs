@@ -146,7 +146,7 @@ fn cancel_requested(outer: &FutureObject) -> Res<bool> {
 
 /// `_done_callback(child)`
 pub(super) fn done(gathering: &Gathering, child: &Object) -> Res<()> {
-    let native = task::as_exact_future(child).filter(|child| child.has_no_attributes());
+    let native = task::as_plain_future(child);
     let outer = gathering.outer.get();
     let outer = outer.as_deref().and_then(task::as_native_future);
     let (Some(child), Some(outer)) = (native, outer) else { return gathering.in_python(child) };
@@ -203,7 +203,7 @@ fn finish(gathering: &Gathering, outer: &FutureObject, child: &FutureObject) -> 
     let mut runs_no_python = true;
     let mut index = 0;
     while let Some(child) = containers::list_item(&children, index) {
-        let result = if let Some(child) = task::as_exact_future(&child).filter(|child| child.has_no_attributes()) {
+        let result = if let Some(child) = task::as_plain_future(&child) {
             result_of(child)?
         } else {
             runs_no_python = false;
@@ -227,7 +227,7 @@ fn finish(gathering: &Gathering, outer: &FutureObject, child: &FutureObject) -> 
 /// It was to be cancelled: its exception is that of the last child in the list.
 #[cold]
 fn fail(outer: &FutureObject, last: &Object) -> Res<()> {
-    let exception = match task::as_exact_future(last).filter(|last| last.has_no_attributes()) {
+    let exception = match task::as_plain_future(last) {
         Some(last) => future::make_cancelled_error(last)?,
         None => call::call_method(&MAKE_CANCELLED_ERROR, &[last], None)?,
     };

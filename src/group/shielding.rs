@@ -74,17 +74,11 @@ fn shielding_of(object: &Object) -> Res<&Shielding> {
     TYPE.downcast_exact(object).ok_or_else(|| raise(Builtin::TypeError.class(), c"an event loop's handle was changed"))
 }
 
-/// The object as a future about which all is plain.
-#[inline]
-fn as_plain(object: &Object) -> Option<&FutureObject> {
-    task::as_exact_future(object).filter(|future| future.has_no_attributes())
-}
-
 /// `_inner_done_callback(inner)`
 fn inner_done(shielding: &Shielding, object: &Object) -> Res<()> {
     let outer = shielding.outer.get_or_none();
-    let usual = as_plain(object)
-        .zip(as_plain(&outer))
+    let usual = task::as_plain_future(object)
+        .zip(task::as_plain_future(&outer))
         .filter(|(inner, outer)| shielding.is_on() && outer.is_pending() && !inner.is_pending());
     let Some((inner, outer)) = usual else { return shielding.in_python(Function::InnerDone, object) };
     if inner.is_cancelled() {
@@ -102,7 +96,7 @@ fn inner_done(shielding: &Shielding, object: &Object) -> Res<()> {
 /// `_outer_done_callback(outer)`: most often the shielded one is done, and there is nothing to do.
 fn outer_done(shielding: &Shielding, outer: &Object) -> Res<()> {
     let inner = shielding.inner.get_or_none();
-    if as_plain(&inner).is_some_and(|inner| !inner.is_pending()) && shielding.is_on() {
+    if task::as_plain_future(&inner).is_some_and(|inner| !inner.is_pending()) && shielding.is_on() {
         return Ok(());
     }
     shielding.in_python(Function::OuterDone, outer)

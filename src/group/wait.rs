@@ -67,7 +67,7 @@ fn begin(coroutine: &Coroutine) -> Res<Option<Owned>> {
         return Ok(None);
     }
     let Some(running) = Running::find().filter(Running::makes_native_futures) else { return Ok(None) };
-    let is_usual = |item: &Owned| waiting::as_plain(item).is_some_and(|it| it.belongs_to(running.event_loop()));
+    let is_usual = |item: &Owned| task::as_plain_future(item).is_some_and(|it| it.belongs_to(running.event_loop()));
     let items = if containers::is_exact_set(&futures) { Some(futures.clone()) } else { None };
     let listed = match items {
         Some(set) => list_of(&set)?,

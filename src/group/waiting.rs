@@ -73,16 +73,12 @@ pub(super) fn is_condition(object: &Object) -> bool {
     [&ALL_COMPLETED, &FIRST_COMPLETED, &FIRST_EXCEPTION].iter().any(|name| name.is(object))
 }
 
-/// The object as a future about which all is plain.
-#[inline]
-pub(super) fn as_plain(object: &Object) -> Option<&FutureObject> {
-    task::as_exact_future(object).filter(|future| future.has_no_attributes())
-}
-
 /// `_on_completion(future)`
 fn completed(waiting: &Waiting, object: &Object) -> Res<()> {
     let waiter = waiting.waiter.get_or_none();
-    let usual = as_plain(object).zip(as_plain(&waiter)).filter(|_| !waiting.exposed.is_set() && waiting.is_on());
+    let usual = task::as_plain_future(object)
+        .zip(task::as_plain_future(&waiter))
+        .filter(|_| !waiting.exposed.is_set() && waiting.is_on());
     let Some((future, waiter)) = usual else { return call::call1(&*waiting.expose()?, object).map(drop) };
     waiting.counter.set(waiting.counter.get().saturating_sub(1));
     if waiting.is_over(future)? {
@@ -163,7 +159,9 @@ impl Waiting {
         let current = self.current.get();
         let mut index = 0;
         while let Some(object) = containers::list_item(&futures, index) {
-            let Some(future) = as_plain(&object) else { return self.leave_in_python(&*rest(&futures, index)?) };
+            let Some(future) = task::as_plain_future(&object) else {
+                return self.leave_in_python(&*rest(&futures, index)?);
+            };
             if self.exposed.is_set() || !future::remove_waiter(future, owned, &COMPLETED)? {
                 // Comparing callbacks may run Python code.
                 call::call_method(&REMOVE_DONE_CALLBACK, &[&*object, &*self.expose()?], None)?;
@@ -185,10 +183,13 @@ impl Waiting {
     /// `done, pending`
     pub(super) fn sorted(&self) -> Res<Owned> {
         let futures = self.futures.get_or_none();
+        if !self.is_on() {
+            return call::call(SORT.get()?, &[&*INNER.body()?, &*rest(&futures, 0)?, none(), none()]);
+        }
         let (done, pending) = (containers::new_set(None)?, containers::new_set(None)?);
         let mut index = 0;
         while let Some(object) = containers::list_item(&futures, index) {
-            let Some(future) = as_plain(&object).filter(|_| index > 0 || self.is_on()) else {
+            let Some(future) = task::as_plain_future(&object) else {
                 return call::call(SORT.get()?, &[&*INNER.body()?, &*rest(&futures, index)?, &*done, &*pending]);
             };
             containers::set_add(if future.is_pending() { &pending } else { &done }, &object)?;

@@ -57,6 +57,8 @@ macro_rules! functions {
 
 functions! {
     // Calls.
+    #[cfg(Py_3_12)]
+    fn Py_EnterRecursiveCall(place: *const c_char) -> c_int;
     fn PyObject_CallNoArgs(callable: *mut PyObject) -> *mut PyObject;
     fn PyObject_CallOneArg(callable: *mut PyObject, argument: *mut PyObject) -> *mut PyObject;
     fn PyObject_CallObject(callable: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject;

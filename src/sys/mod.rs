@@ -67,6 +67,8 @@ pub(crate) mod pipes;
 #[cfg(Py_3_12)]
 pub(crate) mod python_function;
 pub(crate) mod raised;
+#[cfg(Py_3_12)]
+pub(crate) mod recursion;
 pub(crate) mod slots;
 #[cfg(Py_3_12)]
 mod small_int;

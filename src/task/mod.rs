@@ -57,6 +57,13 @@ pub(crate) fn as_exact_future(object: &Object) -> Option<&FutureObject> {
     future::TYPE.downcast_exact(object).or_else(|| TYPE.downcast_exact(object).map(TaskObject::future))
 }
 
+/// The same, if nothing about it can be overridden: it has no attributes of its own, either.
+#[cfg(Py_3_12)]
+#[inline]
+pub(crate) fn as_plain_future(object: &Object) -> Option<&FutureObject> {
+    as_exact_future(object).filter(|future| future.has_no_attributes())
+}
+
 /// The object as a future, if it is a `Future` or `Task` of ours or of a subclass.
 #[inline]
 pub(crate) fn as_native_future(object: &Object) -> Option<&FutureObject> {

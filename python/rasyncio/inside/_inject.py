@@ -67,8 +67,8 @@ def made_to_serve(process: Process, wishes: Wishes) -> Iterator[str]:
     with contextlib.ExitStack() as at_end:
         folder = _made_folder(process, wishes)
         at_end.callback(_remove, folder)
-        _remote_exec(process, folder / _SCRIPT_NAME)
         try:
+            _remote_exec(process, folder / _SCRIPT_NAME)
             _wait(process, folder)
         except (_Silent, KeyboardInterrupt):
             at_end.pop_all()

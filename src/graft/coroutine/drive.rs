@@ -1,10 +1,13 @@
 //! Driving a native coroutine: one step of its body after the other, until it waits or ends.
+//!
+//! What it awaits may be native as well, and await a third, and so on: each is [`one_deeper`].
 
 use crate::future;
 use crate::names::CLOSE;
 use crate::sys::error::{self, Builtin, fetch, raise, restore};
 use crate::sys::iter::{self, Sent, send_none};
 use crate::sys::object::none;
+use crate::sys::recursion::one_deeper;
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, panics};
 
 use super::object::{Coroutine, State, Waits};
@@ -36,8 +39,8 @@ impl Coroutine {
                 self.state.set(State::Running);
                 let sent = match waits {
                     Waits::Future => advance(&awaited),
-                    _ if value.is_none() => send_none(&awaited),
-                    _ => iter::send(&awaited, value),
+                    _ if value.is_none() => one_deeper(|| send_none(&awaited)),
+                    _ => one_deeper(|| iter::send(&awaited, value)),
                 };
                 self.go_on(waits, sent)
             }
@@ -63,7 +66,7 @@ impl Coroutine {
                 waits => {
                     let Some(awaited) = self.awaited.get() else { return Err(reused()) };
                     self.state.set(State::Running);
-                    let sent = iter::throw(&awaited, &exception);
+                    let sent = one_deeper(|| iter::throw(&awaited, &exception));
                     self.go_on(waits, sent)
                 }
             },
@@ -93,7 +96,7 @@ impl Coroutine {
         if matches!(waits, Waits::Coroutine | Waits::Itself) {
             let Some(awaited) = self.awaited.get() else { return Err(reused()) };
             self.state.set(State::Running);
-            let closed = call::call_method(&CLOSE, &[&*awaited], None);
+            let closed = one_deeper(|| call::call_method(&CLOSE, &[&*awaited], None));
             if waits == Waits::Itself {
                 return match closed {
                     Ok(value) => {
@@ -145,7 +148,7 @@ impl Coroutine {
                 Ok(Step::Await(place, inner)) => {
                     self.place.set(place + 1);
                     self.awaited.set(inner.clone());
-                    self.settle(Waits::Coroutine, send_none(&inner))
+                    self.settle(Waits::Coroutine, one_deeper(|| send_none(&inner)))
                 }
                 Ok(Step::Awaits(place, inner, yielded)) => {
                     self.place.set(place + 1);
@@ -154,11 +157,11 @@ impl Coroutine {
                 }
                 Ok(Step::Become(inner)) => {
                     self.awaited.set(inner.clone());
-                    self.settle(Waits::Itself, send_none(&inner))
+                    self.settle(Waits::Itself, one_deeper(|| send_none(&inner)))
                 }
                 Ok(Step::BecomeAndThrow(inner, exception)) => {
                     self.awaited.set(inner.clone());
-                    self.settle(Waits::Itself, iter::throw(&inner, &exception))
+                    self.settle(Waits::Itself, one_deeper(|| iter::throw(&inner, &exception)))
                 }
             };
             match outcome? {

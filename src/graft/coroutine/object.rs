@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::sys::error::{Builtin, raise};
+use crate::sys::field::Link;
 use crate::sys::freelist::FEW;
 use crate::sys::instance::Weakrefs;
 use crate::sys::life::{Life, object};
@@ -47,10 +48,10 @@ pub(super) const CALLS: u16 = u16::MAX;
 object! {
     pub(crate) struct Coroutine: TYPE {
         head: Object,
-        pub(crate) subject: Field,
-        pub(crate) first: Field,
-        pub(crate) second: Field,
-        pub(super) awaited: Field,
+        pub(crate) subject: Link,
+        pub(crate) first: Link,
+        pub(crate) second: Link,
+        pub(super) awaited: Link,
         /// A coroutine of Python's own, for its frame.
         pub(super) shown: Field,
         pub(super) name: Field,

@@ -208,7 +208,11 @@ def test_whoever_ends_it_ends_the_program(tmp_path: Path, number: int) -> None:
         "    pathlib.Path('up').touch()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-m", "rasyncio", "--check", "program.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "rasyncio", "--check", "program.py"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # under nohup it is ignored, by children as well
     ) as checking:
         while not (tmp_path / "up").exists():
             assert checking.poll() is None

@@ -35,7 +35,7 @@ class Row:
 
 #: Servers first: where most people live. The last one is what a program does without a socket.
 ROWS = (
-    Row("network", "uvicorn-httptools", "uvicorn, which runs\nFastAPI: a request"),
+    Row("network", "fastapi-h11", "FastAPI on uvicorn:\na request"),
     Row("network", "websockets-1k-100", "websockets:\na message of 1 KiB"),
     Row("network", "aiohttp", "aiohttp's server:\na request"),
     Row("bench", "create_task", "asyncio.create_task():\na task made and awaited"),

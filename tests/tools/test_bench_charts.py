@@ -130,7 +130,7 @@ def test_front_chart_is_that_of_the_tables(tmp_path: Path) -> None:
 
 def test_front_chart(tmp_path: Path) -> None:
     head = "| one | rasyncio, μs | c | uvloop |\n| --- | ---: | ---: | ---: |\n"
-    network = "".join(f"| {name}: a | 10 | 3.00 | 1.50 |\n" for name in ("uvicorn-httptools", "aiohttp"))
+    network = "".join(f"| {name}: a | 10 | 3.00 | 1.50 |\n" for name in ("fastapi-h11", "aiohttp"))
     network += "| websockets-1k-100: b | 10 | 0.90 (0.8-1.0) | 0.45 |\n"
     speed = "| one | c / rasyncio | c / uvloop |\n| --- | ---: | ---: |\n| create_task: t | 6.60 (6.0-7.0) | 1.87 |\n"
     tables = tmp_path / "README.md"

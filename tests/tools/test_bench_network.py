@@ -38,6 +38,9 @@ from benches.network.measure import Measured
 from benches.network.native import program
 from benches.network.processes import CaseFailed, Child
 
+# Whichever is first has cargo build the load's program, which takes a minute on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 SHORT = ("--no-control", "--starts=1", "--rounds=2", "--seconds=0.02", "--markdown")
 MARK = "RASYNCIO_TEST_MARK"
 
@@ -54,6 +57,11 @@ FAKE_RLOOP = """
 """
 FAKE_BLAZIO = "raise ImportError('a fake')"
 FAKE_WEBSOCKETS = "raise ImportError('broken websockets')"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> None:
+    program("load")
 
 
 def network(

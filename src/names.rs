@@ -105,7 +105,6 @@ names! {
     STATE_ENTERED = c"ENTERED";
     STATE_EXITED = c"EXITED";
     TIMEOUT_HANDLER = c"_timeout_handler";
-    TIMEOUT_KEYWORD = c"timeout";
     TIMEOUT_STATES = c"_State";
     TIMEOUT_TASK = c"_task";
     TASKS = c"_tasks";

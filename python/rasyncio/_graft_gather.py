@@ -6,7 +6,9 @@ Native code asks for it then: a function of asyncio's own code, with cells for t
 from __future__ import annotations
 
 from asyncio import exceptions
-from types import CellType, CodeType, FunctionType
+from types import CellType, FunctionType
+
+from ._graft_inner import codes, inner_function
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
@@ -24,21 +26,15 @@ def expose(
     cur_task: object,
 ) -> FunctionType:
     """The callback of a call of gather() that is under way."""
-    code = next(
-        constant
-        for constant in gather.__code__.co_consts
-        if isinstance(constant, CodeType) and constant.co_name == "_done_callback"
-    )
-    variables = {
-        "children": children,
-        "outer": outer,
-        "nfuts": nfuts,
-        "nfinished": nfinished,
-        "return_exceptions": return_exceptions,
+    cells = {
+        "children": CellType(children),
+        "outer": CellType(outer),
+        "nfuts": CellType(nfuts),
+        "nfinished": CellType(nfinished),
+        "return_exceptions": CellType(return_exceptions),
     }
-    closure = tuple(CellType(variables[name]) for name in code.co_freevars)
-    defaults = (cur_task,) if code.co_argcount > 1 else None
-    return FunctionType(code, gather.__globals__, code.co_name, defaults, closure)
+    knows_waiters = codes(gather)["_done_callback"].co_argcount > 1
+    return inner_function(gather, "_done_callback", cells, (cur_task,) if knows_waiters else None)
 
 
 def complete(callback: FunctionType, outer: Future[Any], nfuts: int, children: list[Future[Any]]) -> None:

@@ -6,7 +6,9 @@ code, with cells for the variables of the call.
 
 from __future__ import annotations
 
-from types import CellType, CodeType, FunctionType
+from types import CellType, FunctionType
+
+from ._graft_inner import codes, inner_function
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
@@ -23,12 +25,11 @@ def expose(
     cells = {name: CellType() for name in ("inner", "outer", "cur_task", *_NAMES)}
     cells["inner"].cell_contents, cells["outer"].cell_contents = inner, outer
     cells["cur_task"].cell_contents = cur_task
-    codes = {constant.co_name: constant for constant in shield.__code__.co_consts if isinstance(constant, CodeType)}
+    known = codes(shield)
     made: list[FunctionType | None] = []
     for name in _NAMES:
-        code, function = codes.get(name), None
-        if code is not None:
-            closure = tuple(cells[each] for each in code.co_freevars)
-            function = cells[name].cell_contents = FunctionType(code, shield.__globals__, name, None, closure)
+        function = None
+        if name in known:
+            function = cells[name].cell_contents = inner_function(shield, name, cells)
         made.append(function)
     return tuple(made)

@@ -5,7 +5,9 @@ The functions are asyncio's own code, or look names up where that would.
 
 from __future__ import annotations
 
-from types import CellType, CodeType, FunctionType
+from types import CellType, FunctionType
+
+from ._graft_inner import inner_function
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
@@ -22,20 +24,14 @@ def expose(
     cur_task: object,
 ) -> FunctionType:
     """The function `_on_completion` of a call of `_wait()` that is under way."""
-    code = next(
-        constant
-        for constant in wait.__code__.co_consts
-        if isinstance(constant, CodeType) and constant.co_name == "_on_completion"
-    )
-    variables = {
-        "counter": counter,
-        "cur_task": cur_task,
-        "return_when": return_when,
-        "timeout_handle": timeout_handle,
-        "waiter": waiter,
+    cells = {
+        "counter": CellType(counter),
+        "cur_task": CellType(cur_task),
+        "return_when": CellType(return_when),
+        "timeout_handle": CellType(timeout_handle),
+        "waiter": CellType(waiter),
     }
-    closure = tuple(CellType(variables[name]) for name in code.co_freevars)
-    return FunctionType(code, wait.__globals__, code.co_name, None, closure)
+    return inner_function(wait, "_on_completion", cells)
 
 
 def leave(wait: FunctionType, fs: list[Future[Any]], on_completion: FunctionType, cur_task: object) -> None:

@@ -8,7 +8,6 @@ use crate::graft::running::Running;
 use crate::names::{CLOSE, LOOP};
 use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, fetch, handling, matches, restore};
-use crate::sys::iter::is_native_coroutine;
 use crate::sys::python_function::{Call, vectorcall};
 use crate::sys::{Layout, Object, Owned, Raised, Res, call};
 use crate::task;
@@ -31,7 +30,7 @@ fn ensure_future(call: &Call<'_>) -> Option<Res<Owned>> {
         let fits = given.is_none_or(|given| future.has_no_attributes() && future.belongs_to(given));
         return fits.then(|| Ok(awaited.own()));
     }
-    if !is_native_coroutine(awaited) && coroutine::downcast(awaited).is_none() {
+    if !coroutine::is_coroutine(awaited) {
         return None;
     }
     let running = Running::find().filter(|running| given.is_none_or(|given| given.is(running.event_loop())))?;

@@ -10,7 +10,6 @@ use crate::asyncio::{self, TASKS_GLOBALS};
 use crate::future::{self, FutureObject, Outcome, WaiterJob};
 use crate::graft::Graft;
 use crate::graft::shape::Shape;
-use crate::job::Job;
 use crate::names::{
     CANCEL, CANCEL_REQUESTED, CHILDREN, DISCARD_AWAITED_BY, DONE, MAKE_CANCELLED_ERROR, SET_EXCEPTION, SET_RESULT,
 };
@@ -22,7 +21,7 @@ use crate::sys::lazy::Lazy;
 use crate::sys::life::{Life, object};
 use crate::sys::object::{boolean, none};
 use crate::sys::typeobj::{StaticType, TypeBuilder};
-use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, context, memory};
+use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, memory};
 use crate::task;
 
 object! {
@@ -53,16 +52,10 @@ static EXPOSE: Lazy = Lazy::new("rasyncio._graft_gather", "expose");
 static COMPLETE: Lazy = Lazy::new("rasyncio._graft_gather", "complete");
 
 /// A child is done.
-pub(super) static CHILD_DONE: WaiterJob = WaiterJob {
-    job: Job {
-        run: |gathering, child| done(gathering_of(gathering)?, child.unwrap_or(none())),
-        callback: |gathering, child| Ok((gathering_of(gathering)?.expose()?, child.map(Layout::own))),
-        stop: None,
-        takes_several: false,
-        needs_context: false,
-    },
-    context: |_| context::shared_empty(),
-};
+pub(super) static CHILD_DONE: WaiterJob = WaiterJob::without_context(
+    |gathering, child| done(gathering_of(gathering)?, child.unwrap_or(none())),
+    |gathering, child| Ok((gathering_of(gathering)?.expose()?, child.map(Layout::own))),
+);
 
 fn gathering_of(object: &Object) -> Res<&Gathering> {
     TYPE.downcast_exact(object).ok_or_else(|| raise(Builtin::TypeError.class(), c"an event loop's handle was changed"))

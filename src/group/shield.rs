@@ -8,7 +8,6 @@ use crate::graft::Graft;
 use crate::graft::coroutine;
 use crate::graft::running::Running;
 use crate::state::thread;
-use crate::sys::iter::is_native_coroutine;
 use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
 use crate::sys::{Layout, Object, Owned, Res};
@@ -36,8 +35,8 @@ fn shield(call: &Call<'_>) -> Option<Res<Owned>> {
         let fits = inner.belongs_to(running.event_loop()) && inner.has_no_attributes();
         return fits.then(|| start(&running, shielded, current));
     }
-    let is_coroutine = is_native_coroutine(shielded) || coroutine::downcast(shielded).is_some();
-    is_coroutine.then(|| running.create_native_task(shielded).and_then(|task| start(&running, &task, current)))
+    coroutine::is_coroutine(shielded)
+        .then(|| running.create_native_task(shielded).and_then(|task| start(&running, &task, current)))
 }
 
 /// The task that will be noted as waiting, or `None`.

@@ -5,14 +5,14 @@
 
 use crate::future::{self, FutureObject, Outcome, Waiter, WaiterJob};
 use crate::graft::Graft;
-use crate::job::{Callback, Job};
+use crate::job::Callback;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::freelist::FEW;
 use crate::sys::lazy::Lazy;
 use crate::sys::life::{Life, object};
 use crate::sys::object::none;
 use crate::sys::typeobj::{StaticType, TypeBuilder};
-use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, context};
+use crate::sys::{Field, Layout, Object, Owned, Res, call, containers};
 use crate::task;
 
 use std::cell::Cell;
@@ -47,28 +47,20 @@ enum Function {
 }
 
 /// The shielded future is done.
-static INNER_DONE: WaiterJob = job(
+static INNER_DONE: WaiterJob = WaiterJob::without_context(
     |shielding, inner| inner_done(shielding_of(shielding)?, inner.unwrap_or(none())),
     |shielding, inner| shielding_of(shielding)?.callback(Function::InnerDone, inner),
 );
 /// The one before it is.
-static OUTER_DONE: WaiterJob = job(
+static OUTER_DONE: WaiterJob = WaiterJob::without_context(
     |shielding, outer| outer_done(shielding_of(shielding)?, outer.unwrap_or(none())),
     |shielding, outer| shielding_of(shielding)?.callback(Function::OuterDone, outer),
 );
 /// The shielded one is done, and nobody awaits it any more.
-static CLEAR: WaiterJob = job(
+static CLEAR: WaiterJob = WaiterJob::without_context(
     |shielding, inner| clear_awaited_by(shielding_of(shielding)?, inner.unwrap_or(none())),
     |shielding, inner| shielding_of(shielding)?.callback(Function::ClearAwaitedBy, inner),
 );
-
-const fn job(
-    run: fn(&Object, Option<&Object>) -> Res<()>,
-    callback: fn(&Object, Option<&Object>) -> Res<Callback>,
-) -> WaiterJob {
-    let job = Job { run, callback, stop: None, takes_several: false, needs_context: false };
-    WaiterJob { job, context: |_| context::shared_empty() }
-}
 
 fn shielding_of(object: &Object) -> Res<&Shielding> {
     TYPE.downcast_exact(object).ok_or_else(|| raise(Builtin::TypeError.class(), c"an event loop's handle was changed"))

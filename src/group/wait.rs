@@ -68,11 +68,7 @@ fn begin(coroutine: &Coroutine) -> Res<Option<Owned>> {
     }
     let Some(running) = Running::find().filter(Running::makes_native_futures) else { return Ok(None) };
     let is_usual = |item: &Owned| task::as_plain_future(item).is_some_and(|it| it.belongs_to(running.event_loop()));
-    let items = if containers::is_exact_set(&futures) { Some(futures.clone()) } else { None };
-    let listed = match items {
-        Some(set) => list_of(&set)?,
-        None => futures.clone(),
-    };
+    let listed = if containers::is_exact_set(&futures) { listed(&futures)? } else { futures };
     let Some(items) = containers::items(&listed)?.filter(|items| !items.is_empty() && items.iter().all(is_usual))
     else {
         return Ok(None);
@@ -84,9 +80,10 @@ fn begin(coroutine: &Coroutine) -> Res<Option<Owned>> {
     coroutine::new(&INNER_BODY, Some(&*set), Some(&*given)).map(Some)
 }
 
-fn list_of(iterable: &Object) -> Res<Owned> {
+/// `list(set)`
+fn listed(set: &Object) -> Res<Owned> {
     let list = containers::new_list()?;
-    containers::list_extend(&list, iterable)?;
+    containers::list_extend(&list, set)?;
     Ok(list)
 }
 
@@ -136,7 +133,7 @@ fn start(coroutine: &Coroutine) -> Res<Step> {
             waiting.current.set(current);
         }
     }
-    let futures = list_of(&set)?;
+    let futures = listed(&set)?;
     waiting.counter.set(containers::list_len(&futures));
     waiting.futures.set(futures);
     waiting.condition.set(condition);

@@ -8,7 +8,6 @@ use std::cell::Cell;
 
 use crate::future::{self, FutureObject, WaiterJob};
 use crate::graft::Graft;
-use crate::job::Job;
 use crate::names::{ALL_COMPLETED, CANCEL, FIRST_COMPLETED, FIRST_EXCEPTION, REMOVE_DONE_CALLBACK};
 use crate::sched;
 use crate::sys::error::{Builtin, raise};
@@ -17,7 +16,7 @@ use crate::sys::lazy::Lazy;
 use crate::sys::life::{Life, object};
 use crate::sys::object::none;
 use crate::sys::typeobj::{StaticType, TypeBuilder};
-use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, context};
+use crate::sys::{Field, Layout, Object, Owned, Res, call, containers};
 use crate::task;
 
 pub(super) static INNER: Graft = Graft::inner("asyncio.tasks", "_wait");
@@ -53,16 +52,10 @@ static LEAVE: Lazy = Lazy::new("rasyncio._graft_wait", "leave");
 static SORT: Lazy = Lazy::new("rasyncio._graft_wait", "sort");
 
 /// A future is done.
-pub(super) static COMPLETED: WaiterJob = WaiterJob {
-    job: Job {
-        run: |waiting, future| completed(waiting_of(waiting)?, future.unwrap_or(none())),
-        callback: |waiting, future| Ok((waiting_of(waiting)?.expose()?, future.map(Layout::own))),
-        stop: None,
-        takes_several: false,
-        needs_context: false,
-    },
-    context: |_| context::shared_empty(),
-};
+pub(super) static COMPLETED: WaiterJob = WaiterJob::without_context(
+    |waiting, future| completed(waiting_of(waiting)?, future.unwrap_or(none())),
+    |waiting, future| Ok((waiting_of(waiting)?.expose()?, future.map(Layout::own))),
+);
 
 fn waiting_of(object: &Object) -> Res<&Waiting> {
     TYPE.downcast_exact(object).ok_or_else(|| raise(Builtin::TypeError.class(), c"an event loop's handle was changed"))

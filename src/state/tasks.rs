@@ -151,8 +151,7 @@ pub(crate) fn some<T: Linked>(
     let mut tasks = Vec::new();
     let is_wanted = |task: &Object| is_alive_in(task, event_loop).unwrap_or(true);
     lists(Some(event_loop)).try_for_each(|list| list.add_some::<T>(&mut tasks, &mut looks, most, is_wanted))?;
-    let list = containers::new_list()?;
-    tasks.iter().try_for_each(|task| containers::list_append(&list, task))?;
+    let list = containers::list_of(tasks)?;
     containers::list_extend(&list, eager()?)?;
     if versions::TASKS_PER_THREAD {
         containers::list_extend(&list, scheduled()?)?;

@@ -48,7 +48,6 @@ pub(crate) fn is_tuple(object: &Object) -> bool {
 }
 
 /// A list of these.
-#[cfg(Py_3_12)]
 pub(crate) fn list_of(items: Vec<Owned>) -> Res<Owned> {
     let size = ffi::Py_ssize_t::try_from(items.len()).expect("as many as fit into memory");
     // SAFETY: a new list of that size, each of whose places gets its reference before anybody sees it.

@@ -10,7 +10,7 @@
 use crate::graft::Graft;
 use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
 use crate::graft::running::Running;
-use crate::names::TIMEOUT_KEYWORD;
+use crate::names::TIMEOUT;
 use crate::sys::error::{handling, restore, traceback};
 use crate::sys::iter::{Sent, is_native_coroutine, is_suspended, send_none};
 use crate::sys::object::none;
@@ -48,7 +48,7 @@ fn arguments<'a>(call: &Call<'a>) -> Option<(&'a Object, &'a Object)> {
     let mut keywords = call.arguments.keywords();
     match (call.arguments.positional, keywords.next()) {
         (&[awaited, seconds], None) => Some((awaited, seconds)),
-        (&[awaited], Some((keyword, seconds))) if TIMEOUT_KEYWORD.is(keyword) && keywords.next().is_none() => {
+        (&[awaited], Some((keyword, seconds))) if TIMEOUT.is(keyword) && keywords.next().is_none() => {
             Some((awaited, seconds))
         }
         _ => None,

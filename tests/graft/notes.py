@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import re
 import traceback
 from collections.abc import Awaitable, Callable
@@ -38,6 +39,17 @@ async def outcome_of_call(function: Callable[[], Any]) -> Any:
         return function()
     except BaseException as exception:
         return told(exception)
+
+
+def noting_cancel(variable: contextvars.ContextVar[str], seen: Notes) -> type[asyncio.Future[Any]]:
+    """A class of futures that note what the variable is where they are cancelled."""
+
+    class Noting(asyncio.Future):  # type: ignore[type-arg]
+        def cancel(self, msg: Any = None) -> bool:
+            seen.append(variable.get())
+            return super().cancel(msg)
+
+    return Noting
 
 
 def shown(text: str) -> str:

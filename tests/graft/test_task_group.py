@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from graft.notes import outcome, outcome_of_call, shown
+from graft.notes import Notes, noting_cancel, outcome, outcome_of_call, shown
 from rasyncio import _graft
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
@@ -179,16 +179,12 @@ def test_context_of_what_is_aborted(installed: None) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nobody")
 
     def observe() -> Any:
-        seen = []
-
-        class Noting(asyncio.Future):  # type: ignore[type-arg]
-            def cancel(self, msg: Any = None) -> bool:
-                seen.append(variable.get())
-                return super().cancel(msg)
+        seen: Notes = []
+        noting = noting_cancel(variable, seen)
 
         async def waits() -> None:
             variable.set("the one that waits")
-            await Noting()
+            await noting()
 
         async def main() -> None:
             variable.set("the group's task")

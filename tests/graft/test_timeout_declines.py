@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from graft.notes import shown, spin
+from graft.notes import Notes, noting_cancel, shown, spin
 from graft.timeouts import LONG, chain_of, state_of, stubborn, waits, within
 from rasyncio import _graft
 from support.children import run_python
@@ -235,16 +235,12 @@ def test_context_of_what_expires(installed: None) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nobody")
 
     def observe() -> Any:
-        seen = []
-
-        class Noting(asyncio.Future):  # type: ignore[type-arg]
-            def cancel(self, msg: Any = None) -> bool:
-                seen.append(variable.get())
-                return super().cancel(msg)
+        seen: Notes = []
+        noting = noting_cancel(variable, seen)
 
         async def changes() -> None:
             variable.set("later")
-            await Noting()
+            await noting()
 
         async def main() -> list[Any]:
             variable.set("entered")

@@ -93,8 +93,12 @@ def export(meter_provider: MeterProvider | None = None) -> None:
 _Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
 
+def _thread_names() -> dict[int | None, str]:
+    return {thread.ident: thread.name for thread in threading.enumerate()}
+
+
 def _by_thread() -> Iterator[tuple[str, list[LoopStats]]]:
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    names = _thread_names()
     found: dict[str, list[LoopStats]] = {}
     for each in stats():
         found.setdefault(names.get(each.thread, ""), []).append(each)
@@ -116,7 +120,7 @@ def _sums_up(*values: tuple[dict[str, str], _Value]) -> _Callback:
     sums: dict[str, list[float]] = {}
 
     def observe(_: CallbackOptions) -> Iterable[Observation]:
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        names = _thread_names()
         for number, loop in list(every_loop.items()):
             if loop.is_closed():
                 continue

@@ -105,9 +105,15 @@ pub(crate) enum Step {
     BecomeAndThrow(Owned, Owned),
 }
 
+/// Is it a coroutine, of the interpreter's or a native one?
+#[inline]
+pub(crate) fn is_coroutine(object: &Object) -> bool {
+    iter::is_native_coroutine(object) || downcast(object).is_some()
+}
+
 /// What `await object` drives: the object itself, if it is a coroutine, or what its `__await__` returns.
 pub(crate) fn to_drive(object: Owned) -> Res<Owned> {
-    if downcast(&object).is_some() || iter::is_native_coroutine(&object) {
+    if is_coroutine(&object) {
         return Ok(object);
     }
     call::call_method(&AWAIT, &[&object], None)

@@ -39,7 +39,7 @@ fn create_task(call: &Call<'_>) -> Option<Res<Owned>> {
         return None;
     }
     let running = Running::find().filter(|running| attributes.holds(LOOP, running.event_loop()))?;
-    if !is_native_coroutine(coroutine) && coroutine::downcast(coroutine).is_none() {
+    if !coroutine::is_coroutine(coroutine) {
         return None;
     }
     if is_native_coroutine(coroutine) && !call.arguments.has_keywords() && running.makes_native_tasks() {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from support.children import run_python
+
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
 #: Deeper than any stack. (The interpreter's own limit is asked for; it is not lifted.)
 DEPTH = 200_000

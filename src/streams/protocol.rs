@@ -18,9 +18,9 @@ use crate::sys::{Layout, Object, Owned, Res, bytes, weak};
 
 use super::reader::{READER, end, feed};
 #[cfg(target_os = "linux")]
-use super::reader::{Waiting, put, wake_up};
+use super::reader::{Room, Waiting, room, wake_up};
 #[cfg(target_os = "linux")]
-use super::transport::{Fed, Feeding};
+use super::transport::{Fed, Feeding, Place};
 use super::{PROTOCOL_CLASS, READER_CLASS, STREAMS};
 
 pub(crate) static DATA_RECEIVED: Graft =
@@ -72,16 +72,17 @@ fn data_received(call: &Call<'_>) -> Option<Res<Owned>> {
 /// What native transports do instead of calling it.
 #[cfg(target_os = "linux")]
 pub(super) static FEEDING: Feeding =
-    Feeding { takes: |protocol| PROTOCOL.fits(protocol) && DATA_RECEIVED.is_on(), append, wake };
+    Feeding { takes: |protocol| PROTOCOL.fits(protocol) && DATA_RECEIVED.is_on(), place, wake };
 
 #[cfg(target_os = "linux")]
-fn append(protocol: &Object, data: &[u8]) -> Option<Fed> {
+fn place(protocol: &Object) -> Option<Place> {
     let reader = reader_of(PROTOCOL.of(protocol)?)?;
-    let waiter = match put(READER.of(&reader)?, data)? {
+    let Room { buffer, most, waiting } = room(READER.of(&reader)?)?;
+    let waiter = match waiting {
         Waiting::Nobody => None,
         Waiting::One(waiter) => Some(waiter),
     };
-    Some(Fed { reader, waiter })
+    Some(Place { buffer, most, fed: Fed { reader, waiter } })
 }
 
 #[cfg(target_os = "linux")]

@@ -162,29 +162,39 @@ fn feed_data(call: &Call<'_>) -> Option<Res<Owned>> {
 /// `reader.feed_data(data)`. `None`, and nothing is done, if it is not as simple as that.
 #[inline]
 pub(super) fn feed(reader: Reader<'_>, data: &[u8]) -> Option<Res<()>> {
-    put(reader, data).map(|waiting| wake_up(reader, waiting))
-}
-
-/// The same but for waking up who waits, as is answered. It runs no Python code.
-#[inline]
-pub(super) fn put(reader: Reader<'_>, data: &[u8]) -> Option<Waiting> {
-    if at_end(reader)? {
-        return None;
-    }
     if data.is_empty() {
-        return Some(Waiting::Nobody);
+        return (!at_end(reader)?).then_some(Ok(()));
     }
-    let (buffer, waiting) = (buffer(reader)?, who_waits(reader)?);
-    let length = byte_array::len(&buffer).saturating_add(data.len());
-    let may_pause = !is_paused(reader)? && !reader.holds(TRANSPORT, none());
-    if may_pause && length > limit(reader)?.saturating_mul(2) {
+    let Room { buffer, most, waiting } = room(reader)?;
+    if byte_array::len(&buffer).saturating_add(data.len()) > most {
         return None;
     }
     if let Err(raised) = byte_array::extend(&buffer, data) {
         drop(fetch(raised));
         return None;
     }
-    Some(waiting)
+    Some(wake_up(reader, waiting))
+}
+
+/// Where a reader has room for data.
+pub(super) struct Room {
+    pub(super) buffer: Owned<ByteArray>,
+    /// If it became longer, the transport would have to be paused.
+    pub(super) most: usize,
+    /// To be woken up.
+    pub(super) waiting: Waiting,
+}
+
+/// `None` if data are for Python code. It runs none.
+#[inline]
+pub(super) fn room(reader: Reader<'_>) -> Option<Room> {
+    if at_end(reader)? {
+        return None;
+    }
+    let (buffer, waiting) = (buffer(reader)?, who_waits(reader)?);
+    let may_pause = !is_paused(reader)? && !reader.holds(TRANSPORT, none());
+    let most = if may_pause { limit(reader)?.saturating_mul(2) } else { usize::MAX };
+    Some(Room { buffer, most, waiting })
 }
 
 fn feed_eof(call: &Call<'_>) -> Option<Res<Owned>> {

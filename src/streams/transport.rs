@@ -3,7 +3,7 @@
 #[cfg(target_os = "linux")]
 pub(super) use crate::net::transport::direct::{is_closing, write, write_lines};
 #[cfg(target_os = "linux")]
-pub(super) use crate::net::transport::feeding::{Fed, Feeding, register};
+pub(super) use crate::net::transport::feeding::{Fed, Feeding, Place, register};
 
 #[cfg(not(target_os = "linux"))]
 mod without {

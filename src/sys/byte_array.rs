@@ -72,6 +72,33 @@ pub(crate) fn extend(array: &ByteArray, more: &[u8]) -> Res<()> {
     Ok(())
 }
 
+/// Makes the array longer, by so many bytes at its end that are to be written, from that place on; `BufferError` if somebody
+/// has a view of it.
+///
+/// # Safety
+/// Nothing runs until they have been written, or have been cut off again.
+pub(super) unsafe fn grow(array: &ByteArray, by: usize) -> Res<*mut u8> {
+    let before = len(array);
+    resize(array, before.saturating_add(by))?;
+    // SAFETY: a live bytearray, behind whose first bytes there are as many more now.
+    Ok(unsafe { ffi::PyByteArray_AsString(array.as_ptr()).cast::<u8>().add(before) })
+}
+
+/// Makes the array that short again. Its memory stays, until it is given another length.
+///
+/// # Safety
+/// It has been longer since it was lent last, and nobody has a view of it.
+pub(super) unsafe fn cut(array: &ByteArray, length: usize) {
+    debug_assert!(length <= len(array));
+    let length = ffi::Py_ssize_t::try_from(length).unwrap_or(0);
+    // SAFETY: a live bytearray, which has memory for as much and a zero behind it. So does its own function, where it keeps
+    // the memory; that could fail.
+    unsafe {
+        (*array.as_ptr().cast::<ffi::PyVarObject>()).ob_size = length;
+        *ffi::PyByteArray_AsString(array.as_ptr()).offset(length) = 0;
+    }
+}
+
 /// `bytes(array[:count])`, which is then deleted from it; `BufferError`, and nothing is deleted, if somebody has a view.
 #[inline]
 pub(crate) fn take_first(array: &ByteArray, count: usize) -> Res<Owned> {

@@ -67,6 +67,8 @@ pub(crate) mod pipes;
 #[cfg(Py_3_12)]
 pub(crate) mod python_function;
 pub(crate) mod raised;
+#[cfg(all(Py_3_12, target_os = "linux"))]
+pub(crate) mod receive_behind;
 #[cfg(Py_3_12)]
 pub(crate) mod recursion;
 pub(crate) mod slots;

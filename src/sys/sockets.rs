@@ -162,13 +162,6 @@ pub(crate) fn receive_likely(fd: c_int, expected: usize, scratch: &mut [u8]) -> 
     if expected < LARGE { receive(fd, scratch) } else { receive_expected(fd, expected.min(scratch.len()), scratch) }
 }
 
-/// The same into `scratch`, and no further; it is where it was received until that is used again.
-#[cfg(Py_3_12)]
-#[inline]
-pub(crate) fn receive_here(fd: c_int, scratch: &mut [u8]) -> Outcome {
-    receive_raw(fd, scratch)
-}
-
 /// `recv(2)`: what has come, up to the length of `scratch`, as a `bytes`.
 #[inline]
 fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {
@@ -180,15 +173,23 @@ fn receive(fd: c_int, scratch: &mut [u8]) -> Res<Received> {
 }
 
 fn receive_expected(fd: c_int, expected: usize, scratch: &mut [u8]) -> Res<Received> {
-    in_two_parts(expected, scratch, |parts| {
-        // SAFETY: pieces of memory, which nobody else looks at. A message of zeroes is an empty one.
-        outcome(unsafe {
-            let mut message: libc::msghdr = std::mem::zeroed();
-            message.msg_iov = parts.as_mut_ptr();
-            // A number of its own, for its type is not the same in glibc and musl.
-            message.msg_iovlen = 2;
-            libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT)
-        })
+    // SAFETY: pieces of memory, which nobody else looks at.
+    in_two_parts(expected, scratch, |parts| unsafe { receive_parts(fd, parts) })
+}
+
+/// `recvmsg(2)`, into two pieces of memory.
+///
+/// # Safety
+/// They are the caller's, who has no use for what is in them.
+#[inline]
+pub(super) unsafe fn receive_parts(fd: c_int, parts: &mut [libc::iovec; 2]) -> Outcome {
+    // SAFETY: the caller's pieces of memory. A message of zeroes is an empty one.
+    outcome(unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = parts.as_mut_ptr();
+        // A number of its own, for its type is not the same in glibc and musl.
+        message.msg_iovlen = 2;
+        libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT)
     })
 }
 
@@ -244,7 +245,7 @@ pub(crate) fn receive_into(fd: c_int, memory: &Buffer) -> Outcome {
     outcome(unsafe { libc::recv(fd, memory.start().cast(), memory.len(), libc::MSG_DONTWAIT) })
 }
 
-fn part(start: *const u8, length: usize) -> libc::iovec {
+pub(super) fn part(start: *const u8, length: usize) -> libc::iovec {
     libc::iovec { iov_base: start.cast_mut().cast(), iov_len: length }
 }
 

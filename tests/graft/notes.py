@@ -6,8 +6,10 @@ import asyncio
 import contextvars
 import re
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
+
+from rasyncio import _graft
 
 Notes = list[Any]
 
@@ -39,6 +41,17 @@ async def outcome_of_call(function: Callable[[], Any]) -> Any:
         return function()
     except BaseException as exception:
         return told(exception)
+
+
+def of_either(program: Callable[[Notes], Coroutine[Any, Any, None]]) -> tuple[Notes, Notes]:
+    """What a program notes with bodies in Python, and grafted."""
+    both: list[Notes] = []
+    for wanted in (False, True):
+        _graft.attach(wanted)
+        notes: Notes = []
+        asyncio.run(program(notes))
+        both.append(notes)
+    return both[0], both[1]
 
 
 def noting_cancel(variable: contextvars.ContextVar[str], seen: Notes) -> type[asyncio.Future[Any]]:

@@ -11,22 +11,10 @@ from typing import Any
 
 import pytest
 
-from graft.notes import Notes, outcome, spin
+from graft.notes import Notes, of_either, outcome, spin
 from graft.streams import READS, connected, fed, state
-from rasyncio import _graft
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
-
-
-def of_either(program: Callable[[Notes], Any]) -> tuple[Notes, Notes]:
-    """What a program notes with bodies in Python, and grafted."""
-    both: list[Notes] = []
-    for wanted in (False, True):
-        _graft.attach(wanted)
-        notes: Notes = []
-        asyncio.run(program(notes))
-        both.append(notes)
-    return both[0], both[1]
 
 
 def noting(cls: type, calls: Notes) -> type:

@@ -4,11 +4,11 @@ use crate::event_loop::{Direction, LoopObject};
 use crate::job::Job;
 use crate::names::{ADD_READER, BUFFER_UPDATED, DATA_RECEIVED, EOF_RECEIVED, GET_BUFFER, READ_READY, RECV_INTO};
 use crate::sys::args::Arguments;
-#[cfg(Py_3_12)]
-use crate::sys::bytes;
 use crate::sys::bytes::Buffer;
 use crate::sys::error::{Builtin, raise};
 use crate::sys::os_error::raise_os_error;
+#[cfg(Py_3_12)]
+use crate::sys::receive_behind::{Behind, receive_behind};
 use crate::sys::sockets::{self, Outcome, Received};
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers};
 
@@ -76,25 +76,30 @@ fn read_data(transport: &TransportObject, core: &LoopObject) -> Res<()> {
 fn feed(transport: &TransportObject, core: &LoopObject, feeding: &Feeding) -> Res<()> {
     let Some(fd) = transport.descriptor() else { return read_failed(transport, raise_os_error(BAD_DESCRIPTOR)) };
     let protocol = transport.protocol.get_or_none();
-    // Nothing runs while the memory is lent.
-    let done = core.read_with(|scratch| match sockets::receive_here(fd, scratch) {
-        Outcome::Done(count) if count > 0 => match (feeding.append)(&protocol, &scratch[..count]) {
-            Some(fed) => Ok((Some(fed), Received::NotNow, count)),
-            None => bytes::copied(&scratch[..count]).map(|data| (None, Received::Bytes(data, count), count)),
-        },
-        Outcome::Done(_) => bytes::copied(&[]).map(|empty| (None, Received::Bytes(empty, 0), 0)),
-        Outcome::NotNow => Ok((None, Received::NotNow, 0)),
-        Outcome::Failed(errno) => Ok((None, Received::Failed(errno), 0)),
-    });
+    let Some(place) = (feeding.place)(&protocol) else { return received(transport, core, receive(transport, core)) };
+    let expected = expected(transport);
+    // Nothing runs from the look for the place on until the data are there.
+    let done = core.read_with(|scratch| receive_behind(fd, &place.buffer, place.most, expected, scratch));
     match done.and_then(|done| done) {
-        Ok((Some(fed), _, count)) => {
-            transport.expected.set(i32::try_from(count).unwrap_or(0));
-            core.counts.bytes_received.add(count);
-            (feeding.wake)(fed).or_else(|raised| data_failed(transport, raised))
+        Ok(Behind::Appended(count)) => {
+            note_received(transport, core, count);
+            (feeding.wake)(place.fed).or_else(|raised| data_failed(transport, raised))
         }
-        Ok((None, outcome, _)) => received(transport, core, Ok(outcome)),
+        Ok(Behind::Other(outcome)) => received(transport, core, Ok(outcome)),
         Err(raised) => read_failed(transport, raised),
     }
+}
+
+#[inline]
+fn note_received(transport: &TransportObject, core: &LoopObject, count: usize) {
+    transport.expected.set(i32::try_from(count).unwrap_or(0));
+    core.counts.bytes_received.add(count);
+}
+
+/// How many bytes are likely to come: as many as came last.
+#[inline]
+fn expected(transport: &TransportObject) -> usize {
+    usize::try_from(transport.expected.get()).unwrap_or(0)
 }
 
 #[cold]
@@ -108,8 +113,7 @@ fn received(transport: &TransportObject, core: &LoopObject, outcome: Res<Receive
         Ok(Received::NotNow) => Ok(()),
         Ok(Received::Bytes(_, 0)) => end_of_file(transport, core),
         Ok(Received::Bytes(data, count)) => {
-            transport.expected.set(i32::try_from(count).unwrap_or(0));
-            core.counts.bytes_received.add(count);
+            note_received(transport, core, count);
             let protocol = transport.protocol.get_or_none();
             match call::call_method(&DATA_RECEIVED, &[&*protocol, &*data], None) {
                 Ok(_) => Ok(()),
@@ -124,8 +128,7 @@ fn received(transport: &TransportObject, core: &LoopObject, outcome: Res<Receive
 #[inline]
 fn receive(transport: &TransportObject, core: &LoopObject) -> Res<Received> {
     let Some(fd) = transport.descriptor() else { return Ok(Received::Failed(BAD_DESCRIPTOR)) };
-    let expected = usize::try_from(transport.expected.get()).unwrap_or(0);
-    core.read_with(|scratch| sockets::receive_likely(fd, expected, scratch))?
+    core.read_with(|scratch| sockets::receive_likely(fd, expected(transport), scratch))?
 }
 
 /// The same where the protocol is asyncio's for TLS.

@@ -1,0 +1,122 @@
+//! Receiving into a `bytearray`, behind what is in it already.
+//!
+//! Where much is likely, the system writes it there. What is more than that, and little, goes by way of memory that the
+//! caller lends. Nothing runs from the first look at the array to the last: the array is longer than its content only
+//! meanwhile.
+
+use std::ffi::c_int;
+
+use super::byte_array::{self, ByteArray};
+use super::bytes::{self, NewBytes};
+use super::error::fetch;
+use super::sockets::{LARGE, Outcome, Received, part, receive_parts, receive_raw};
+use super::{Owned, Res};
+
+/// What came of it.
+pub(crate) enum Behind {
+    /// There are so many bytes more in the array.
+    Appended(usize),
+    /// The array is as it was, and this is for the caller.
+    Other(Received),
+}
+
+/// Receives what has come, up to the length of `scratch`, into the array; about `expected` bytes are likely. What would make
+/// it longer than `most`, or what it does not take because somebody has a view of it, is for the caller.
+#[inline]
+pub(crate) fn receive_behind(
+    fd: c_int,
+    array: &ByteArray,
+    most: usize,
+    expected: usize,
+    scratch: &mut [u8],
+) -> Res<Behind> {
+    if expected >= LARGE {
+        let expected = expected.min(scratch.len());
+        // SAFETY: nothing runs in the function that gets the room, and cuts off what it has not written.
+        match unsafe { byte_array::grow(array, expected) } {
+            Ok(room) => return receive_much(fd, array, most, (room, expected), scratch),
+            Err(raised) => drop(fetch(raised)),
+        }
+    }
+    match receive_raw(fd, scratch) {
+        Outcome::Done(count) => append(array, most, &scratch[..count]),
+        outcome => Ok(Behind::Other(nothing(outcome))),
+    }
+}
+
+fn nothing(outcome: Outcome) -> Received {
+    match outcome {
+        Outcome::Done(_) | Outcome::NotNow => Received::NotNow,
+        Outcome::Failed(errno) => Received::Failed(errno),
+    }
+}
+
+/// May there be that much more in it?
+fn may_take(array: &ByteArray, most: usize, count: usize) -> bool {
+    count > 0 && byte_array::len(array).saturating_add(count) <= most
+}
+
+#[inline]
+fn append(array: &ByteArray, most: usize, data: &[u8]) -> Res<Behind> {
+    if may_take(array, most, data.len()) {
+        match byte_array::extend(array, data) {
+            Ok(()) => return Ok(Behind::Appended(data.len())),
+            Err(raised) => drop(fetch(raised)),
+        }
+    }
+    Ok(Behind::Other(Received::Bytes(bytes::copied(data)?, data.len())))
+}
+
+/// The room, a place and how many bytes, is the array's end.
+fn receive_much(
+    fd: c_int,
+    array: &ByteArray,
+    most: usize,
+    (start, expected): (*mut u8, usize),
+    scratch: &mut [u8],
+) -> Res<Behind> {
+    let before = byte_array::len(array) - expected;
+    let mut parts = [part(start, expected), part(scratch.as_ptr(), scratch.len() - expected)];
+    // SAFETY: pieces of memory, which nobody else looks at.
+    let outcome = unsafe { receive_parts(fd, &mut parts) };
+    let Outcome::Done(count) = outcome else {
+        // SAFETY: it was that long, and nothing has run since.
+        unsafe { byte_array::cut(array, before) };
+        return Ok(Behind::Other(nothing(outcome)));
+    };
+    let written = count.min(expected);
+    // SAFETY: the system has written as much.
+    let first = unsafe { std::slice::from_raw_parts(start, written) };
+    let rest = count - written;
+    if rest == 0 && written < expected / 2 {
+        // So little does not keep the memory.
+        scratch[..written].copy_from_slice(first);
+        // SAFETY: as above.
+        unsafe { byte_array::cut(array, before) };
+        return append(array, most, &scratch[..written]);
+    }
+    if before.saturating_add(count) > most {
+        let all = joined(first, &scratch[..rest]);
+        // SAFETY: as above.
+        unsafe { byte_array::cut(array, before) };
+        return Ok(Behind::Other(Received::Bytes(all?, count)));
+    }
+    if rest == 0 {
+        // SAFETY: it was longer, and nothing has run since.
+        unsafe { byte_array::cut(array, before + written) };
+    } else {
+        byte_array::extend(array, &scratch[..rest])?;
+    }
+    Ok(Behind::Appended(count))
+}
+
+/// A `bytes` of both.
+#[cold]
+fn joined(first: &[u8], second: &[u8]) -> Res<Owned> {
+    let mut made = NewBytes::of_length(first.len() + second.len())?;
+    for (place, byte) in made.memory().iter_mut().zip(first.iter().chain(second)) {
+        place.write(*byte);
+    }
+    // SAFETY: all of it was just written.
+    Ok(unsafe { made.into_bytes() })
+}

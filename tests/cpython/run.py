@@ -56,6 +56,7 @@ LEAK_MODULES = [
     for name in (
         *("tasks", "futures", "futures2", "eager_task_factory", "taskgroups", "timeouts", "waitfor", "locks", "queues"),
         *("streams", "buffered_proto", "selector_events", "sendfile", "server", "sock_lowlevel", "transports"),
+        *("ssl", "sslproto"),
     )
 ]
 LEAK_MODES = ("startup", "loop")
@@ -452,7 +453,7 @@ def main() -> int:
     )
     parser.add_argument("--modes", nargs="+", choices=MODES)
     parser.add_argument("--modules", nargs="*", default=[], help="only these, as the table names them")
-    parser.add_argument("--leaks", action="store_true", help="hunt for leaks, in the modules about Future and Task")
+    parser.add_argument("--leaks", action="store_true", help="hunt for leaks, in the modules that do not take hours")
     parser.add_argument("--jobs", type=int, default=4, help="modules at a time (most of the time they sleep)")
     parser.add_argument("--limit", type=float, default=60, help="seconds that a test may take")
     parser.add_argument("--out", type=Path, help="directory for the results, VERSION.json each")

@@ -3,8 +3,8 @@
 They come with uvloop's source distribution, which pip downloads. uvloop itself is installed too, since the tests import
 it, but no test runs its loop.
 
-Of the tests of TLS they leave out, on asyncio's loop, most: those were written when asyncio had another `sslproto`. Since
-3.11 it has uvloop's. So these tests are run once more where they do not know whose loop it is.
+Of the tests of TLS many are skipped on asyncio's loop: they were written when asyncio had another `sslproto`.
+Since 3.11 it has uvloop's. So these tests are run once more where they do not know whose loop it is.
 """
 
 import argparse

@@ -12,10 +12,12 @@
 //! * [`sched`]: handing work to any event loop. [`watchdog`]: which steps block their loop.
 //! * [`future`]: Future and its iterator.
 //! * [`task`]: Task; read this one to learn how a coroutine is driven. `net`: moving bytes natively, on Linux.
-//! * `graft`, `streams`, `sync`, `group`, `time`: native code behind functions that asyncio has in Python, from 3.12 on.
+//! * `graft`, `chain`, `group`, `streams`, `sync`, `time`: native code behind functions that asyncio has in Python, from 3.12 on.
 //! * [`module`]: the functions of the module, and the loop's type.
 
 mod asyncio;
+#[cfg(Py_3_12)]
+mod chain;
 mod event_loop;
 mod future;
 #[cfg(Py_3_12)]

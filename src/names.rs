@@ -353,4 +353,19 @@ names! {
     TASK = c"task";
     THREAD_ID = c"_thread_id";
     THREAD_STATE = c"__rasyncio_thread_state__";
+    CALL_CHECK_CANCEL = c"_call_check_cancel";
+    CALL_SET_STATE = c"_call_set_state";
+    CHECK_DEFAULT_EXECUTOR = c"_check_default_executor";
+    CO_CONSTS = c"co_consts";
+    CO_FREEVARS = c"co_freevars";
+    CO_NAME = c"co_name";
+    DEFAULT_EXECUTOR = c"_default_executor";
+    DESTINATION = c"destination";
+    DEST_LOOP = c"dest_loop";
+    GET_RESULT_MANGLED = c"_Future__get_result";
+    GET_SNAPSHOT = c"_get_snapshot";
+    PRIVATE_RESULT = c"_result";
+    SOURCE = c"source";
+    SOURCE_LOOP = c"source_loop";
+    SUBMIT = c"submit";
 }

@@ -1,6 +1,7 @@
 """Single operations: what one await, one hand-over, one task of a group costs."""
 
 import asyncio
+import concurrent.futures
 import itertools
 import socket
 import threading
@@ -310,3 +311,28 @@ async def threadsafe(n: int) -> None:
     producer.start()
     await done
     producer.join()
+
+
+@workload("run_in_executor", operation="`await loop.run_in_executor(executor, int)`, a pool of one thread")
+async def run_in_executor(n: int) -> None:
+    loop = asyncio.get_running_loop()
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        for _ in range(n):
+            await loop.run_in_executor(executor, int)
+
+
+@workload("to_thread", operation="`await asyncio.to_thread(int)`")
+async def to_thread(n: int) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(1))
+    for _ in range(n):
+        await asyncio.to_thread(int)
+
+
+@workload("wrap_future", operation="a `concurrent.futures.Future` wrapped, resolved by `call_soon`, awaited")
+async def wrap_future(n: int) -> None:
+    loop = asyncio.get_running_loop()
+    for _ in range(n):
+        source: concurrent.futures.Future[None] = concurrent.futures.Future()
+        loop.call_soon(source.set_result, None)
+        await asyncio.wrap_future(source)

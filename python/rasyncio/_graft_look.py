@@ -34,6 +34,8 @@ _IMPLIED = frozenset(
     | {"__class__", "__bool__", "__len__", "__eq__", "__hash__", "__iter__", "__await__"}
 )
 _MISSING = object()
+# Whose classes are known as well: what asyncio chains its futures to.
+_CHAINED = frozenset({"concurrent.futures._base"})
 
 
 def look(
@@ -125,7 +127,10 @@ class _Looker:
                 self.note(vars(builtins), name)
         elif isinstance(value, ModuleType):
             for attribute in names & vars(value).keys():
-                self._follow_value(self.note(vars(value), attribute), names)
+                found = self.note(vars(value), attribute)
+                self._follow_value(found, names)
+                for inner in names & vars(found).keys() if isinstance(found, ModuleType) else ():
+                    self.note(vars(found), inner)
         else:
             self._follow_value(value, names)
 
@@ -142,17 +147,23 @@ class _Looker:
     def _follow_class(self, cls: type, names: set[str], classes: tuple[type, ...], *, is_called: bool) -> None:
         for name in names | _IMPLIED:
             base, found = self.note_member(cls, name)
-            if base is None or not _is_asyncios(base.__module__) or found is None:
+            if base is None or not (_is_asyncios(base.__module__) or base.__module__ in _CHAINED) or found is None:
                 continue
             for attribute in ("__func__", "fget"):
                 found = getattr(found, attribute, found)
-            if isinstance(found, FunctionType) and name_of(found) == f"{base.__module__}.{base.__qualname__}.{name}":
+            if isinstance(found, FunctionType) and name_of(found) == _name_in(base, name):
                 if name in _OF_LIFE and (name == "__del__" or not is_called) and name not in names:
                     self._must_be_known(found)
                 else:
                     self.follow(found, classes)
             elif not (isinstance(found, (type, type(vars)))):
                 self.reason = self.reason or f"{name} of {base.__module__}.{base.__qualname__} was replaced"
+
+
+def _name_in(cls: type, name: str) -> str:
+    """What a function was defined as that the class has by this name: a private one, without the class's."""
+    private = name.removeprefix(f"_{cls.__name__.lstrip('_')}")
+    return f"{cls.__module__}.{cls.__qualname__}.{private if private.startswith('__') else name}"
 
 
 def _is_asyncios(module: object) -> bool:

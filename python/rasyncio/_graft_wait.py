@@ -48,7 +48,7 @@ def _leave(fs: list[Any], on_completion: object, cur_task: object) -> None:
 def _leave_graph(fs: list[Any], on_completion: object, cur_task: object) -> None:
     for f in fs:
         f.remove_done_callback(on_completion)
-        futures.future_discard_from_awaited_by(f, cur_task)  # type: ignore[attr-defined, unused-ignore]
+        futures.future_discard_from_awaited_by(f, cur_task)  # type: ignore[attr-defined, arg-type, unused-ignore]
 
 
 def sort(

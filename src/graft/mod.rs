@@ -18,6 +18,7 @@
 
 pub(crate) mod coroutine;
 mod guard;
+pub(crate) mod inner;
 mod places;
 pub(crate) mod running;
 pub(crate) mod shape;
@@ -36,7 +37,7 @@ use crate::sys::python_function::{self, Call};
 use crate::sys::{Field, Layout, Object, Owned, Res, call, containers, tools, watch};
 
 pub(crate) use guard::ask;
-pub(crate) use places::ask_where;
+pub(crate) use places::{ask_where, raised_in};
 
 use guard::Found;
 

@@ -46,22 +46,40 @@ fn number(object: &Object) -> Res<i32> {
     containers::int_value(object).map(|number| i32::try_from(number).unwrap_or(0))
 }
 
+/// What the function calls by this name has raised, as for [`Graft::raised_by`].
+#[cold]
+pub(crate) fn raised_in(function: &Object, called: &'static str, raised: Raised) -> Raised {
+    add_entry(raised, || {
+        let code = python_function::code(function).unwrap_or_else(|| none().own());
+        let place = position(&code, find(&code, &[called])?.as_deref(), 0)?;
+        Ok((function.own(), place))
+    })
+}
+
+/// Puts an entry on top of the traceback: of a function, at an instruction and a line.
+fn add_entry(raised: Raised, of: impl FnOnce() -> Res<(Owned, (i32, i32))>) -> Raised {
+    let exception = fetch(raised);
+    let add = || -> Res<()> {
+        let (function, (instruction, line)) = of()?;
+        let frame = frames::of_function(&function, line)?;
+        frames::add_entry(&exception, &frame, instruction, line)
+    };
+    if let Err(raised) = add() {
+        drop(fetch(raised));
+    }
+    restore(exception)
+}
+
 impl Graft {
     /// What the function's body calls by this name has raised. The traceback gets the entry that the body would have
     /// there; what goes wrong with that costs the entry.
     #[cold]
     pub(crate) fn raised_by(&self, called: &'static str, raised: Raised) -> Raised {
-        let exception = fetch(raised);
-        let add = || -> Res<()> {
+        add_entry(raised, || {
             let function = self.body()?;
-            let (instruction, line) = self.call_of(called, &function)?;
-            let frame = frames::of_function(&function, line)?;
-            frames::add_entry(&exception, &frame, instruction, line)
-        };
-        if let Err(raised) = add() {
-            drop(fetch(raised));
-        }
-        restore(exception)
+            let place = self.call_of(called, &function)?;
+            Ok((function, place))
+        })
     }
 
     /// Where the function's code calls it. That is asked once: Python code that tells it uses what programs replace.

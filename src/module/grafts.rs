@@ -2,6 +2,7 @@
 //!
 //! `python/rasyncio/_graft.py` attaches them by their place in the table.
 
+use crate::chain;
 use crate::graft::{self, Graft, coroutine};
 use crate::group;
 use crate::net::server;
@@ -15,6 +16,9 @@ use crate::time;
 
 /// All grafts. A construct is added by its line.
 static GRAFTS: &[&Graft] = &[
+    &chain::chain_future::CHAIN_FUTURE,
+    &chain::copy_state::COPY_STATE,
+    &chain::wrap_future::WRAP_FUTURE,
     &group::cancel_gathering::CANCEL,
     &group::create_task::CREATE_TASK,
     &group::eager::FACTORY,

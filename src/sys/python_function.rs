@@ -15,7 +15,7 @@ use pyo3::ffi;
 
 use super::args::Arguments;
 use super::attached::Attached;
-use super::{Layout, Object, Owned, Raised, Res, enter};
+use super::{Layout, Object, Owned, Raised, Res, containers, enter};
 
 unsafe extern "C" {
     fn PyFunction_SetVectorcall(function: *mut ffi::PyObject, vectorcall: ffi::vectorcallfunc);
@@ -127,6 +127,15 @@ pub(crate) fn hook(function: &Object, vectorcall: ffi::vectorcallfunc) -> bool {
     true
 }
 
+/// The same for a function that was just made ([`closure`]), of native code that was put into another before.
+#[inline]
+pub(crate) fn put_in(function: &Object, vectorcall: ffi::vectorcallfunc) {
+    assert!(is_function(function), "a Python function");
+    debug_assert!(is_hook(vectorcall), "native code that is in some function");
+    // SAFETY: an exact function; `hook` has stored the address of the body before.
+    unsafe { PyFunction_SetVectorcall(function.as_ptr(), vectorcall) }
+}
+
 fn is_hook(vectorcall: ffi::vectorcallfunc) -> bool {
     HOOKS.borrow().iter().any(|hook| ptr::fn_addr_eq(*hook, vectorcall))
 }
@@ -175,6 +184,36 @@ pub(crate) fn twin(function: &Object) -> Res<Owned> {
     }
 }
 
+/// A new function of the code and the globals, as the interpreter makes one inside of another: its variables are in these
+/// cells, which are as many as the code has names for, or none if nobody will call it.
+pub(crate) fn closure(code: &Object, globals: &Object, cells: &[&Object]) -> Res<Owned> {
+    assert!(
+        ptr::eq(code.type_ptr(), &raw mut ffi::PyCode_Type) && containers::is_exact_dict(globals),
+        "code and globals"
+    );
+    // SAFETY: a code object and a dict, and the closure is a tuple; no name: that of the code is taken.
+    unsafe {
+        let made: Owned = Owned::steal_or_raised(enter::PyFunction_NewWithQualName(
+            code.as_ptr(),
+            globals.as_ptr(),
+            ptr::null_mut(),
+        ))?;
+        if !cells.is_empty() {
+            let closure = containers::tuple(cells)?;
+            if ffi::PyFunction_SetClosure(made.as_ptr(), closure.as_ptr()) != 0 {
+                return Err(Raised);
+            }
+        }
+        Ok(made)
+    }
+}
+
+/// A new cell that has this in it.
+pub(crate) fn cell(content: &Object) -> Res<Owned> {
+    // SAFETY: a live object; a new reference, or NULL with the exception set.
+    unsafe { Owned::steal_or_raised(ffi::PyCell_New(content.as_ptr())) }
+}
+
 /// What the function's closure has at that place now, if there is something.
 pub(crate) fn closed_over(function: &Object, place: usize) -> Option<Owned> {
     if !is_function(function) {
@@ -191,6 +230,22 @@ pub(crate) fn closed_over(function: &Object, place: usize) -> Option<Owned> {
         let content = ffi::PyCell_Get(ffi::PyTuple_GET_ITEM(cells.as_ptr(), place));
         (!content.is_null()).then(|| Owned::steal(content))
     }
+}
+
+/// Is that the function's code object?
+#[inline]
+pub(crate) fn has_code(function: &Object, code: &Object) -> bool {
+    // SAFETY: an exact function; a borrowed reference, compared by its address.
+    is_function(function) && ptr::eq(unsafe { ffi::PyFunction_GetCode(function.as_ptr()) }, code.as_ptr())
+}
+
+/// The dict in which a function's code looks names up.
+pub(crate) fn globals(function: &Object) -> Option<Owned> {
+    if !is_function(function) {
+        return None;
+    }
+    // SAFETY: an exact function; a borrowed reference.
+    Some(unsafe { Object::from_ptr(ffi::PyFunction_GetGlobals(function.as_ptr())) }.own())
 }
 
 /// A function's code object.

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from graft.chains import CHAIN_PROGRAMS, CHAIN_USES
 from graft.groups import GROUP_PROGRAMS, GROUP_USES
 from graft.locks import LOCK_PROGRAMS, LOCK_USES
 from graft.notes import Notes, outcome, outcome_of_call, shown, spin
@@ -445,6 +446,7 @@ PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
     "queue": queue,
     "sleep": sleep,
     "taskgroup": taskgroup,
+    **CHAIN_PROGRAMS,
     **GROUP_PROGRAMS,
     **LOCK_PROGRAMS,
     **STREAM_PROGRAMS,
@@ -470,6 +472,7 @@ USES = {
     "asyncio.locks.Lock.release": "lock",
     "asyncio.locks._ContextManagerMixin.__aenter__": "lock",
     "asyncio.locks._ContextManagerMixin.__aexit__": "lock",
+    **CHAIN_USES,
     **GROUP_USES,
     **LOCK_USES,
     **STREAM_USES,

@@ -26,7 +26,7 @@ FLOORS = (
     ("future",),
     ("task",),
     ("graft",),
-    ("net", "sync", "group", "time"),
+    ("net", "sync", "group", "time", "chain"),
     ("streams",),
     ("module",),
     ("lib",),

@@ -108,11 +108,13 @@ async def readuntil(self: Any, separator: bytes | tuple[bytes, ...], offset: int
 
 async def readline(self: Any, error: exceptions.LimitOverrunError) -> bytes:
     """`StreamReader.readline`, of a line that is too long."""
+    sep = b'\n'
+    seplen = len(sep)
     try:
         raise error
     except exceptions.LimitOverrunError as e:
-        if self._buffer.startswith(b"\n", e.consumed):
-            del self._buffer[: e.consumed + 1]
+        if self._buffer.startswith(sep, e.consumed):
+            del self._buffer[:e.consumed + seplen]
         else:
             self._buffer.clear()
         self._maybe_resume_transport()

@@ -1,23 +1,25 @@
 //! `StreamReader.readline`, and `async for line in reader`.
 
+use crate::future::FutureObject;
 use crate::graft::Graft;
-use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
+use crate::graft::coroutine::{self, Body, Coroutine, Fold, Inner, Input, Step, become_python};
 use crate::names::{CONSUMED, PARTIAL};
 use crate::sys::byte_array;
-use crate::sys::error::{fetch, matches, restore};
+use crate::sys::error::{matches, restore};
 use crate::sys::lazy::Lazy;
 use crate::sys::python_function::{Call, vectorcall};
 use crate::sys::{Object, Owned, Res, bytes, call, containers};
 
-use super::reader::{READER, Reader, at_end, buffer, is_sound, limit, take};
-use super::until::{READUNTIL, Search, look_for};
+use super::reader::{READER, Reader, at_end, buffer, is_sound, limit};
+use super::until::{READUNTIL, Search, look_for_line};
 use super::{STREAMS, until};
 
 pub(crate) static READLINE: Graft = Graft::new(STREAMS, "StreamReader.readline", vectorcall!(readline));
 pub(crate) static NEXT: Graft = Graft::new(STREAMS, "StreamReader.__anext__", vectorcall!(next));
 
-static LINE_BODY: Body = Body::new(&READLINE, run_line);
-static NEXT_BODY: Body = Body::new(&NEXT, run_next);
+static LINE_BODY: Body =
+    Body::new(&READLINE, run_line).folding(Fold { unfold: until::unfolded, woken: until::line_woken });
+static NEXT_BODY: Body = Body::new(&NEXT, run_next).folding(Fold { unfold: unfold_next, woken: until::line_woken });
 
 static INCOMPLETE: Lazy = Lazy::new("asyncio.exceptions", "IncompleteReadError");
 static OVERRUN: Lazy = Lazy::new("asyncio.exceptions", "LimitOverrunError");
@@ -33,14 +35,13 @@ fn readline(call: &Call<'_>) -> Option<Res<Owned>> {
     Some(coroutine::new(&LINE_BODY, Some(reader), None))
 }
 
-/// A line that is there already. `None`, and nothing is done, if there is none.
-fn line_at_hand(object: &Object, reader: Reader<'_>) -> Res<Option<Owned>> {
-    let separator = bytes::copied(b"\n")?;
-    let found = if is_sound(reader) { look_for(&separator, reader, 0) } else { None };
-    match (found, limit(reader)) {
-        (Some(Search::Found(place, end)), Some(limit)) if place <= limit => take(object, reader, end).transpose(),
-        _ => Ok(None),
+/// Takes a line, or waits, where nothing is unusual. `None`, and nothing is done, if there is more to it.
+#[inline]
+fn take_or_wait(coroutine: &Coroutine, object: &Object, reader: Reader<'_>) -> Option<Res<Step>> {
+    if !is_sound(reader) {
+        return None;
     }
+    until::take_or_wait(coroutine, object, reader, &look_for_line(reader, 0)?)
 }
 
 fn run_line(coroutine: &Coroutine, input: Input) -> Res<Step> {
@@ -50,10 +51,8 @@ fn run_line(coroutine: &Coroutine, input: Input) -> Res<Step> {
             let Some(reader) = READER.of(&object).filter(|_| READLINE.is_on()) else {
                 return become_python(coroutine, &[&*object]);
             };
-            match line_at_hand(&object, reader)? {
-                Some(line) => Ok(Step::Return(line)),
-                None => Ok(Step::Await(0, until::new(&object, &*bytes::copied(b"\n")?)?)),
-            }
+            let done = take_or_wait(coroutine, &object, reader);
+            done.unwrap_or_else(|| Ok(Step::Await(0, until::new_for_line(&object)?)))
         }
         Input::Value(line) => Ok(Step::Return(line)),
         Input::Error(exception) => line_failed(coroutine, &object, exception),
@@ -86,8 +85,7 @@ fn is_on() -> bool {
 /// How many bytes `readuntil`, begun anew, would say that are before the end of a line, or in an endless one, if too many.
 #[cold]
 fn overruns_at(reader: Reader<'_>) -> Option<usize> {
-    let separator = bytes::copied(b"\n").map_err(|raised| drop(fetch(raised))).ok()?;
-    match look_for(&separator, reader, 0)? {
+    match look_for_line(reader, 0)? {
         Search::Found(place, _) => Some(place).filter(|&place| limit(reader).is_some_and(|limit| place > limit)),
         Search::TooFar => buffer(reader).map(|buffer| byte_array::len(&buffer)),
         Search::NotYet(_) => None,
@@ -109,15 +107,20 @@ fn run_next(coroutine: &Coroutine, input: Input) -> Res<Step> {
             let Some(reader) = READER.of(&object).filter(|_| NEXT.is_on()) else {
                 return become_python(coroutine, &[&*object]);
             };
-            match line_at_hand(&object, reader)? {
-                Some(line) => Ok(Step::Return(line)),
-                None => Ok(Step::Await(0, coroutine::new(&LINE_BODY, Some(&*object), None)?)),
-            }
+            let done = take_or_wait(coroutine, &object, reader);
+            done.unwrap_or_else(|| Ok(Step::Await(0, coroutine::new(&LINE_BODY, Some(&*object), None)?)))
         }
         Input::Value(line) if bytes::of_exact(&line) == Some(&[]) => stop(coroutine, &object),
         Input::Value(line) => Ok(Step::Return(line)),
         Input::Error(exception) => Err(restore(exception)),
     }
+}
+
+/// The coroutine of `reader.readline()`, and those that it awaits.
+#[cold]
+fn unfold_next(next: &Coroutine, future: &FutureObject) -> Res<Owned> {
+    let until = until::unfolded(next, future)?;
+    Inner { body: &LINE_BODY, subject: &next.subject(), first: None, second: None }.awaiting(until)
 }
 
 /// The end: the body finds it again, and raises what it raises.

@@ -1,7 +1,8 @@
 //! `StreamReader.read` and `readexactly`.
 
+use crate::future::FutureObject;
 use crate::graft::Graft;
-use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
+use crate::graft::coroutine::{self, Body, Coroutine, Fold, Input, Step, become_python};
 use crate::names::{READ as READ_NAME, READEXACTLY as READEXACTLY_NAME};
 use crate::sys::byte_array;
 use crate::sys::error::restore;
@@ -15,8 +16,14 @@ use super::{STREAMS, wait};
 pub(crate) static READ: Graft = Graft::new(STREAMS, "StreamReader.read", vectorcall!(read));
 pub(crate) static READEXACTLY: Graft = Graft::new(STREAMS, "StreamReader.readexactly", vectorcall!(readexactly));
 
-static READ_BODY: Body = Body::new(&READ, run_read);
-static EXACTLY_BODY: Body = Body::new(&READEXACTLY, run_exactly);
+static READ_BODY: Body = Body::new(&READ, run_read).folding(Fold {
+    unfold: |coroutine, future| wait::unfolded(&coroutine.subject(), READ_NAME.object(), future),
+    woken: read_woken,
+});
+static EXACTLY_BODY: Body = Body::new(&READEXACTLY, run_exactly).folding(Fold {
+    unfold: |coroutine, future| wait::unfolded(&coroutine.subject(), READEXACTLY_NAME.object(), future),
+    woken: exactly_woken,
+});
 
 /// What is left of each, in Python.
 static REST_OF_READ: Lazy = Lazy::new("rasyncio._graft_streams", "read");
@@ -88,13 +95,20 @@ fn begin_read(coroutine: &Coroutine, object: &Object) -> Res<Step> {
     let (Some(buffer), Some(at_end)) = (buffer(reader), at_end(reader)) else { return python() };
     if byte_array::len(&buffer) == 0 && !at_end {
         coroutine.stage.set(DATA);
-        return Ok(Step::Await(DATA, wait::new(object, READ_NAME.object())?));
+        let folded = wait::folded(DATA, reader);
+        return folded.unwrap_or_else(|| Ok(Step::Await(DATA, wait::new(object, READ_NAME.object())?)));
     }
     drop(buffer);
     match take(object, reader, count) {
         Some(taken) => taken.map(Step::Return),
         None => python(),
     }
+}
+
+fn read_woken(coroutine: &Coroutine, _: &FutureObject) -> Option<Res<Step>> {
+    let object = coroutine.subject();
+    let reader = READER.of(&object).filter(|&reader| READ.is_on() && wait::is_over(reader))?;
+    Some(take(&object, reader, wanted(&*coroutine.first.get()?)?)?.map(Step::Return))
 }
 
 /// `self.read(self._limit)`
@@ -159,11 +173,25 @@ fn exactly(coroutine: &Coroutine, object: &Object, reader: Reader<'_>) -> Option
     if count == 0 {
         return Some(bytes::copied(&[]).map(Step::Return));
     }
+    take_or_wait(object, reader, count).or_else(|| {
+        if at_end(reader)? || byte_array::len(&*buffer(reader)?) >= count {
+            return None;
+        }
+        Some(wait::new(object, READEXACTLY_NAME.object()).map(|wait| Step::Await(0, wait)))
+    })
+}
+
+/// Takes so many bytes out, or waits itself. `None`, and nothing is done, if it is not as simple as that.
+#[inline]
+fn take_or_wait(object: &Object, reader: Reader<'_>, count: usize) -> Option<Res<Step>> {
     if byte_array::len(&*buffer(reader)?) >= count {
         return Some(take(object, reader, count)?.map(Step::Return));
     }
-    if at_end(reader)? {
-        return None;
-    }
-    Some(wait::new(object, READEXACTLY_NAME.object()).map(|wait| Step::Await(0, wait)))
+    wait::folded(0, reader)
+}
+
+fn exactly_woken(coroutine: &Coroutine, _: &FutureObject) -> Option<Res<Step>> {
+    let object = coroutine.subject();
+    let reader = READER.of(&object).filter(|&reader| READEXACTLY.is_on() && wait::is_over(reader))?;
+    take_or_wait(&object, reader, wanted(&*coroutine.first.get()?)?)
 }

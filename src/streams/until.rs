@@ -1,7 +1,8 @@
 //! `StreamReader.readuntil`, and looking for separators.
 
+use crate::future::FutureObject;
 use crate::graft::Graft;
-use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
+use crate::graft::coroutine::{self, Body, Coroutine, Fold, Inner, Input, Step, become_python};
 use crate::names::READUNTIL as READUNTIL_NAME;
 use crate::sys::byte_array::{self, ByteArray};
 use crate::sys::error::restore;
@@ -14,7 +15,10 @@ use super::{STREAMS, wait};
 
 pub(crate) static READUNTIL: Graft = Graft::new(STREAMS, "StreamReader.readuntil", vectorcall!(readuntil));
 
-static BODY: Body = Body::new(&READUNTIL, run);
+static BODY: Body = Body::new(&READUNTIL, run).folding(Fold {
+    unfold: |coroutine, future| wait::unfolded(&coroutine.subject(), READUNTIL_NAME.object(), future),
+    woken,
+});
 
 /// What is left of it, in Python.
 static REST: Lazy = Lazy::new("rasyncio._graft_streams", "readuntil");
@@ -31,13 +35,13 @@ fn readuntil(call: &Call<'_>) -> Option<Res<Owned>> {
     }
     Some(match separator {
         Some(separator) => new(reader, separator),
-        None => bytes::copied(b"\n").and_then(|separator| new(reader, &separator)),
+        None => new_for_line(reader),
     })
 }
 
 /// `reader.readuntil(separator)`
 #[inline]
-pub(super) fn new(reader: &Object, separator: &Object) -> Res<Owned> {
+fn new(reader: &Object, separator: &Object) -> Res<Owned> {
     coroutine::new(&BODY, Some(reader), Some(separator))
 }
 
@@ -75,8 +79,23 @@ fn search(buffer: &ByteArray, separators: &[&[u8]], start: usize, limit: usize) 
     if start > limit { Search::TooFar } else { Search::NotYet(start) }
 }
 
+/// The end of a line.
+const LINE_END: &[u8] = b"\n";
+
+/// The same of the end of a line.
+#[inline]
+pub(super) fn look_for_line(reader: Reader<'_>, start: usize) -> Option<Search> {
+    Some(search(&*buffer(reader)?, &[LINE_END], start, limit(reader)?))
+}
+
+/// `reader.readuntil()`
+#[inline]
+pub(super) fn new_for_line(reader: &Object) -> Res<Owned> {
+    new(reader, &*bytes::copied(LINE_END)?)
+}
+
 /// The same of what is given as separator: a `bytes`, or from 3.13 on a tuple of such. `None` if it is none of these.
-pub(super) fn look_for(separator: &Object, reader: Reader<'_>, start: usize) -> Option<Search> {
+fn look_for(separator: &Object, reader: Reader<'_>, start: usize) -> Option<Search> {
     let (buffer, limit) = (buffer(reader)?, limit(reader)?);
     if let Some(only) = bytes::of_exact(separator) {
         return (!only.is_empty()).then(|| search(&buffer, &[only], start, limit));
@@ -121,19 +140,67 @@ fn start(coroutine: &Coroutine) -> usize {
     start.and_then(|start| usize::try_from(start).ok()).unwrap_or(0)
 }
 
+fn note_start(coroutine: &Coroutine, start: usize) -> Res<()> {
+    if start > 0 || coroutine.second.is_set() {
+        coroutine.second.set(containers::int(i64::try_from(start).unwrap_or(i64::MAX))?);
+    }
+    Ok(())
+}
+
 /// `None`, and nothing is done, if it is for Python code.
 fn until(coroutine: &Coroutine, object: &Object, reader: Reader<'_>) -> Option<Res<Step>> {
     let separator = coroutine.first.get()?;
-    match look_for(&separator, reader, start(coroutine))? {
-        Search::Found(place, end) if place <= limit(reader)? => Some(take(object, reader, end)?.map(Step::Return)),
+    let found = look_for(&separator, reader, start(coroutine))?;
+    take_or_wait(coroutine, object, reader, &found).or_else(|| match found {
         Search::NotYet(start) if !at_end(reader)? => Some(wait_from(coroutine, object, start)),
+        _ => None,
+    })
+}
+
+/// What is done with what was found where nothing is unusual: it is taken out, or the coroutine waits itself, and has noted
+/// in its `second` how far it was looked. `None`, and nothing is done, if it is not as simple as that.
+#[inline]
+pub(super) fn take_or_wait(
+    coroutine: &Coroutine,
+    object: &Object,
+    reader: Reader<'_>,
+    found: &Search,
+) -> Option<Res<Step>> {
+    match *found {
+        Search::Found(place, end) if place <= limit(reader)? => Some(take(object, reader, end)?.map(Step::Return)),
+        Search::NotYet(start) => match note_start(coroutine, start) {
+            Ok(()) => wait::folded(0, reader),
+            Err(raised) => Some(Err(raised)),
+        },
         _ => None,
     }
 }
 
+fn woken(coroutine: &Coroutine, _: &FutureObject) -> Option<Res<Step>> {
+    let object = coroutine.subject();
+    let reader = READER.of(&object).filter(|&reader| READUNTIL.is_on() && wait::is_over(reader))?;
+    let found = look_for(&*coroutine.first.get()?, reader, start(coroutine))?;
+    take_or_wait(coroutine, &object, reader, &found)
+}
+
+/// The same of a line, whose coroutine has not made this one.
+#[inline]
+pub(super) fn line_woken(coroutine: &Coroutine, _: &FutureObject) -> Option<Res<Step>> {
+    let object = coroutine.subject();
+    let reader = READER.of(&object).filter(|&reader| READUNTIL.is_on() && wait::is_over(reader))?;
+    let found = look_for_line(reader, start(coroutine))?;
+    take_or_wait(coroutine, &object, reader, &found)
+}
+
+/// The coroutine of `reader.readuntil()`, which that of a line has not made, and the one that it awaits.
+#[cold]
+pub(super) fn unfolded(line: &Coroutine, future: &FutureObject) -> Res<Owned> {
+    let (reader, separator, start) = (line.subject(), bytes::copied(LINE_END)?, line.second.get());
+    let wait = wait::unfolded(&reader, READUNTIL_NAME.object(), future)?;
+    Inner { body: &BODY, subject: &reader, first: Some(&separator), second: start.as_deref() }.awaiting(wait)
+}
+
 fn wait_from(coroutine: &Coroutine, object: &Object, start: usize) -> Res<Step> {
-    if start > 0 || coroutine.second.is_set() {
-        coroutine.second.set(containers::int(i64::try_from(start).unwrap_or(i64::MAX))?);
-    }
+    note_start(coroutine, start)?;
     Ok(Step::Await(0, wait::new(object, READUNTIL_NAME.object())?))
 }

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from graft.notes import Notes, outcome, shown, spin
-from graft.streams import Wire, state
+from graft.streams import Wire, chain, state
 
 LETTERS = b"ab\n"
 SEPARATORS: list[Any] = [b"\n", b"a", b"ab", b"aab", b"\n\n", b"ba\n"]
@@ -39,8 +39,9 @@ def program(seed: int) -> tuple[int, list[Action]]:
                 "drain",
                 "view",
                 "waiter",
+                "chain",
             ],
-            [30, 30, 20, 8, 5, 2, 2, 2, 1, 3, 4, 1, 1],
+            [30, 30, 20, 8, 5, 2, 2, 2, 1, 3, 4, 1, 1, 6],
         )[0]
         value: Any = draw.randrange(4)
         if kind == "view" and not (3, 13) <= sys.version_info < (3, 15):
@@ -104,6 +105,9 @@ async def run(seed: int, notes: Notes) -> None:
                     notes.append(tasks[-1 - value % len(tasks)].cancel(f"cancelled {value}"))
                 elif kind == "look":
                     notes.append((state(reader), shown(repr(reader._waiter)), len(protocol._drain_waiters)))
+                elif kind == "chain" and tasks:
+                    # What was left to Python code midway has lines of its own.
+                    notes.append(chain(tasks[-1 - value % len(tasks)].get_coro(), lines=False))
                 elif kind == "eof":
                     notes.append(protocol.eof_received())
                 elif kind == "error":

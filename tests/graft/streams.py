@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -53,6 +54,17 @@ def fed(limit: int = 1 << 16, calls: Notes | None = None) -> tuple[Any, asyncio.
 def state(reader: Any) -> tuple[Any, ...]:
     """What can be seen of a reader."""
     return bytes(reader._buffer), reader._eof, reader._waiter is None, reader._paused, reader.at_eof()
+
+
+def chain(coroutine: Any, lines: bool = True) -> Notes:
+    """What awaits what, and where."""
+    found: Notes = []
+    while coroutine is not None and inspect.iscoroutine(coroutine):
+        frame = coroutine.cr_frame
+        line = frame.f_lineno if frame and lines else frame is None
+        found.append((coroutine.__qualname__, line, inspect.getcoroutinestate(coroutine), coroutine.cr_running))
+        coroutine = coroutine.cr_await
+    return [*found, type(coroutine).__name__]
 
 
 SEPARATORS: list[Any] = [b"\n", b"ab", b"aab", b"", b"\n\n\n\n"]

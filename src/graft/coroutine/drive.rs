@@ -11,7 +11,7 @@ use crate::sys::recursion::one_deeper;
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, panics};
 
 use super::object::{Coroutine, State, Waits};
-use super::{Input, Step, shown};
+use super::{Body, Input, Step, shown};
 
 /// What awaiting something came to: the coroutine is suspended, or its body goes on.
 enum Outcome {
@@ -32,8 +32,10 @@ impl Coroutine {
             }
             State::Suspended => {
                 let waits = self.waits.get();
-                if waits == Waits::Step {
-                    return self.run(Input::Value(none().own()));
+                match waits {
+                    Waits::Step => return self.run(Input::Value(none().own())),
+                    Waits::Folded => return self.send_folded(value),
+                    _ => {}
                 }
                 let Some(awaited) = self.awaited.get() else { return Err(reused()) };
                 self.state.set(State::Running);
@@ -58,6 +60,10 @@ impl Coroutine {
                 Err(restore(exception))
             }
             State::Suspended => match self.waits.get() {
+                Waits::Folded => {
+                    self.unfold()?;
+                    self.throw(exception)
+                }
                 Waits::Step if self.make_yielder()? => self.throw(exception),
                 Waits::Step | Waits::Future => {
                     self.awaited.clear();
@@ -92,6 +98,9 @@ impl Coroutine {
     /// `close()`, of a suspended one: what it awaits is closed first.
     pub(super) fn close_suspended(&self) -> Res<Sent> {
         let exit = || call::call0(error::generator_exit());
+        if self.is_folded() {
+            self.unfold()?;
+        }
         let waits = self.waits.get();
         if matches!(waits, Waits::Coroutine | Waits::Itself) {
             let Some(awaited) = self.awaited.get() else { return Err(reused()) };
@@ -119,13 +128,18 @@ impl Coroutine {
     }
 
     /// Runs the body with the input, and with what comes of what it then does.
-    fn run(&self, mut input: Input) -> Res<Sent> {
+    fn run(&self, input: Input) -> Res<Sent> {
         let body = self.body()?;
         self.state.set(State::Running);
+        self.waits.set(Waits::Step);
+        panics::here("body of a coroutine");
+        self.follow(body, (body.run)(self, input))
+    }
+
+    /// Does what the body has said, and runs it with what comes of that.
+    pub(super) fn follow(&self, body: &'static Body, mut step: Res<Step>) -> Res<Sent> {
         loop {
-            self.waits.set(Waits::Step);
-            panics::here("body of a coroutine");
-            let outcome = match (body.run)(self, input) {
+            let outcome = match step {
                 Err(raised) => return Err(self.fail(raised)),
                 Ok(Step::Return(value)) => {
                     self.finish();
@@ -144,6 +158,11 @@ impl Coroutine {
                     self.place.set(place + 1);
                     self.awaited.set(future.as_object().own());
                     self.settle(Waits::Future, future::advance(&future))
+                }
+                Ok(Step::WaitFolded(place, future)) => {
+                    self.place.set(place + 1);
+                    self.awaited.set(future.as_object().own());
+                    self.settle(Waits::Folded, future::advance(&future))
                 }
                 Ok(Step::Await(place, inner)) => {
                     self.place.set(place + 1);
@@ -167,7 +186,11 @@ impl Coroutine {
             match outcome? {
                 Outcome::Suspended(value) => return Ok(Sent::Yielded(value)),
                 Outcome::Ended(value) => return Ok(Sent::Returned(value)),
-                Outcome::Input(next) => input = next,
+                Outcome::Input(input) => {
+                    self.waits.set(Waits::Step);
+                    panics::here("body of a coroutine");
+                    step = (body.run)(self, input);
+                }
             }
         }
     }
@@ -229,6 +252,6 @@ fn advance(awaited: &Object) -> Res<Sent> {
 }
 
 #[cold]
-fn reused() -> Raised {
+pub(super) fn reused() -> Raised {
     raise(Builtin::RuntimeError.class(), c"cannot reuse already awaited coroutine")
 }

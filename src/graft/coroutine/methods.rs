@@ -153,6 +153,9 @@ fn cr_await(coroutine: &Coroutine) -> Res<Owned> {
     if (coroutine.state.get(), coroutine.waits.get()) == (State::Suspended, Waits::Step) {
         coroutine.make_yielder()?;
     }
+    if coroutine.is_folded() {
+        coroutine.unfold()?;
+    }
     match (coroutine.waits.get(), coroutine.awaited.get()) {
         (Waits::Future, Some(awaited)) => match crate::task::as_native_future(&awaited) {
             Some(future) => future::iterate(future),

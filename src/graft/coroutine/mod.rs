@@ -9,12 +9,16 @@
 //! before it does what Python code could have changed, and can [`become_python`] where the function's own body, begun from
 //! the start, would do what is left to do.
 //!
+//! A body that would await the coroutine of another body, which waits for a future, may wait for that itself and have the
+//! other coroutine made when somebody looks for it ([`fold`]).
+//!
 //! * `subject`, `first`, `second`, `stage`: the body's own; what it is called with is in the first two or three.
 //! * `awaited`, `waits`: `drive.rs`, between two steps.
 //! * `state`: `drive.rs`, and `methods.rs` for a coroutine that ends without having begun.
 //! * `name`, `qualname`: whoever sets these attributes; `shown`: `shown.rs`, when somebody looks.
 
 mod drive;
+mod fold;
 mod methods;
 mod object;
 mod shown;
@@ -27,6 +31,7 @@ use crate::sys::{Field, Object, Owned, Res, call, iter};
 
 use super::Graft;
 
+pub(crate) use fold::{Fold, Inner};
 pub(crate) use object::{Coroutine, downcast, new};
 
 /// What a grafted coroutine function does.
@@ -35,6 +40,8 @@ pub(crate) struct Body {
     pub(crate) run: fn(&Coroutine, Input) -> Res<Step>,
     /// Makes what a bare `yield` of the body stands for, for who looks at it.
     yielder: Option<fn() -> Res<Owned>>,
+    /// How it does without the coroutine that it awaits.
+    fold: Option<Fold>,
     /// The coroutine's `first` is a tuple of all arguments but the first.
     packed: bool,
     /// The coroutine's `first` is a tuple of the arguments of these names, which are given by keyword.
@@ -48,12 +55,18 @@ pub(crate) struct Body {
 impl Body {
     pub(crate) const fn new(graft: &'static Graft, run: fn(&Coroutine, Input) -> Res<Step>) -> Self {
         let places = Attached::new(Field::unset());
-        Body { graft, run, yielder: None, packed: false, keywords: &[], calls: &["remove"], places }
+        Body { graft, run, yielder: None, fold: None, packed: false, keywords: &[], calls: &["remove"], places }
     }
 
     /// The same, which yields where the function awaits what this makes.
     pub(crate) const fn yielding(mut self, yielder: fn() -> Res<Owned>) -> Self {
         self.yielder = Some(yielder);
+        self
+    }
+
+    /// The same, which may wait for the future that another coroutine would wait for which it awaits.
+    pub(crate) const fn folding(mut self, fold: Fold) -> Self {
+        self.fold = Some(fold);
         self
     }
 
@@ -95,6 +108,8 @@ pub(crate) enum Step {
     Yield(u16),
     /// `await future`: the code's await of that number, from zero on.
     Wait(u16, Owned<FutureObject>),
+    /// The same of a pending future, for which the coroutine would wait which the code awaits there ([`Fold`]).
+    WaitFolded(u16, Owned<FutureObject>),
     /// `await coroutine`
     Await(u16, Owned),
     /// The same, of one that has yielded this already.

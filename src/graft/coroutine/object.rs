@@ -38,6 +38,8 @@ pub(super) enum Waits {
     Coroutine = 2,
     /// The coroutine that it has become.
     Itself = 3,
+    /// A future of ours that coroutines await which it awaits, and which were not made (`fold.rs`).
+    Folded = 4,
 }
 
 zeroed!(Waits::Step);

@@ -47,6 +47,23 @@ impl NewBytes {
         unsafe { Owned::steal_or_raised(ffi::PyBytes_FromStringAndSize(ptr::null(), length)).map(NewBytes) }
     }
 
+    /// The same object as another, of that length.
+    ///
+    /// # Safety
+    /// An exact `bytes` that nobody else has, of more than one byte, with memory for as many and the zero behind them.
+    #[inline]
+    pub(super) unsafe fn of_old(object: Owned, length: usize) -> NewBytes {
+        let head = object.as_ptr().cast::<ffi::PyBytesObject>();
+        // SAFETY: the caller's contract. The hash of what was there is forgotten.
+        #[allow(deprecated)]
+        unsafe {
+            (*head).ob_base.ob_size = ffi::Py_ssize_t::try_from(length).unwrap_or(0);
+            (*head).ob_shash = -1;
+            *(&raw mut (*head).ob_sval).cast::<u8>().add(length) = 0;
+        }
+        NewBytes(object)
+    }
+
     /// The memory to fill.
     #[inline]
     pub(super) fn memory(&mut self) -> &mut [MaybeUninit<u8>] {

@@ -10,7 +10,7 @@ use pyo3::ffi;
 
 use super::attached::Attached;
 use super::error::fetch;
-use super::instance_values::Keys;
+use super::instance_values::{Entry, Keys};
 use super::intern::{ADD, Name, VALUE};
 use super::object::{boolean, none};
 use super::{Layout, Object, Owned, Res, containers};
@@ -28,31 +28,49 @@ enum Reads {
 
 static READS: Attached<Cell<Reads>> = Attached::new(Cell::new(Reads::Untried));
 
-/// What `dict_peek` of `containers.rs` says, where the name is likely to be at the place that it had in the last dict: as
-/// in those of a class's instances, whose `__init__` sets attributes in one order.
-#[inline]
-pub(crate) fn peek(dict: &Object, key: &Name) -> *mut ffi::PyObject {
-    let value = match READS.get() {
-        Reads::Yes => read(dict, usize::try_from(key.place()).unwrap_or(0), key.object()),
-        Reads::No => ptr::null_mut(),
-        Reads::Untried => return peek_first(dict, key),
-    };
-    if value.is_null() { peek_farther(dict, key) } else { value }
+/// A look at a dict's entries. To be used at once: they are the dict's until Python code runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    dict: &'a Object,
+    first: *const Entry,
+    /// How many there are; 0 if they are not known.
+    count: usize,
 }
 
-/// As `dict_get_named`, and `peek`.
-#[inline]
-pub(crate) fn get(dict: &Object, name: &Name) -> Option<Owned> {
-    // SAFETY: a borrowed reference, made owned before anything else runs.
-    unsafe { Object::from_nullable(peek(dict, name)) }.map(Layout::own)
+impl<'a> Look<'a> {
+    #[inline]
+    pub(crate) fn at(dict: &'a Object) -> Self {
+        let (first, count) = if matches!(READS.get(), Reads::Yes) { entries(dict) } else { (ptr::null(), 0) };
+        Look { dict, first, count }
+    }
+
+    /// What `dict_peek` of `containers.rs` says, where the name is likely to be at the place that it had in the last
+    /// dict: as in those of a class's instances, whose `__init__` sets attributes in one order.
+    #[inline]
+    pub(crate) fn peek(self, key: &Name) -> *mut ffi::PyObject {
+        let value = read(self.first, self.count, usize::try_from(key.place()).unwrap_or(0), key.object());
+        if value.is_null() { peek_elsewhere(self.dict, key) } else { value }
+    }
+
+    /// As `dict_get_named`, and `peek`.
+    #[inline]
+    pub(crate) fn get(self, name: &Name) -> Option<Owned> {
+        // SAFETY: a borrowed reference, made owned before anything else runs.
+        unsafe { Object::from_nullable(self.peek(name)) }.map(Layout::own)
+    }
+
+    /// What the dict holds under the name, if that is an `int` and no subclass's; as `peek` looks for it.
+    #[inline]
+    pub(crate) fn int(self, name: &Name) -> Option<i64> {
+        // SAFETY: a borrowed reference, of an object that runs nothing when its value is asked.
+        let value = unsafe { Object::from_nullable(self.peek(name)) };
+        value.filter(|value| containers::is_exact_int(value)).and_then(|value| containers::int_clamped(value).ok())
+    }
 }
 
-/// What the dict holds under the name, if that is an `int` and no subclass's; as `peek` looks for it.
-#[inline]
-pub(crate) fn int(dict: &Object, name: &Name) -> Option<i64> {
-    // SAFETY: a borrowed reference, of an object that runs nothing when its value is asked.
-    let value = unsafe { Object::from_nullable(peek(dict, name)) };
-    value.filter(|value| containers::is_exact_int(value)).and_then(|value| containers::int_clamped(value).ok())
+#[inline(never)]
+fn peek_elsewhere(dict: &Object, key: &Name) -> *mut ffi::PyObject {
+    if matches!(READS.get(), Reads::Untried) { peek_first(dict, key) } else { peek_farther(dict, key) }
 }
 
 #[cold]
@@ -87,27 +105,41 @@ fn peek_anywhere(dict: &Object, key: &Name) -> *mut ffi::PyObject {
     containers::dict_peek(dict, key)
 }
 
-/// The address of the value at the place, where this very name is; or NULL.
+/// Where the dict's entries begin, and how many there are, if it has no values elsewhere, and its keys are strings.
 #[inline]
-fn read(dict: &Object, place: usize, name: &Object) -> *mut ffi::PyObject {
+fn entries(dict: &Object) -> (*const Entry, usize) {
     let dict = dict.as_ptr().cast::<ffi::PyDictObject>();
-    // SAFETY: a live dict. If it has no values elsewhere, and its keys are strings, as many entries as they say follow
-    // their index.
+    // SAFETY: a live dict, and its keys.
     unsafe {
         let keys = (*dict).ma_keys.cast::<Keys>();
-        if (*dict).ma_values.is_null() && (*keys).kind == OF_STRINGS && place < (*keys).count {
-            let entry = Keys::entries(keys).add(place);
-            if ptr::eq((*entry).name, name.as_ptr()) {
-                return (*entry).value;
-            }
+        if (*dict).ma_values.is_null() && (*keys).kind == OF_STRINGS {
+            (Keys::entries(keys), (*keys).count)
+        } else {
+            (ptr::null(), 0)
         }
-        ptr::null_mut()
+    }
+}
+
+/// The address of the value at the place, where this very name is; or NULL.
+#[inline]
+fn read(first: *const Entry, count: usize, place: usize, name: &Object) -> *mut ffi::PyObject {
+    if place >= count {
+        return ptr::null_mut();
+    }
+    // SAFETY: so many entries there are, of a dict that nothing has changed since.
+    unsafe {
+        let entry = first.add(place);
+        if ptr::eq((*entry).name, name.as_ptr()) { (*entry).value } else { ptr::null_mut() }
     }
 }
 
 /// Of strings, with many of them, and with something else.
 fn is_as_described() -> Res<bool> {
     let (first, second) = (VALUE.object(), ADD.object());
+    let read = |dict: &Object, place, name| {
+        let (first, count) = entries(dict);
+        read(first, count, place, name)
+    };
     let holds = |dict: &Object, place, name, expected: &Object| ptr::eq(read(dict, place, name), expected.as_ptr());
     let lacks = |dict: &Object, place, name| read(dict, place, name).is_null();
     let dict = containers::new_dict()?;

@@ -50,6 +50,7 @@ pub(crate) mod instance_values;
 pub(crate) mod intern;
 pub(crate) mod interpreter_fields;
 pub(crate) mod iter;
+mod kept_bytes;
 pub(crate) mod lazy;
 pub(crate) mod life;
 pub(crate) mod list;

@@ -12,7 +12,7 @@ import pytest
 
 from support.loops import Say, record, run_fresh
 from support.net import Recorder, until
-from support.tls import TlsEnds, certificates, close_all, same, tls_connected
+from support.tls import TlsEnds, certificates, client_context, close_all, same, server_context, tls_connected
 
 pytestmark = pytest.mark.usefixtures("route")
 
@@ -89,6 +89,47 @@ def test_a_byte_at_a_time() -> None:
             loop.run_until_complete(asyncio.sleep(0))
         until(loop, lambda: len(ends.protocol.data) >= 205)
         say(bytes(ends.protocol.data))
+        close_all(loop, ends)
+
+    same(scenario)
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+def test_ciphertext_that_is_kept(version: ssl.TLSVersion) -> None:
+    """A transport beneath that keeps what it is given to write keeps it as it was, whatever is written later."""
+
+    class Keeps:
+        def __init__(self, transport: Any) -> None:
+            self.transport = transport
+            self.kept: list[Any] = []
+            self.as_they_were: list[bytes] = []
+            self.hashes: list[int] = []
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.transport, name)
+
+        def write(self, data: bytes) -> None:
+            self.as_they_were.append(bytes(bytearray(data)))
+            self.hashes.append(hash(data))
+            if len(self.as_they_were) % 3:  # of the others nothing is left
+                self.kept.append((len(self.as_they_were) - 1, data))
+            self.transport.write(data)
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        contexts = {"context": client_context(version), "peer_context": server_context(version=version)}
+        ends = tls_connected(loop, **contexts)
+        beneath = Keeps(ends.transport._ssl_protocol._transport)
+        ends.transport._ssl_protocol._transport = beneath
+        for number in range(30):
+            text = bytes([number]) * (1, 900, 1000, 1000, 20_000)[number % 5]
+            ends.transport.write(text)
+            say(ends.peer.receive(loop, len(text)) == text)
+        say((len(beneath.kept), all(type(data) is bytes for _, data in beneath.kept)))
+        say([data == beneath.as_they_were[number] for number, data in beneath.kept])
+        say([hash(data) == beneath.hashes[number] for number, data in beneath.kept])
+        say([hash(bytes(bytearray(data))) for data in beneath.as_they_were] == beneath.hashes)
+        ends.transport._ssl_protocol._transport = beneath.transport
         close_all(loop, ends)
 
     same(scenario)

@@ -15,8 +15,6 @@ use super::object::TlsObject;
 
 /// The longest plaintext of a record: as much is read at once at most.
 const RECORD: i64 = 16 * 1024;
-/// From as many bytes on, copying them costs more than lending the library other BIOs does.
-pub(super) const MUCH: usize = 1024;
 
 /// What the transport has of the connection, which it may let go of meanwhile.
 pub(super) struct Engine {
@@ -47,7 +45,7 @@ impl Engine {
     /// The session, where the library is called directly.
     #[inline]
     pub(super) fn session(&self) -> Option<Session<'_>> {
-        if self.is_direct { Session::of(&self.socket) } else { None }
+        if self.is_direct { Session::of(&self.socket, &self.incoming, &self.outgoing) } else { None }
     }
 
     /// How many bytes of ciphertext have come that were not looked at yet.
@@ -177,11 +175,10 @@ impl Engine {
         }
     }
 
-    /// Encrypts the pieces at once, if there is much of them and nothing else is to be sent: into the `bytes` that is to be
-    /// sent. With it, of how many pieces, and of how many bytes of the next one, that was done.
+    /// Encrypts the pieces at once, if nothing else is to be sent: into the `bytes` that is to be sent. With it, of how many
+    /// pieces, and of how many bytes of the next one, that was done.
     pub(super) fn write_all(&self, pieces: &[Held]) -> Option<Res<(Owned, usize, usize)>> {
-        let is_much = pieces.iter().map(Held::len).sum::<usize>() >= MUCH;
-        let session = self.session().filter(|session| is_much && session.outgoing_size() == 0)?;
+        let session = self.session().filter(|session| session.outgoing_size() == 0)?;
         Some(session.write_all(pieces))
     }
 

@@ -54,7 +54,7 @@ fn link(transport: &TlsObject, arguments: &[&Object]) -> Res<bool> {
     let &[ssl_object, socket, context, incoming, outgoing, direct] = arguments else {
         return Err(raise(Builtin::TypeError.class(), c"six arguments were expected"));
     };
-    let is_direct = call::is_true(direct)? && openssl::verify(Objects { socket, context, incoming, outgoing });
+    let is_direct = call::is_true(direct)? && openssl::take_up(Objects { socket, context, incoming, outgoing });
     transport.ssl_object.set(ssl_object.own());
     transport.incoming.set(incoming.own());
     transport.outgoing.set(outgoing.own());

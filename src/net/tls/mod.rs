@@ -32,6 +32,7 @@ pub(super) use known::{is_ssl_protocol, link};
 pub(super) use object::TlsObject;
 pub(super) use protocol::{Native, native};
 pub(super) use reading::{receive, received};
+pub(super) use writing::{Handed, register};
 
 /// What the module has of it, for `_tls.py`.
 pub(super) fn functions() -> [Method; 4] {

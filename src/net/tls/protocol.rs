@@ -83,19 +83,23 @@ impl Native<'_> {
     /// Is the `SSLObject` the same, with nothing put into it, and are the BIOs?
     #[inline]
     fn has_the_same_session(&self) -> bool {
-        let (transport, has) = (self.transport, |name, field: &Field| {
-            let present = dict_entries::peek(&self.attributes, name);
-            field.is_at(present)
-        });
+        let (transport, look) = (self.transport, self.look());
+        let has = |name, field: &Field| look.is(name, field);
         has(&INCOMING, &transport.incoming)
             && has(&OUTGOING, &transport.outgoing)
             && has(&SSLOBJ, &transport.ssl_object)
             && transport.ssl_object.get().is_some_and(|object| has_only(&object, &transport.socket))
     }
 
+    /// The attributes, to be looked at before any Python code runs.
+    #[inline]
+    pub(super) fn look(&self) -> Look<'_> {
+        Look(dict_entries::Look::at(&self.attributes))
+    }
+
     /// The attribute.
     pub(super) fn get(&self, name: &Name) -> Option<Owned> {
-        dict_entries::get(&self.attributes, name)
+        self.look().0.get(name)
     }
 
     pub(super) fn set(&self, name: &Name, value: &Object) -> Res<()> {
@@ -105,21 +109,19 @@ impl Native<'_> {
     /// The attribute as a `bool`, if it is one.
     #[inline]
     pub(super) fn flag(&self, name: &Name) -> Option<bool> {
-        let value = dict_entries::peek(&self.attributes, name);
-        let is = |truth| std::ptr::eq(value, boolean(truth).as_ptr());
-        if is(false) { Some(false) } else { is(true).then_some(true) }
+        self.look().flag(name)
     }
 
     /// The attribute as a number that is not negative, if it is one.
     #[inline]
     pub(super) fn size(&self, name: &Name) -> Option<usize> {
-        dict_entries::int(&self.attributes, name).and_then(|value| usize::try_from(value).ok())
+        self.look().size(name)
     }
 
     /// Is that what the attribute is?
     #[inline]
     pub(super) fn is(&self, name: &Name, value: &Field) -> bool {
-        value.is_at(dict_entries::peek(&self.attributes, name))
+        self.look().is(name, value)
     }
 
     /// Does data go both ways?
@@ -130,15 +132,16 @@ impl Native<'_> {
 
     /// Is its transport the one that the program got?
     pub(super) fn has_its_transport(&self) -> bool {
-        let transport = dict_entries::peek(&self.attributes, &PRIVATE_APP_TRANSPORT);
+        let transport = self.look().0.peek(&PRIVATE_APP_TRANSPORT);
         std::ptr::eq(transport, self.transport.as_object().as_ptr())
     }
 
     /// How many bytes wait to be encrypted, if that is known; 0 if nothing does.
     #[inline]
     pub(super) fn backlog_size(&self) -> Option<usize> {
-        let backlog = self.get(&WRITE_BACKLOG).and_then(deque::downcast)?;
-        let size = self.size(&WRITE_BUFFER_SIZE)?;
+        let look = self.look();
+        let backlog = look.0.get(&WRITE_BACKLOG).and_then(deque::downcast)?;
+        let size = look.size(&WRITE_BUFFER_SIZE)?;
         ((deque::len(&backlog) == 0) == (size == 0)).then_some(size)
     }
 
@@ -159,6 +162,32 @@ impl Native<'_> {
             let message = containers::string(MESSAGE)?;
             call::call_method(&FATAL_ERROR, &[&*self.protocol, &*exception, &*message], None).map(drop)
         })
+    }
+}
+
+/// The attributes, to be looked at before any Python code runs.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a>(dict_entries::Look<'a>);
+
+impl Look<'_> {
+    /// As `Native::flag`.
+    #[inline]
+    pub(super) fn flag(self, name: &Name) -> Option<bool> {
+        let value = self.0.peek(name);
+        let is = |truth| std::ptr::eq(value, boolean(truth).as_ptr());
+        if is(false) { Some(false) } else { is(true).then_some(true) }
+    }
+
+    /// As `Native::size`.
+    #[inline]
+    pub(super) fn size(self, name: &Name) -> Option<usize> {
+        self.0.int(name).and_then(|value| usize::try_from(value).ok())
+    }
+
+    /// As `Native::is`.
+    #[inline]
+    pub(super) fn is(self, name: &Name, value: &Field) -> bool {
+        value.is_at(self.0.peek(name))
     }
 }
 

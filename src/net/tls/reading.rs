@@ -16,7 +16,7 @@ use crate::sys::openssl::End;
 use crate::sys::sockets::{self, Outcome, Received};
 use crate::sys::{Layout, Object, Owned, Res, call, containers, context};
 
-use super::engine::{Engine, MUCH, Plaintext, fed};
+use super::engine::{Engine, Plaintext, fed};
 use super::known::KNOWN;
 use super::object::{TYPE, TlsObject};
 use super::protocol::{Native, native};
@@ -45,7 +45,7 @@ static GO_ON: Job = Job {
 type Early = Option<Res<(Option<Owned>, End)>>;
 
 /// Receives what has come to the socket, as much at once as asyncio does, and has the engine take it. What it makes of
-/// that is for [`received`]: where it is much and the program gets it, it is decrypted where it lies.
+/// that is for [`received`]: where the program gets it, it is decrypted where it lies.
 pub(in crate::net) fn receive(native: &Native, core: &LoopObject, fd: c_int) -> Res<(Outcome, Early)> {
     let engine = Engine::of(native.transport);
     if let Some(session) = engine.session() {
@@ -53,11 +53,10 @@ pub(in crate::net) fn receive(native: &Native, core: &LoopObject, fd: c_int) -> 
             return core.read_detached(|scratch| {
                 let outcome = sockets::receive_raw(fd, scratch);
                 match outcome {
-                    Outcome::Done(count @ MUCH..) => Ok((outcome, Some(session.read_all_of(&scratch[..count])))),
-                    Outcome::Done(count) => fed(session.feed(&scratch[..count])).map(|()| (outcome, None)),
-                    _ => Ok((outcome, None)),
+                    Outcome::Done(count @ 1..) => (outcome, Some(session.read_all_of(&scratch[..count]))),
+                    _ => (outcome, None),
                 }
-            })?;
+            });
         }
         let (outcome, is_taken) = core.read_with(|scratch| {
             let outcome = sockets::receive_raw(fd, scratch);
@@ -75,9 +74,10 @@ pub(in crate::net) fn receive(native: &Native, core: &LoopObject, fd: c_int) -> 
 
 /// Would `_do_read()` hand what comes to `data_received`?
 fn is_for_data_received(native: &Native) -> bool {
-    native.is_wrapped()
-        && native.flag(&APP_READING_PAUSED) == Some(false)
-        && native.flag(&APP_PROTOCOL_IS_BUFFER) == Some(false)
+    let look = native.look();
+    look.is(&STATE, &KNOWN.wrapped)
+        && look.flag(&APP_READING_PAUSED) == Some(false)
+        && look.flag(&APP_PROTOCOL_IS_BUFFER) == Some(false)
 }
 
 /// What follows in `buffer_updated`.
@@ -186,8 +186,8 @@ pub(super) fn read_now(transport: &TlsObject, protocol: &Object) -> Res<()> {
 
 /// `_control_ssl_reading()`
 fn control_ssl_reading(native: &Native, engine: &Engine) -> Res<()> {
-    let limits =
-        (native.flag(&SSL_READING_PAUSED), native.size(&INCOMING_HIGH_WATER), native.size(&INCOMING_LOW_WATER));
+    let look = native.look();
+    let limits = (look.flag(&SSL_READING_PAUSED), look.size(&INCOMING_HIGH_WATER), look.size(&INCOMING_LOW_WATER));
     if let (Some(is_paused), Some(high), Some(low)) = limits {
         let size = engine.incoming_size()?;
         let pauses_or_resumes = if is_paused { size <= low } else { size >= high };

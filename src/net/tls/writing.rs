@@ -3,10 +3,13 @@
 //! What is written is encrypted at once, as asyncio does, and handed to the transport beneath, which leaves it to the end
 //! of the step and sends all of the step as one message.
 
+use std::cell::Cell;
+
 use crate::names::{
     APP_WRITING_PAUSED, CONTROL_APP_WRITING, DO_WRITE, OUTGOING_HIGH_WATER, OUTGOING_LOW_WATER, PROCESS_OUTGOING,
     SSL_WRITING_PAUSED, TRANSPORT, WRITE, WRITE_BACKLOG, WRITE_BUFFER_SIZE,
 };
+use crate::sys::attached::Attached;
 use crate::sys::bytes::{self, Held};
 use crate::sys::memory::vec_for;
 use crate::sys::object::none;
@@ -75,8 +78,9 @@ fn encrypt(native: &Native, pieces: &[Held]) -> Res<()> {
         if let Some(written) = engine.write_all(pieces) {
             let (ciphertext, index, count) = written?;
             if index == pieces.len() {
-                send(native, &ciphertext)?;
-                return control_app_writing(native, &engine);
+                // Nothing else was to be sent.
+                let size = if send(native, &ciphertext)? { 0 } else { engine.outgoing_size()? };
+                return control_app_writing_of(native, size);
             }
             engine.put_back(&ciphertext)?;
             keep(native, pieces, index, count)?;
@@ -126,17 +130,41 @@ pub(super) fn process_outgoing(native: &Native, engine: &Engine) -> Res<()> {
         None => return native.call(&PROCESS_OUTGOING),
         Some(false) => match engine.outgoing_size()? {
             0 => return control_app_writing_of(native, 0),
-            _ => send(native, &*engine.take_outgoing()?)?,
+            _ => drop(send(native, &*engine.take_outgoing()?)?),
         },
         Some(true) => {}
     }
     control_app_writing(native, engine)
 }
 
-/// `self._transport.write(ciphertext)`
-fn send(native: &Native, ciphertext: &Object) -> Res<()> {
+/// What has come of handing ciphertext to a transport of ours.
+pub(in crate::net) enum Handed {
+    /// It is left to the end of the step: nothing else has run.
+    Left,
+    Done,
+    /// Its method is to be called.
+    NotHere,
+}
+
+/// `transport.write(ciphertext)`, of one of ours.
+pub(in crate::net) type HandOn = fn(transport: &Object, ciphertext: &Object) -> Res<Handed>;
+
+static HAND_ON: Attached<Cell<Option<HandOn>>> = Attached::new(Cell::new(None));
+
+/// Transports are beneath this, and say how they are written to. Called once, when their type is made.
+pub(in crate::net) fn register(hand_on: HandOn) {
+    HAND_ON.set(Some(hand_on));
+}
+
+/// `self._transport.write(ciphertext)`. Is it certain that nothing else has run?
+#[inline]
+fn send(native: &Native, ciphertext: &Object) -> Res<bool> {
     let transport = native.get(&TRANSPORT).unwrap_or_else(|| none().own());
-    call::call_method(&WRITE, &[&*transport, ciphertext], None).map(drop)
+    match HAND_ON.get().map_or(Ok(Handed::NotHere), |hand_on| hand_on(&transport, ciphertext))? {
+        Handed::Left => Ok(true),
+        Handed::Done => Ok(false),
+        Handed::NotHere => call::call_method(&WRITE, &[&*transport, ciphertext], None).map(|_| false),
+    }
 }
 
 /// `_control_app_writing()`
@@ -146,9 +174,9 @@ fn control_app_writing(native: &Native, engine: &Engine) -> Res<()> {
 
 /// The same with so much ciphertext that is to be sent.
 fn control_app_writing_of(native: &Native, ciphertext: usize) -> Res<()> {
-    let limits =
-        (native.flag(&APP_WRITING_PAUSED), native.size(&OUTGOING_HIGH_WATER), native.size(&OUTGOING_LOW_WATER));
-    if let ((Some(is_paused), Some(high), Some(low)), Some(waiting)) = (limits, native.size(&WRITE_BUFFER_SIZE)) {
+    let look = native.look();
+    let limits = (look.flag(&APP_WRITING_PAUSED), look.size(&OUTGOING_HIGH_WATER), look.size(&OUTGOING_LOW_WATER));
+    if let ((Some(is_paused), Some(high), Some(low)), Some(waiting)) = (limits, look.size(&WRITE_BUFFER_SIZE)) {
         let size = ciphertext + waiting;
         let pauses_or_resumes = if is_paused { size <= low } else { size >= high };
         if !pauses_or_resumes {

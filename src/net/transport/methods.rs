@@ -16,7 +16,7 @@ use super::super::base::{
     ADD_READER_DOC, EXTRA_INFO_DOC, GET_PROTOCOL_DOC, IS_CLOSING_DOC, IS_READING_DOC, SET_PROTOCOL_DOC, Transport,
     add_reader, adopt, base, check_base, get_extra_info, get_protocol, is_closing, is_reading, set_attribute,
 };
-use super::super::tls::{is_ssl_protocol, link};
+use super::super::tls::{is_ssl_protocol, link, register};
 use super::closing::{close, lose};
 use super::object::{TYPE, TransportObject};
 use super::writing::{Written, finish};
@@ -132,6 +132,7 @@ fn table() -> [Method; 15] {
 pub(super) fn make_type(_module: &Object, flow_control: &Object) -> Res<Owned> {
     let base = check_base(flow_control)?;
     if TYPE.as_ptr().is_null() {
+        register(writing::hand_on);
         TypeBuilder::new(&TYPE, c"_asyncio.SocketTransportCore", c"The native half of a socket's transport.")
             .life()
             .mutable()

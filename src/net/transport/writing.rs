@@ -26,6 +26,7 @@ use crate::sys::{Layout, Object, Raised, Res, call, containers, error};
 use crate::versions;
 
 use super::super::base::{BAD_DESCRIPTOR, Transport, base, fail, start, stop, stopped};
+use super::super::tls::Handed;
 use super::native::WRITER;
 use super::object::{TYPE, TransportObject};
 
@@ -74,6 +75,16 @@ pub(super) fn write(transport: &TransportObject, data: &Object) -> Res<Written> 
         None if bytes::is_view(data) || bytes::is_bytearray(data) => write_lent(transport, &core, data),
         None => Ok(Written::NotHere),
     }
+}
+
+/// `write(ciphertext)`, of what TLS has beneath it, if that is one of ours.
+pub(super) fn hand_on(transport: &Object, ciphertext: &Object) -> Res<Handed> {
+    let Some(transport) = TYPE.downcast(transport) else { return Ok(Handed::NotHere) };
+    Ok(match write(transport, ciphertext)? {
+        Written::NotHere => Handed::NotHere,
+        Written::Done if transport.is_left.get() => Handed::Left,
+        Written::Done => Handed::Done,
+    })
 }
 
 /// `writelines(data)`, of a list or a tuple of what can be written.

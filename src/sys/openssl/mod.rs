@@ -1,8 +1,8 @@
 //! The OpenSSL that Python's `_ssl` has mapped, and the `SSL*` inside of its objects.
 //!
 //! A session is used with the memory BIOs that `_ssl` has put under it, by the very functions that `_ssl` calls. So
-//! `_ssl`'s own methods may be called at any time between two calls from here, and find all as they would have left it:
-//! also where a session is [`lent`] another BIO for a call.
+//! `_ssl`'s own methods may be called at any time between two calls from here, and find all as they would have left it.
+//! That others are in [`front`] of those BIOs they cannot see.
 //!
 //! Nothing is believed of `_ssl`'s objects before a trial has shown it ([`know`]), nor of a single one before it was
 //! looked at ([`verify`]): what is taken for the context's `SSL_CTX*` has to be what the library says that the session
@@ -13,7 +13,7 @@
 //! repeated within a connection (TLS 1.2, if the peer asks for it and it is allowed) comes from here; `_ssl`'s callbacks
 //! attach themselves to the interpreter, and so work in it.
 
-mod lent;
+mod front;
 
 use std::cell::OnceCell;
 use std::ffi::{CStr, c_int, c_void};
@@ -68,9 +68,11 @@ struct Functions {
     bio_pending: unsafe extern "C" fn(*mut c_void) -> usize,
 }
 
-/// The library, once `_ssl`'s objects were found to be as described; with the class of its sessions, kept for good.
+/// The library, once `_ssl`'s objects were found to be as described; with the classes of its sessions and of its BIOs,
+/// kept for good.
 struct Known {
     class: &'static Type,
+    bio_class: &'static Type,
     functions: Functions,
 }
 
@@ -103,23 +105,26 @@ pub(crate) fn know(module: &CStr, probe: Objects<'_>) -> bool {
     }
     let fits = |object: &Object, size: usize| object.class().basic_size() >= size;
     let all_fit = fits(probe.socket, size_of::<SocketHead>())
-        && [probe.context, probe.incoming, probe.outgoing].iter().all(|object| fits(object, size_of::<Wrapper>()));
+        && [probe.context, probe.incoming, probe.outgoing].iter().all(|object| fits(object, size_of::<Wrapper>()))
+        && ptr::eq(probe.incoming.class(), probe.outgoing.class());
     let Some(functions) = functions_of(module).filter(|_| all_fit) else { return false };
     // SAFETY: all of these objects are long enough.
     if !unsafe { is_as_described(&functions, probe) } {
         return false;
     }
-    let _ = KNOWN.set(Known { class: types::keep(probe.socket.class()), functions });
+    let [class, bio_class] = [probe.socket, probe.incoming].map(|object| types::keep(object.class()));
+    let _ = KNOWN.set(Known { class, bio_class, functions });
     true
 }
 
-/// Are the objects of one connection, and is it one of a known class?
-pub(crate) fn verify(objects: Objects<'_>) -> bool {
-    let Some(known) = KNOWN.get().filter(|known| ptr::eq(known.class, objects.socket.class())) else { return false };
-    let others = [objects.context, objects.incoming, objects.outgoing];
-    // SAFETY: the socket is of the known class; the others are long enough, as is asked first.
-    others.iter().all(|object| object.class().basic_size() >= size_of::<Wrapper>())
-        && unsafe { is_as_described(&known.functions, objects) }
+/// Are the objects of one connection, and are they of the known classes? From now on it is used by [`Session`] as well.
+pub(crate) fn take_up(objects: Objects<'_>) -> bool {
+    let Objects { socket, context, incoming, outgoing } = objects;
+    let (Some(known), Some(session)) = (KNOWN.get(), Session::of(socket, incoming, outgoing)) else { return false };
+    // SAFETY: session and BIOs are of the known classes; the context is long enough, as is asked first. Under the session
+    // are its own BIOs still, so that nothing was put in front of them.
+    context.class().basic_size() >= size_of::<Wrapper>()
+        && unsafe { is_as_described(&known.functions, objects) && session.put_in_front() }
 }
 
 /// # Safety
@@ -181,7 +186,7 @@ fn functions_of(module: &CStr) -> Option<Functions> {
             )?),
         }
     };
-    lent::know(find).then_some(functions)
+    front::know(find).then_some(functions)
 }
 
 /// How reading has ended.
@@ -197,48 +202,49 @@ pub(crate) enum End {
     Failed,
 }
 
-/// A session, for as long as the Python object that owns it is held.
+/// A session with its own BIOs, for as long as the Python objects that own them are held.
 #[derive(Clone, Copy)]
 pub(crate) struct Session<'a> {
     ssl: NonNull<c_void>,
+    incoming: *mut c_void,
+    outgoing: *mut c_void,
     functions: &'a Functions,
-    socket: PhantomData<&'a Object>,
+    objects: PhantomData<&'a Object>,
 }
 
 impl<'a> Session<'a> {
-    /// Of an object that was verified.
+    /// Of objects that were taken up.
     #[inline]
-    pub(crate) fn of(socket: &'a Object) -> Option<Self> {
-        let known = KNOWN.get().filter(|known| ptr::eq(known.class, socket.class()))?;
-        // SAFETY: an instance of a class whose objects begin so.
-        let ssl = unsafe { (*socket.as_ptr().cast::<SocketHead>()).ssl };
-        Some(Session { ssl: NonNull::new(ssl)?, functions: &known.functions, socket: PhantomData })
-    }
-
-    #[inline]
-    fn incoming(self) -> *mut c_void {
-        // SAFETY: a live session.
-        unsafe { (self.functions.incoming_of)(self.ssl.as_ptr()) }
-    }
-
-    #[inline]
-    fn outgoing(self) -> *mut c_void {
-        // SAFETY: a live session.
-        unsafe { (self.functions.outgoing_of)(self.ssl.as_ptr()) }
+    pub(crate) fn of(socket: &'a Object, incoming: &'a Object, outgoing: &'a Object) -> Option<Self> {
+        let known = KNOWN.get().filter(|known| {
+            ptr::eq(known.class, socket.class())
+                && [incoming, outgoing].into_iter().all(|bio| ptr::eq(known.bio_class, bio.class()))
+        })?;
+        // SAFETY: instances of classes whose objects begin so.
+        unsafe {
+            let inner = |bio: &Object| (*bio.as_ptr().cast::<Wrapper>()).inner;
+            Some(Session {
+                ssl: NonNull::new((*socket.as_ptr().cast::<SocketHead>()).ssl)?,
+                incoming: inner(incoming),
+                outgoing: inner(outgoing),
+                functions: &known.functions,
+                objects: PhantomData,
+            })
+        }
     }
 
     /// How many bytes of ciphertext have come that were not looked at yet.
     #[inline]
     pub(crate) fn incoming_size(self) -> usize {
         // SAFETY: a live session's BIO.
-        unsafe { (self.functions.bio_pending)(self.incoming()) }
+        unsafe { (self.functions.bio_pending)(self.incoming) }
     }
 
     /// How many bytes of ciphertext are to be sent.
     #[inline]
     pub(crate) fn outgoing_size(self) -> usize {
         // SAFETY: a live session's BIO.
-        unsafe { (self.functions.bio_pending)(self.outgoing()) }
+        unsafe { (self.functions.bio_pending)(self.outgoing) }
     }
 
     /// Ciphertext that has come. False if there is no memory for it.
@@ -246,13 +252,7 @@ impl<'a> Session<'a> {
     pub(crate) fn feed(self, ciphertext: &[u8]) -> bool {
         let length = c_int::try_from(ciphertext.len()).unwrap_or(c_int::MAX);
         // SAFETY: a live session's BIO, that copies memory of that length.
-        unsafe { (self.functions.bio_write)(self.incoming(), ciphertext.as_ptr().cast(), length) == length }
-    }
-
-    /// Might there be more to read?
-    #[inline]
-    fn has_more(self) -> bool {
-        self.incoming_size() > 0 || self.has_begun()
+        unsafe { (self.functions.bio_write)(self.incoming, ciphertext.as_ptr().cast(), length) == length }
     }
 
     /// Has the library something of a record, or a whole one, that it has not handed out?
@@ -269,11 +269,11 @@ impl<'a> Session<'a> {
         self.incoming_size() + usize::try_from(ready).unwrap_or(0) + begun
     }
 
-    /// Decrypts into the memory, until it is full or nothing more is there.
+    /// Decrypts into the memory, until it is full or nothing more is there; `waiting` says how much ciphertext is.
     ///
     /// # Safety
     /// Memory of that length that nobody else looks at.
-    unsafe fn read(self, start: *mut u8, length: usize) -> (usize, End) {
+    unsafe fn read(self, start: *mut u8, length: usize, waiting: &impl Fn() -> usize) -> (usize, End) {
         let mut count = 0;
         loop {
             if count == length {
@@ -293,7 +293,7 @@ impl<'a> Session<'a> {
                 },
             }
             // Full memory is full, as for asyncio, also if that was all.
-            if count < length && !self.has_more() {
+            if count < length && waiting() == 0 && !self.has_begun() {
                 return (count, End::NotNow);
             }
         }
@@ -301,32 +301,33 @@ impl<'a> Session<'a> {
 
     /// Decrypts all there is, into a `bytes`.
     pub(crate) fn read_all(self) -> Res<(Option<Owned>, End)> {
-        self.read_all_likely(self.most())
+        self.read_all_likely(self.most(), || self.incoming_size())
     }
 
     /// The same where it is likely to be so much.
-    fn read_all_likely(self, length: usize) -> Res<(Option<Owned>, End)> {
+    #[inline]
+    fn read_all_likely(self, length: usize, waiting: impl Fn() -> usize) -> Res<(Option<Owned>, End)> {
         let mut made = NewBytes::of_length(length.max(1))?;
         let mut count = 0;
         loop {
             let memory = &mut made.memory()[count..];
             // SAFETY: the rest of a `bytes` that only we know.
-            let (more, end) = unsafe { self.read(memory.as_mut_ptr().cast(), memory.len()) };
+            let (more, end) = unsafe { self.read(memory.as_mut_ptr().cast(), memory.len(), &waiting) };
             count += more;
-            if end != End::Full || !self.has_more() {
+            if end != End::Full || (waiting() == 0 && !self.has_begun()) {
                 // SAFETY: the library has written that much.
                 let bytes = if count == 0 { None } else { Some(unsafe { made.shortened(count)? }) };
                 return Ok((bytes, if end == End::Full { End::NotNow } else { end }));
             }
             // SAFETY: as before.
-            made = unsafe { made.lengthened(count, count + self.most().max(count))? };
+            made = unsafe { made.lengthened(count, count + (self.most() + waiting()).max(count))? };
         }
     }
 
     /// Decrypts into memory that an object has lent for it.
     pub(crate) fn read_into(self, memory: &Buffer) -> (usize, End) {
         // SAFETY: memory of that length that may be written to.
-        unsafe { self.read(memory.start(), memory.len()) }
+        unsafe { self.read(memory.start(), memory.len(), &|| self.incoming_size()) }
     }
 
     /// Encrypts the piece; of how many of its bytes that was done.
@@ -352,7 +353,10 @@ impl<'a> Session<'a> {
         // SAFETY: a live session.
         let is_told = unsafe { (self.functions.shutdown_of)(self.ssl.as_ptr()) } != 0;
         // SAFETY: a live session, held by the caller. 0: it was said, and the answer is to come.
-        !is_told && !self.has_more() && enter::entered(|| unsafe { (self.functions.shut_down)(self.ssl.as_ptr()) }) == 0
+        !is_told
+            && self.incoming_size() == 0
+            && !self.has_begun()
+            && enter::entered(|| unsafe { (self.functions.shut_down)(self.ssl.as_ptr()) }) == 0
     }
 
     /// Takes the ciphertext that is to be sent; an empty `bytes` if there is none.
@@ -362,7 +366,7 @@ impl<'a> Session<'a> {
         let mut made = NewBytes::of_length(usize::try_from(size).unwrap_or(0))?;
         // SAFETY: a live session's BIO, and the memory of a `bytes` of that length; of which as much was written as it says.
         unsafe {
-            let read = (self.functions.bio_read)(self.outgoing(), made.memory().as_mut_ptr().cast(), size);
+            let read = (self.functions.bio_read)(self.outgoing, made.memory().as_mut_ptr().cast(), size);
             let read = usize::try_from(read).unwrap_or(0);
             made.shortened(read)
         }

@@ -1,4 +1,4 @@
-"""What native code leaves to asyncio's own functions, though they are grafted: it looks at each call, and passes it on.
+"""What native code may leave to asyncio's own functions, though they are grafted: it looks at each call.
 
 For `python -m benches.instructions.declining`; `WORKLOADS` has none of it.
 """
@@ -21,6 +21,14 @@ class OwnQueue(asyncio.Queue[int]):
     """A subclass, whatever it is for."""
 
 
+class OwnOrderQueue(asyncio.Queue[int]):
+    """A subclass that keeps its items in another way."""
+
+    def _get(self) -> int:
+        items: list[int] = self._queue  # type: ignore[attr-defined]
+        return items.pop()
+
+
 class CountingQueue(asyncio.Queue[int]):
     """A subclass whose methods call asyncio's."""
 
@@ -34,7 +42,7 @@ class CountingQueue(asyncio.Queue[int]):
 
 @workload
 async def subclassed_queue(n: int) -> None:
-    """one item through a `Queue(1)` of a subclass"""
+    """one item through a `Queue(1)` of a subclass that replaces nothing"""
     items = OwnQueue(1)
 
     async def produce() -> None:
@@ -49,7 +57,7 @@ async def subclassed_queue(n: int) -> None:
 
 @workload
 async def subclassed_nowait(n: int) -> None:
-    """`put_nowait` and `get_nowait` of such a queue"""
+    """`put_nowait` and `get_nowait` of a queue of a subclass"""
     items = OwnQueue()
     for number in range(n):
         items.put_nowait(number)
@@ -57,8 +65,32 @@ async def subclassed_nowait(n: int) -> None:
 
 
 @workload
+async def own_order(n: int) -> None:
+    """one item through a `Queue(1)` of a subclass with a `_get` of its own"""
+    items = OwnOrderQueue(1)
+
+    async def produce() -> None:
+        for number in range(n):
+            await items.put(number)
+
+    producer = asyncio.create_task(produce())
+    for _ in range(n):
+        await items.get()
+    await producer
+
+
+@workload
+async def own_order_nowait(n: int) -> None:
+    """`put_nowait` and `get_nowait` of such a queue"""
+    items = OwnOrderQueue()
+    for number in range(n):
+        items.put_nowait(number)
+        items.get_nowait()
+
+
+@workload
 async def subclassed_put_nowait(n: int) -> None:
-    """the same where `put_nowait` of the subclass calls asyncio's"""
+    """the same of a subclass whose `put_nowait` calls asyncio's"""
     items = CountingQueue()
     for number in range(n):
         items.put_nowait(number)
@@ -89,7 +121,7 @@ class OwnEvent(asyncio.Event):
 
 @workload
 async def subclassed_event(n: int) -> None:
-    """`set`, `wait` and `clear` of an `Event` of a subclass"""
+    """`set`, `wait` and `clear` of an `Event` of such a subclass"""
     event = OwnEvent()
     for _ in range(n):
         event.set()

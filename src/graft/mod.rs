@@ -9,7 +9,8 @@
 //!   asyncio's that is passed over. What changes is told by the interpreter, or compared at each call.
 //! * Nobody watches what Python code runs ([`crate::sys::tools`]), and the running loop is a plain one of ours, not in
 //!   debug mode ([`running`]).
-//! * An object is looked at as its class left it: no subclass, no attribute that hides a method ([`shape`]).
+//! * An object is looked at as its class left it ([`shape`]): no attribute that hides a method, no subclass that
+//!   replaces one ([`subclasses`]).
 //! * A call is left to the body before it has changed anything. A coroutine that has begun natively asks again whenever
 //!   it goes on, and where the answer is no, it goes on as Python code would ([`coroutine`]).
 //!
@@ -19,9 +20,11 @@
 pub(crate) mod coroutine;
 mod guard;
 pub(crate) mod inner;
+mod instance_places;
 mod places;
 pub(crate) mod running;
 pub(crate) mod shape;
+mod subclasses;
 
 use std::cell::{Cell, RefCell};
 

@@ -1,16 +1,17 @@
 //! Attributes of plain instances of asyncio's classes, where the interpreter keeps them.
 //!
 //! A [`Shape`] knows a class by what a graft was looked at for, and where its instances have which attribute. Only an
-//! instance of exactly that class, with its attributes beside it and none that hides a method, is looked at; all others
-//! are for Python code. Which places there are is asked again whenever the class's instances have more names than before.
-
-use std::cell::Cell;
+//! instance of that class, or of a subclass that replaces nothing of what matters ([`super::subclasses`]), with its
+//! attributes beside it and none that hides a method, is looked at; all others are for Python code.
 
 use crate::sys::attached::Attached;
-use crate::sys::instance_values::{NOWHERE, Values};
+use crate::sys::instance_values::Values;
 use crate::sys::intern::Name;
 use crate::sys::lazy::Lazy;
 use crate::sys::{Layout, Object, Owned, Res, Type, call, containers};
+
+use super::instance_places::Places;
+use super::subclasses::{Subclasses, Wanted};
 
 /// Attributes of the instances of a class: `N` that native code uses, and the names that none of them may have.
 pub(crate) struct Shape<const N: usize> {
@@ -19,33 +20,49 @@ pub(crate) struct Shape<const N: usize> {
     /// The methods that native code passes over.
     hidden: &'static [&'static Name],
     places: Attached<Places<N>>,
-}
-
-struct Places<const N: usize> {
-    /// How many names the class's instances had.
-    count: Cell<usize>,
-    of: [Cell<usize>; N],
-    /// Some instance has had an attribute with the name of a method.
-    hides: Cell<bool>,
+    /// `None` if only instances of exactly the class are looked at.
+    subclasses: Option<Attached<Subclasses<N>>>,
 }
 
 impl<const N: usize> Shape<N> {
-    /// Of instances of the class; `hidden` are the names of the methods that native code passes over.
+    /// Of instances of exactly the class; `hidden` are the names of the methods that native code passes over.
     pub(crate) const fn new(
         module: &'static str,
         class: &'static str,
         names: [&'static Name; N],
         hidden: &'static [&'static Name],
     ) -> Self {
-        let places =
-            Places { count: Cell::new(NOWHERE), of: [const { Cell::new(NOWHERE) }; N], hides: Cell::new(false) };
-        Shape { class: Lazy::new(module, class), names, hidden, places: Attached::new(places) }
+        let places = Attached::new(Places::unknown());
+        Shape { class: Lazy::new(module, class), names, hidden, places, subclasses: None }
+    }
+
+    /// The same, of instances of subclasses, too.
+    pub(crate) const fn with_subclasses(mut self) -> Self {
+        self.subclasses = Some(Attached::new(Subclasses::new()));
+        self
+    }
+
+    /// Is it of the class, or of a subclass that is as plain?
+    #[inline]
+    pub(crate) fn fits(&self, object: &Object) -> bool {
+        self.places_of(object).is_some()
     }
 
     /// Is it exactly of the class?
     #[inline]
-    pub(crate) fn fits(&self, object: &Object) -> bool {
+    pub(crate) fn is_exact(&self, object: &Object) -> bool {
         self.class.find().is_some_and(|class| object.class().is(class))
+    }
+
+    #[inline]
+    fn places_of(&self, object: &Object) -> Option<&Places<N>> {
+        if self.is_exact(object) { Some(&self.places) } else { self.places_of_derived(object) }
+    }
+
+    #[cold]
+    fn places_of_derived(&self, object: &Object) -> Option<&Places<N>> {
+        let wanted = || Some(Wanted { class: self.class()?, names: [&self.names, self.hidden] });
+        self.subclasses.as_ref()?.find(object.class(), wanted)
     }
 
     /// The class.
@@ -56,17 +73,9 @@ impl<const N: usize> Shape<N> {
     /// The instance's attributes, if all about it is plain. To be used before any Python code runs.
     #[inline]
     pub(crate) fn of<'a>(&'a self, object: &'a Object) -> Option<Attributes<'a, N>> {
-        if !self.fits(object) {
-            return None;
-        }
+        let places = self.places_of(object)?;
         let values = Values::of(object)?;
-        if values.count() != self.places.count.get() {
-            self.find_places(values);
-        }
-        if self.places.hides.get() && self.hides(values) {
-            return None;
-        }
-        Some(Attributes { shape: self, object, values })
+        places.fit(values, &self.names, self.hidden).then_some(Attributes { shape: self, places, object, values })
     }
 
     /// Sets an attribute, whatever has become of the instance.
@@ -77,26 +86,13 @@ impl<const N: usize> Shape<N> {
             None => call::setattr(object, self.names[index], value),
         }
     }
-
-    #[cold]
-    fn find_places(&self, values: Values<'_>) {
-        for (place, name) in self.places.of.iter().zip(self.names) {
-            place.set(values.place(name));
-        }
-        self.places.hides.set(self.hidden.iter().any(|name| values.place(name) != NOWHERE));
-        self.places.count.set(values.count());
-    }
-
-    #[cold]
-    fn hides(&self, values: Values<'_>) -> bool {
-        self.hidden.iter().any(|name| !values.peek(values.place(name)).is_null())
-    }
 }
 
 /// The attributes of an instance, by their place in the shape.
 #[derive(Clone, Copy)]
 pub(crate) struct Attributes<'a, const N: usize> {
     shape: &'a Shape<N>,
+    places: &'a Places<N>,
     object: &'a Object,
     values: Values<'a>,
 }
@@ -104,19 +100,19 @@ pub(crate) struct Attributes<'a, const N: usize> {
 impl<const N: usize> Attributes<'_, N> {
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<Owned> {
-        self.values.get(self.shape.places.of[index].get())
+        self.values.get(self.places.of(index))
     }
 
     /// Is it this very object?
     #[inline]
     pub(crate) fn holds(&self, index: usize, value: &Object) -> bool {
-        std::ptr::eq(self.values.peek(self.shape.places.of[index].get()), value.as_ptr())
+        std::ptr::eq(self.values.peek(self.places.of(index)), value.as_ptr())
     }
 
     /// Has the instance none of its own?
     #[inline]
     pub(crate) fn lacks(&self, index: usize) -> bool {
-        self.values.peek(self.shape.places.of[index].get()).is_null()
+        self.values.peek(self.places.of(index)).is_null()
     }
 
     /// `True` or `False`, if it is one of them.
@@ -151,7 +147,7 @@ impl<const N: usize> Attributes<'_, N> {
 
     #[inline]
     fn place_value(self, index: usize, value: &Object) -> bool {
-        let place = self.shape.places.of[index].get();
+        let place = self.places.of(index);
         self.values.replace(place, value.own()) || self.values.insert(self.object, place, value)
     }
 

@@ -146,7 +146,7 @@ pub(super) const FUNCTIONS: [Method; 6] = [
     positional!(Object, c"_graft_attach", attach, c"_graft_attach($module, place, function, /)\n--\n\nGraft it."),
     noargs!(Object, c"_graft_detach", detach, c"_graft_detach($module, /)\n--\n\nTake all of it out again."),
     positional!(Object, c"_graft_standing", standing, c"_graft_standing($module, place, /)\n--\n\nWhy it is not on."),
-    positional!(Object, c"_graft_ask", ask, c"_graft_ask($module, look, awaits, /)\n--\n\nSay who is asked."),
+    positional!(Object, c"_graft_ask", ask, c"_graft_ask($module, look, places, /)\n--\n\nSay who is asked."),
     positional!(
         Object,
         c"_graft_tools",

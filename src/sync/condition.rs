@@ -57,7 +57,8 @@ static CONDITION: Shape<5> = Shape::new(
     "Condition",
     [&WAITERS_NAME, &PRIVATE_LOOP, &LOCKED_METHOD, &ACQUIRE_NAME, &RELEASE_NAME],
     &[&NOTIFY_NAME, &PRIVATE_GET_LOOP, &PRIVATE_NOTIFY, &WAIT_NAME],
-);
+)
+.with_subclasses();
 const WAITERS: usize = 0;
 const LOOP: usize = 1;
 const LOCKED: usize = 2;
@@ -65,6 +66,11 @@ const ACQUIRE: usize = 3;
 const RELEASE: usize = 4;
 
 /// Is it exactly of the class?
+pub(super) fn is_exact(object: &Object) -> bool {
+    CONDITION.is_exact(object)
+}
+
+/// Is it a condition that native code may look at?
 pub(super) fn fits(object: &Object) -> bool {
     CONDITION.fits(object)
 }

@@ -23,7 +23,8 @@ pub(crate) static SET: Graft = Graft::new("asyncio.locks", "Event.set", vectorca
 static BODY: Body = Body::new(&WAIT, run);
 
 static EVENT: Shape<3> =
-    Shape::new("asyncio.locks", "Event", [&WAITERS_NAME, &PRIVATE_VALUE, &PRIVATE_LOOP], &[&PRIVATE_GET_LOOP]);
+    Shape::new("asyncio.locks", "Event", [&WAITERS_NAME, &PRIVATE_VALUE, &PRIVATE_LOOP], &[&PRIVATE_GET_LOOP])
+        .with_subclasses();
 /// An event that is part of another object, whose methods nobody but native code calls.
 pub(super) static INNER: Shape<3> = Shape::new(
     "asyncio.locks",

@@ -33,7 +33,8 @@ static LOCK: Shape<3> = Shape::new(
     "Lock",
     [&WAITERS_NAME, &IS_LOCKED_NAME, &PRIVATE_LOOP],
     &[&PRIVATE_GET_LOOP, &WAKE_UP_FIRST, &ACQUIRE_NAME, &RELEASE_NAME],
-);
+)
+.with_subclasses();
 const WAITERS: usize = 0;
 const IS_LOCKED: usize = 1;
 const LOOP: usize = 2;
@@ -155,6 +156,11 @@ pub(super) fn is_locked(lock: &Object) -> Option<bool> {
 }
 
 /// Is it exactly of the class?
+pub(super) fn is_exact(object: &Object) -> bool {
+    LOCK.is_exact(object)
+}
+
+/// Is it a lock that native code may look at?
 pub(super) fn fits(object: &Object) -> bool {
     LOCK.fits(object)
 }

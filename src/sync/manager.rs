@@ -12,14 +12,20 @@ use crate::sys::{Layout, Object, Owned, Res};
 use super::lock::LOCKS;
 use super::{condition, lock, semaphore};
 
-pub(crate) static ENTER: Graft = Graft::new(LOCKS, "_ContextManagerMixin.__aenter__", vectorcall!(enter)).calling_all();
-pub(crate) static EXIT: Graft = Graft::new(LOCKS, "_ContextManagerMixin.__aexit__", vectorcall!(exit)).calling_all();
+pub(crate) static ENTER: Graft = Graft::new(LOCKS, "_ContextManagerMixin.__aenter__", vectorcall!(enter)).with(CLASSES);
+pub(crate) static EXIT: Graft = Graft::new(LOCKS, "_ContextManagerMixin.__aexit__", vectorcall!(exit)).with(CLASSES);
+
+/// In which `acquire` and `release` are looked up. (`BoundedSemaphore` has the one of its base, and may get its own.)
+const CLASSES: &[&str] =
+    &["asyncio.locks:Lock", "asyncio.locks:Semaphore", "asyncio.locks:BoundedSemaphore", "asyncio.locks:Condition"];
 
 static ENTER_BODY: Body = Body::new(&ENTER, run_enter);
 static EXIT_BODY: Body = Body::new(&EXIT, run_exit);
 
 /// A class of theirs.
 struct Managed {
+    is_exact: fn(&Object) -> bool,
+    /// Of a subclass, too.
     fits: fn(&Object) -> bool,
     /// What must be on for `enter` to do what `acquire` would, and for `exit` to do what `release` would.
     acquire: &'static Graft,
@@ -30,6 +36,7 @@ struct Managed {
 
 static MANAGED: [Managed; 4] = [
     Managed {
+        is_exact: lock::is_exact,
         fits: lock::fits,
         acquire: &lock::ACQUIRE,
         release: &lock::RELEASE,
@@ -37,6 +44,7 @@ static MANAGED: [Managed; 4] = [
         exit: lock::let_go,
     },
     Managed {
+        is_exact: semaphore::is_exact,
         fits: semaphore::fits,
         acquire: &semaphore::ACQUIRE,
         release: &semaphore::RELEASE,
@@ -44,6 +52,7 @@ static MANAGED: [Managed; 4] = [
         exit: semaphore::let_go,
     },
     Managed {
+        is_exact: semaphore::is_exactly_bounded,
         fits: semaphore::fits_bounded,
         acquire: &semaphore::ACQUIRE,
         release: &semaphore::BOUNDED_RELEASE,
@@ -51,6 +60,7 @@ static MANAGED: [Managed; 4] = [
         exit: semaphore::let_go_bounded,
     },
     Managed {
+        is_exact: condition::is_exact,
         fits: condition::fits,
         acquire: &condition::WAIT,
         release: &condition::WAIT,
@@ -61,7 +71,8 @@ static MANAGED: [Managed; 4] = [
 
 #[inline]
 fn managed(object: &Object) -> Option<&'static Managed> {
-    MANAGED.iter().find(|managed| (managed.fits)(object))
+    let of = |fits: fn(&Managed) -> fn(&Object) -> bool| MANAGED.iter().find(|managed| fits(managed)(object));
+    of(|managed| managed.is_exact).or_else(|| of(|managed| managed.fits))
 }
 
 fn enter(call: &Call<'_>) -> Option<Res<Owned>> {

@@ -4,9 +4,9 @@
 //! done: an item belongs to nobody before it is taken out. One that is woken up and cannot take the call, since it was
 //! cancelled meanwhile, wakes up the next, so that the wake-up is not lost.
 //!
-//! The two subclasses keep their items in a list, by methods `_put` and `_get` of their own, which are called: a priority
-//! queue compares items, and that can run any Python code. What is left to do after it is done by looking everything up
-//! again, as the body does ([`put_rest_in_python`]).
+//! Subclasses, those of asyncio's and of programs, keep their items in another order by methods `_put` and `_get` of their
+//! own, which are called, and can run any Python code: a priority queue compares items. What is left to do after it is done
+//! by looking everything up again, as the body does ([`put_rest_in_python`]).
 //!
 //! `first` of the coroutine of `put` is the item; `second` of both is the future that waits.
 
@@ -28,8 +28,8 @@ use crate::versions;
 use super::{bound, event, waiters};
 
 const QUEUES: &str = "asyncio.queues";
-/// Whose methods are passed over: those of the subclasses, and the event that `join` waits for.
-const CLASSES: &[&str] = &["asyncio.queues:PriorityQueue", "asyncio.queues:LifoQueue", "asyncio.locks:Event"];
+/// Whose methods are passed over: of the event that `join` waits for.
+const CLASSES: &[&str] = &["asyncio.locks:Event"];
 
 pub(crate) static GET: Graft = Graft::new(QUEUES, "Queue.get", vectorcall!(get)).with(CLASSES);
 pub(crate) static GET_NOWAIT: Graft = Graft::new(QUEUES, "Queue.get_nowait", vectorcall!(get_nowait)).with(CLASSES);
@@ -38,42 +38,59 @@ pub(crate) static PUT: Graft = Graft::new(QUEUES, "Queue.put", vectorcall!(put))
 pub(crate) static PUT_NOWAIT: Graft = Graft::new(QUEUES, "Queue.put_nowait", vectorcall!(put_nowait)).with(CLASSES);
 pub(crate) static TASK_DONE: Graft = Graft::new(QUEUES, "Queue.task_done", vectorcall!(task_done)).with(CLASSES);
 
-static GET_BODY: Body = Body::new(&GET, run_get);
+static GET_BODY: Body = Body::new(&GET, run_get).calling(&["remove", "get_nowait"]);
 static JOIN_BODY: Body = Body::new(&JOIN, run_join);
-static PUT_BODY: Body = Body::new(&PUT, run_put);
+static PUT_BODY: Body = Body::new(&PUT, run_put).calling(&["remove", "put_nowait"]);
+/// The first of the bodies' calls is that of a removal, this the second.
+const AT_LAST: u16 = 1;
 
-static PASSED_OVER: [&Name; 9] = [
+/// The queues that native code may look at: those whose methods of these names are asyncio's.
+struct Family {
+    queue: Shape<8>,
+    /// The same but for `_get` and `_put`.
+    ordered: Shape<8>,
+}
+
+impl Family {
+    /// The first two names are those of `_get` and `_put`.
+    const fn new(passed_over: &'static [&'static Name]) -> Self {
+        const fn shape(passed_over: &'static [&'static Name]) -> Shape<8> {
+            let names: [&Name; 8] = [
+                &QUEUED,
+                &GETTERS_NAME,
+                &PUTTERS_NAME,
+                &MAXSIZE_NAME,
+                &UNFINISHED_TASKS,
+                &FINISHED_EVENT,
+                &IS_SHUTDOWN,
+                &PRIVATE_LOOP,
+            ];
+            Shape::new(QUEUES, "Queue", names, passed_over).with_subclasses()
+        }
+        Family { queue: shape(passed_over), ordered: shape(passed_over.split_at(2).1) }
+    }
+
+    #[inline]
+    fn fits(&self, queue: &Object) -> bool {
+        self.queue.fits(queue) || self.ordered.fits(queue)
+    }
+}
+
+/// For `get_nowait`, `put_nowait`, `task_done`, and `join`, which waits for an event of its own.
+static AT_ONCE: Family = Family::new(&[&PRIVATE_GET, &PRIVATE_PUT, &EMPTY, &FULL, &QSIZE, &WAKE_UP_NEXT]);
+/// For `get` and `put`.
+static WAITING: Family = Family::new(&[
+    &PRIVATE_GET,
+    &PRIVATE_PUT,
     &EMPTY,
     &FULL,
     &GET_NOWAIT_NAME,
-    &PRIVATE_GET,
     &PRIVATE_GET_LOOP,
-    &PRIVATE_PUT,
     &PUT_NOWAIT_NAME,
     &QSIZE,
     &WAKE_UP_NEXT,
-];
+]);
 
-const fn shape(class: &'static str) -> Shape<8> {
-    Shape::new(
-        QUEUES,
-        class,
-        [
-            &QUEUED,
-            &GETTERS_NAME,
-            &PUTTERS_NAME,
-            &MAXSIZE_NAME,
-            &UNFINISHED_TASKS,
-            &FINISHED_EVENT,
-            &IS_SHUTDOWN,
-            &PRIVATE_LOOP,
-        ],
-        &PASSED_OVER,
-    )
-}
-
-static QUEUE: Shape<8> = shape("Queue");
-static SUBCLASSES: [Shape<8>; 2] = [shape("LifoQueue"), shape("PriorityQueue")];
 const ITEMS: usize = 0;
 const GETTERS: usize = 1;
 const PUTTERS: usize = 2;
@@ -86,47 +103,42 @@ const LOOP: usize = 7;
 /// How a queue that is plain keeps its items.
 enum Items {
     First(Owned<Deque>),
-    /// A list, by the class's own methods.
-    List(Owned),
+    /// So many, by the class's own methods.
+    Ordered(usize),
 }
 
 /// A queue about which all is plain. To be used before any Python code runs.
 struct Plain<'a> {
+    family: &'static Family,
     queue: &'a Object,
     attributes: Attributes<'a, 8>,
     items: Items,
     is_shut: bool,
 }
 
-#[inline]
-fn fits(queue: &Object) -> bool {
-    QUEUE.fits(queue) || SUBCLASSES.iter().any(|shape| shape.fits(queue))
-}
-
 impl<'a> Plain<'a> {
     #[inline]
-    fn of(queue: &'a Object) -> Option<Self> {
-        let (attributes, is_simple) = match QUEUE.of(queue) {
+    fn of(queue: &'a Object, family: &'static Family) -> Option<Self> {
+        let (attributes, is_simple) = match family.queue.of(queue) {
             Some(attributes) => (attributes, true),
-            None => (SUBCLASSES.iter().find_map(|shape| shape.of(queue))?, false),
+            None => (family.ordered.of(queue)?, false),
         };
         let is_shut = versions::QUEUE_SHUTDOWN && attributes.flag(SHUTDOWN)?;
         let items = attributes.get(ITEMS)?;
         let items = if is_simple {
             Items::First(deque::downcast(items)?)
-        } else if containers::is_exact_list(&items) {
-            Items::List(items)
         } else {
-            return None;
+            let count = containers::builtin_len(&items);
+            Items::Ordered(count.or_else(|| deque::downcast(items).map(|items| deque::len(&items)))?)
         };
-        Some(Plain { queue, attributes, items, is_shut })
+        Some(Plain { family, queue, attributes, items, is_shut })
     }
 
     #[inline]
     fn len(&self) -> usize {
         match &self.items {
             Items::First(items) => deque::len(items),
-            Items::List(items) => containers::list_len(items),
+            Items::Ordered(count) => *count,
         }
     }
 
@@ -147,7 +159,7 @@ impl<'a> Plain<'a> {
     fn put(&self, item: &Object) -> Res<()> {
         match &self.items {
             Items::First(items) => deque::append(items, item),
-            Items::List(_) => call::call_method(&PRIVATE_PUT, &[self.queue, item], None).map(drop),
+            Items::Ordered(_) => call::call_method(&PRIVATE_PUT, &[self.queue, item], None).map(drop),
         }
     }
 
@@ -156,17 +168,17 @@ impl<'a> Plain<'a> {
     fn get(&self) -> Res<Owned> {
         match &self.items {
             Items::First(items) => deque::popleft(items),
-            Items::List(_) => call::call_method(&PRIVATE_GET, &[self.queue], None),
+            Items::Ordered(_) => call::call_method(&PRIVATE_GET, &[self.queue], None),
         }
     }
 }
 
 fn get_nowait(call: &Call<'_>) -> Option<Res<Owned>> {
     let [queue] = call.positional()?;
-    if !fits(queue) || !GET_NOWAIT.takes(call) {
+    if !AT_ONCE.fits(queue) || !GET_NOWAIT.takes(call) {
         return None;
     }
-    take(&Plain::of(queue)?, &GET_NOWAIT)
+    take(&Plain::of(queue, &AT_ONCE)?, &GET_NOWAIT)
 }
 
 /// Takes an item out; `None`, and nothing is done, if there is none or it is not as simple as that.
@@ -179,19 +191,20 @@ fn take(plain: &Plain<'_>, graft: &Graft) -> Option<Res<Owned>> {
         return None;
     }
     let items_are_first = matches!(plain.items, Items::First(_));
-    Some(plain.get().and_then(|item| {
+    let got = plain.get().map_err(|raised| GET_NOWAIT.raised_by("_get", raised));
+    Some(got.and_then(|item| {
         if items_are_first {
             waiters::wake_next(&putters)?;
         } else {
-            get_rest(plain.queue, graft)?;
+            get_rest(plain.queue, plain.family, graft)?;
         }
         Ok(item)
     }))
 }
 
 /// `self._wakeup_next(self._putters)`, after Python code has run.
-fn get_rest(queue: &Object, graft: &Graft) -> Res<()> {
-    let putters = Plain::of(queue).filter(|_| graft.is_on()).and_then(|plain| plain.waiting(PUTTERS));
+fn get_rest(queue: &Object, family: &'static Family, graft: &Graft) -> Res<()> {
+    let putters = Plain::of(queue, family).filter(|_| graft.is_on()).and_then(|plain| plain.waiting(PUTTERS));
     match putters.filter(|putters| waiters::can_wake_next(putters)) {
         Some(putters) => waiters::wake_next(&putters),
         None => wake_next_in_python(queue, &PUTTERS_NAME),
@@ -206,10 +219,10 @@ fn wake_next_in_python(queue: &Object, name: &Name) -> Res<()> {
 
 fn put_nowait(call: &Call<'_>) -> Option<Res<Owned>> {
     let [queue, item] = call.positional()?;
-    if !fits(queue) || !PUT_NOWAIT.takes(call) {
+    if !AT_ONCE.fits(queue) || !PUT_NOWAIT.takes(call) {
         return None;
     }
-    add(&Plain::of(queue)?, item, &PUT_NOWAIT).map(|done| done.map(|()| none().own()))
+    add(&Plain::of(queue, &AT_ONCE)?, item, &PUT_NOWAIT).map(|done| done.map(|()| none().own()))
 }
 
 /// What is to be done when an item was put in.
@@ -237,15 +250,20 @@ fn add(plain: &Plain<'_>, item: &Object, graft: &Graft) -> Option<Res<()>> {
     }
     let added = Added::by(plain)?;
     let (first, before) = (matches!(plain.items, Items::First(_)), plain.len());
-    Some(plain.put(item).and_then(|()| {
+    let put = plain.put(item).map_err(|raised| PUT_NOWAIT.raised_by("_put", raised));
+    Some(put.and_then(|()| {
         // Even a deque runs Python code if it lets go of something, for it has as much as its `maxlen` allows.
-        if first && plain.len() > before { finish_put(plain, &added) } else { put_rest(plain.queue, graft) }
+        if first && plain.len() > before {
+            finish_put(plain, &added)
+        } else {
+            put_rest(plain.queue, plain.family, graft)
+        }
     }))
 }
 
 /// The end of `put_nowait`, after Python code has run.
-fn put_rest(queue: &Object, graft: &Graft) -> Res<()> {
-    match Plain::of(queue).filter(|_| graft.is_on()) {
+fn put_rest(queue: &Object, family: &'static Family, graft: &Graft) -> Res<()> {
+    match Plain::of(queue, family).filter(|_| graft.is_on()) {
         Some(plain) => Added::by(&plain).map_or_else(|| put_rest_in_python(queue), |added| finish_put(&plain, &added)),
         None => put_rest_in_python(queue),
     }
@@ -270,7 +288,7 @@ fn put_rest_in_python(queue: &Object) -> Res<()> {
 
 fn get(call: &Call<'_>) -> Option<Res<Owned>> {
     let [queue] = call.positional()?;
-    if !GET.makes(call, fits(queue)) {
+    if !GET.makes(call, WAITING.fits(queue)) {
         return None;
     }
     Some(coroutine::new(&GET_BODY, Some(queue), None))
@@ -283,16 +301,17 @@ fn run_get(coroutine: &Coroutine, input: Input) -> Res<Step> {
     }
     coroutine.second.clear();
     let python = || become_python(coroutine, &[&*queue]);
-    let Some(plain) = Plain::of(&queue).filter(|_| GET.is_on()) else { return python() };
+    let Some(plain) = Plain::of(&queue, &WAITING).filter(|_| GET.is_on()) else { return python() };
     if plain.len() > 0 {
-        return take(&plain, &GET).map_or_else(python, |item| item.map(Step::Return));
+        let item = take(&plain, &GET).map(|item| item.inspect_err(|_| coroutine.now_calls(AT_LAST)));
+        return item.map_or_else(python, |item| item.map(Step::Return));
     }
     wait(coroutine, &plain, GETTERS).unwrap_or_else(python)
 }
 
 fn put(call: &Call<'_>) -> Option<Res<Owned>> {
     let [queue, item] = call.positional()?;
-    if !PUT.makes(call, fits(queue)) {
+    if !PUT.makes(call, WAITING.fits(queue)) {
         return None;
     }
     Some(coroutine::new(&PUT_BODY, Some(queue), Some(item)))
@@ -306,11 +325,12 @@ fn run_put(coroutine: &Coroutine, input: Input) -> Res<Step> {
     coroutine.second.clear();
     let item = coroutine.first.get_or_none();
     let python = || become_python(coroutine, &[&*queue, &*item]);
-    let Some(plain) = Plain::of(&queue).filter(|_| PUT.is_on()) else { return python() };
+    let Some(plain) = Plain::of(&queue, &WAITING).filter(|_| PUT.is_on()) else { return python() };
     if plain.is_full() == Some(true) {
         return wait(coroutine, &plain, PUTTERS).unwrap_or_else(python);
     }
-    add(&plain, &item, &PUT).map_or_else(python, |done| done.map(|()| Step::Return(none().own())))
+    let done = add(&plain, &item, &PUT).map(|done| done.inspect_err(|_| coroutine.now_calls(AT_LAST)));
+    done.map_or_else(python, |done| done.map(|()| Step::Return(none().own())))
 }
 
 /// Waits behind the others; `None`, and nothing is done, if that is for Python code.
@@ -353,10 +373,10 @@ fn interrupted(coroutine: &Coroutine, queue: &Object, exception: &Owned, waiters
 
 fn task_done(call: &Call<'_>) -> Option<Res<Owned>> {
     let [queue] = call.positional()?;
-    if !fits(queue) || !TASK_DONE.takes(call) {
+    if !AT_ONCE.fits(queue) || !TASK_DONE.takes(call) {
         return None;
     }
-    let plain = Plain::of(queue)?;
+    let plain = Plain::of(queue, &AT_ONCE)?;
     let left = plain.attributes.int(UNFINISHED).filter(|&unfinished| unfinished > 0)? - 1;
     let count_down = || containers::int(left).and_then(|left| plain.attributes.set(UNFINISHED, &left));
     let done = if left == 0 {
@@ -370,7 +390,7 @@ fn task_done(call: &Call<'_>) -> Option<Res<Owned>> {
 
 fn join(call: &Call<'_>) -> Option<Res<Owned>> {
     let [queue] = call.positional()?;
-    if !JOIN.makes(call, fits(queue)) {
+    if !JOIN.makes(call, AT_ONCE.fits(queue)) {
         return None;
     }
     Some(coroutine::new(&JOIN_BODY, Some(queue), None))
@@ -381,7 +401,7 @@ fn run_join(coroutine: &Coroutine, input: Input) -> Res<Step> {
     match input {
         Input::Start => {
             let python = || become_python(coroutine, &[&*queue]);
-            let Some(plain) = Plain::of(&queue).filter(|_| JOIN.is_on()) else { return python() };
+            let Some(plain) = Plain::of(&queue, &AT_ONCE).filter(|_| JOIN.is_on()) else { return python() };
             match plain.attributes.int(UNFINISHED) {
                 Some(unfinished) if unfinished <= 0 => Ok(Step::Return(none().own())),
                 Some(_) => {

@@ -42,6 +42,7 @@ static PASSED_OVER: [&Name; 5] =
 
 const fn shape(class: &'static str) -> Shape<4> {
     Shape::new(LOCKS, class, [&WAITERS_NAME, &PRIVATE_VALUE, &PRIVATE_LOOP, &BOUND_VALUE], &PASSED_OVER)
+        .with_subclasses()
 }
 
 static SEMAPHORE: Shape<4> = shape("Semaphore");
@@ -52,12 +53,22 @@ const LOOP: usize = 2;
 const BOUND: usize = 3;
 
 /// Is it exactly a `Semaphore`?
+pub(super) fn is_exact(object: &Object) -> bool {
+    SEMAPHORE.is_exact(object)
+}
+
+/// Is it exactly a `BoundedSemaphore`?
+pub(super) fn is_exactly_bounded(object: &Object) -> bool {
+    BOUNDED.is_exact(object)
+}
+
+/// Is it a `Semaphore` that native code may look at?
 #[inline]
 pub(super) fn fits(object: &Object) -> bool {
     SEMAPHORE.fits(object)
 }
 
-/// Is it exactly a `BoundedSemaphore`?
+/// Is it such a `BoundedSemaphore`?
 #[inline]
 pub(super) fn fits_bounded(object: &Object) -> bool {
     BOUNDED.fits(object)

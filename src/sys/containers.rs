@@ -389,6 +389,16 @@ pub(crate) fn is_exact_set(object: &Object) -> bool {
     ptr::eq(object.type_ptr(), &raw mut ffi::PySet_Type)
 }
 
+/// The length of an exact `list`, `set` or `dict`.
+#[cfg(Py_3_12)]
+pub(crate) fn builtin_len(object: &Object) -> Option<usize> {
+    if !(is_exact_list(object) || is_exact_set(object) || is_exact_dict(object)) {
+        return None;
+    }
+    // SAFETY: a live object, of a type whose length is not Python code's affair.
+    usize::try_from(unsafe { ffi::PyObject_Size(object.as_ptr()) }).ok()
+}
+
 /// The exact type `int`?
 pub(crate) fn is_exact_int(object: &Object) -> bool {
     // SAFETY: a live object.

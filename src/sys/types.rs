@@ -121,6 +121,21 @@ impl Type {
         })
     }
 
+    /// Is it the other, or a subclass of it?
+    #[cfg(Py_3_12)]
+    pub(crate) fn is_subclass_of(&self, other: &Type) -> bool {
+        // SAFETY: live types; this looks at the one's `__mro__`.
+        unsafe { ffi::PyType_IsSubtype(self.as_type_ptr(), other.as_type_ptr()) != 0 }
+    }
+
+    /// Are attributes of the class's instances set in the generic way (no `__setattr__`, no `__delattr__`)?
+    #[cfg(Py_3_12)]
+    pub(crate) fn has_generic_setattr(&self) -> bool {
+        // SAFETY: a live type.
+        let setattr = unsafe { (*self.as_type_ptr()).tp_setattro };
+        setattr.is_some_and(|f| ptr::fn_addr_eq(f, ffi::PyObject_GenericSetAttr as ffi::setattrofunc))
+    }
+
     /// Are attributes of the class's instances found in the generic way (no `__getattribute__`, no `__getattr__`)?
     pub(crate) fn has_generic_getattr(&self) -> bool {
         // SAFETY: a live type.

@@ -1,4 +1,4 @@
-"""New random programs of streams, locks, tasks and futures, with bodies in Python and grafted, until the time is over.
+"""New random programs of all that is grafted, with bodies in Python and with native code, until the time is over.
 
 `python -m graft.fuzz --seconds SECONDS [--seed SEED]`, in `tests/`, stops at the first program that does not do the
 same. In processes of their own: the interpreter tells of a thousand changes of a class and of no more, and programs
@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import random
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import rasyncio
-from graft import random_groups, random_locks, random_streams
+from graft import random_groups, random_locks, random_streams, random_timeouts
 from graft.notes import Notes
 from rasyncio import _graft
 
 #: How many programs a process runs.
 BATCH = 50
+#: Seconds for that. A second is usual.
+LIMIT = 300
 KINDS: dict[str, tuple[Callable[[int, Notes], Coroutine[Any, Any, None]], Callable[[int], Any]]] = {
     "groups": (random_groups.run, random_groups.program),
     "locks": (random_locks.run, random_locks.program),
     "streams": (random_streams.run, random_streams.program),
+    "timeouts": (random_timeouts.run, random_timeouts.program),
 }
 
 
@@ -37,7 +42,10 @@ def both(kind: str, seed: int) -> tuple[Notes, Notes]:
     for wanted in (False, True):
         _graft.attach(wanted)
         notes: Notes = []
-        asyncio.run(KINDS[kind][0](seed, notes))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # what has no time is never awaited
+            asyncio.run(KINDS[kind][0](seed, notes))
+            gc.collect()
         results.append(notes)
     return results[0], results[1]
 
@@ -75,7 +83,13 @@ def main() -> int:
     while time.monotonic() < end:
         seed, kind = random.randrange(1 << 40), kinds[count % len(kinds)]
         command = [sys.executable, "-m", "graft.fuzz", "--kind", kind, "--seed", str(seed), "--count", str(BATCH)]
-        done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(
+                command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False, timeout=LIMIT
+            )
+        except subprocess.TimeoutExpired:
+            print(f"{' '.join(command)}\none of these programs has not come to its end after {LIMIT} s")
+            return 1
         if done.returncode or done.stderr:
             print(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
             return 1

@@ -90,10 +90,14 @@ class Run:
         if "exception" in context and "never" not in context["message"]:
             self.notes.append(("error", shown(context["message"]), shown(repr(context["exception"]))))
 
-    def work(self, numbers: list[int]) -> Coroutine[Any, Any, int]:
-        """A coroutine that ends in some way, after some time. It awaits nothing that is younger than itself."""
+    def work(self, numbers: list[int], among: int | None = None) -> Coroutine[Any, Any, int]:
+        """A coroutine that ends in some way, after some time.
+
+        It awaits nothing that is younger than itself, or than the first `among` things: nobody must wait for himself.
+        """
         kind, times, number = numbers[0] % 7, numbers[1] % 5, numbers[2]
-        thing = self.things[number % len(self.things)] if self.things else None
+        things = self.things[:among]
+        thing = things[number % len(things)] if things else None
         coroutine = self.worked(kind, times, number, thing)
         self.made.append(coroutine)
         return coroutine
@@ -180,13 +184,14 @@ class Run:
                 results.append(repr(error))
         return results
 
-    async def group(self, numbers: list[int]) -> Any:
-        """Tasks of a group, which may be one of groups."""
+    async def group(self, numbers: list[int], among: int | None = None) -> Any:
+        """Tasks of a group, which may be one of groups. The tasks of an inner group await what is older than that."""
         async with asyncio.TaskGroup() as group:
             for number in numbers[1 : 1 + numbers[0] % 4]:
-                coroutine = self.group([number % 3, *numbers[3:]]) if number % 11 == 0 else None
+                older = len(self.things) if among is None else among
+                coroutine = self.group([number % 3, *numbers[3:]], older) if number % 11 == 0 else None
                 self.made += [coroutine] if coroutine else []
-                task = group.create_task(coroutine or self.work([number % 7, number % 5, number]))
+                task = group.create_task(coroutine or self.work([number % 7, number % 5, number], among))
                 if number % 4 == 0:
                     self.things.append(task)
             await spin(numbers[5] % 3)

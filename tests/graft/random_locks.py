@@ -45,6 +45,8 @@ METHODS: dict[str, list[str]] = {
 METHODS.update(dict.fromkeys(QUEUES, METHODS["Queue"]))
 STATE = ("_waiters", "_locked", "_value", "_getters", "_putters", "_unfinished_tasks", "_is_shutdown")
 
+DERIVED: dict[str, Any] = {}
+
 
 class Thing:
     """An object of asyncio's, and how it is made: of a subclass, or of the class itself."""
@@ -55,11 +57,18 @@ class Thing:
     def __repr__(self) -> str:
         return f"{'derived ' * self.is_derived}{self.kind}({self.number})"
 
+    @property
+    def cls(self) -> Any:
+        """The class of asyncio's, or a subclass of it, which replaces nothing as long as the program does not."""
+        cls = getattr(asyncio, self.kind)
+        if not self.is_derived:
+            return cls
+        # A few of them: native code looks at so many subclasses and at no more.
+        return DERIVED.setdefault(self.kind, type(f"Derived{self.kind}", (cls,), {}))
+
     def make(self, others: list[Any]) -> Any:
         """A new one. A condition may have the lock of those before."""
-        cls = getattr(asyncio, self.kind)
-        if self.is_derived:
-            cls = type(f"Derived{self.kind}", (cls,), {})
+        cls = self.cls
         if self.kind == "Condition":
             locks = [each for each in others if isinstance(each, asyncio.Lock)]
             return cls(locks[0] if locks and self.number % 2 else None)
@@ -72,7 +81,7 @@ def program(seed: int) -> tuple[list[Thing], list[list[Step]], list[Step]]:
     """Things, what each task does with them, and what happens to tasks and things meanwhile."""
     draw = random.Random(seed)
     kinds = draw.choices(sorted(OPERATIONS), k=draw.randrange(1, 4))
-    things = [Thing(kind, draw.randrange(3), draw.random() < 0.1) for kind in kinds]
+    things = [Thing(kind, draw.randrange(3), draw.random() < 0.3) for kind in kinds]
     tasks: list[list[Step]] = []
     for _ in range(draw.randrange(2, 7)):
         steps: list[Step] = []
@@ -158,7 +167,7 @@ async def run(seed: int, notes: Notes) -> None:
 
     def put(event: str, value: int) -> None:
         place = value % len(things)
-        cls = getattr(asyncio, descriptions[place].kind)
+        cls = descriptions[place].cls
         name = METHODS[descriptions[place].kind][value // 16 % len(METHODS[descriptions[place].kind])]
         if not hasattr(cls, name):
             return
@@ -166,14 +175,18 @@ async def run(seed: int, notes: Notes) -> None:
             if not name.startswith("__"):
                 setattr(things[place], name, noted(getattr(things[place], name), f"own {name}", notes))
             return
-        owner = next(base for base in cls.__mro__ if name in vars(base))
+        defines = next(base for base in cls.__mro__ if name in vars(base))
+        owner = cls if value // 4096 % 2 else defines
         if (owner, name) not in patched:
-            patched[owner, name] = vars(owner)[name]
-            setattr(owner, name, noted(patched[owner, name], f"{owner.__name__}.{name}", notes))
+            patched[owner, name] = vars(owner).get(name)
+            setattr(owner, name, noted(vars(defines)[name], f"{owner.__name__}.{name}", notes))
 
     def restore() -> None:
         for (owner, name), plain in patched.items():
-            setattr(owner, name, plain)
+            if plain is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, plain)
         patched.clear()
 
     tasks = [asyncio.ensure_future(performs(number, steps)) for number, steps in enumerate(plans)]

@@ -1,26 +1,18 @@
 """Random programs of tasks with timeouts in each other: who is cancelled, whose time is over, what is patched.
 
-`python -m graft.random_timeouts SECONDS [SEED]`, in `tests/`, runs new ones until the time is over, each with bodies in
-Python and grafted, and stops at the first that does not do the same.
-
 No program waits for time: a timeout is over at once, or never, or when the program says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import sys
-import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import rasyncio
 from graft.notes import Notes, spin
 from graft.timeouts import LONG, chain_of, state_of
-from rasyncio import _graft
 
 FUTURES = 4
 PATCHES = ("reschedule", "_on_timeout", "__aenter__", "__aexit__", "when", "expired")
@@ -222,38 +214,3 @@ async def run(seed: int, notes: Notes) -> None:
             await spin(2)
         notes.append([task.done() for task in tasks])
         notes.append([state_of(limit) for limit in running.limits])
-
-
-def both(seed: int) -> tuple[Notes, Notes]:
-    """What the program of that seed notes with bodies in Python, and grafted."""
-    results = []
-    for wanted in (False, True):
-        _graft.attach(wanted)
-        notes: Notes = []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # what has no time is never awaited
-            asyncio.run(run(seed, notes))
-            gc.collect()
-        results.append(notes)
-    return results[0], results[1]
-
-
-def main() -> None:
-    """Until the time is over."""
-    seconds = float(sys.argv[1])
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 40)
-    rasyncio.install()
-    end, count = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        in_python, grafted = both(seed + count)
-        if in_python != grafted:
-            print(f"seed {seed + count}: {program(seed + count)}")
-            for one, other in zip(in_python, grafted, strict=False):
-                print("  " if one == other else "! ", one, *([] if one == other else ["\n  grafted:", other]))
-            sys.exit(1)
-        count += 1
-    print(f"{count} programs from seed {seed} on did the same")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """Much, little, and what is not expected: a transport receives into a reader's buffer, and no byte is lost.
 
-How much is likely to come is what came last, and much is 4 KiB; so what follows a large piece is received in another
-way.
+How much is likely to come is what came last, and much is 4 to 64 KiB; so what follows a large piece is received in
+another way.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from graft.streams import state
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
 #: Of a piece after another.
-SIZES = (1, 100, 2047, 2048, 4095, 4096, 5000, 10_000, 60_000)
+SIZES = (1, 100, 2047, 4095, 4096, 5000, 10_000, 60_000, 70_000)
 
 
 @asynccontextmanager

@@ -174,7 +174,8 @@ def places(code: CodeType, names: list[str]) -> list[tuple[int, int]]:
     """Instruction (in bytes) and line of the last call of each function of these names, then of each `await`.
 
     A name that comes again stands for the call before; `raise` and `while` for such a statement, of an exception and
-    of something that is true or not. Of a name after `^` it is the first call.
+    of something that is true or not. Of a name after `^` it is the first call. A name that ends with `+` is loaded
+    before an argument that is another call.
     """
     from dis import get_instructions
 
@@ -193,11 +194,12 @@ def _call_of(name: str, instructions: list[Instruction], earlier: int) -> int:
     if name == "while":
         decides = ("TO_BOOL", "POP_JUMP_IF_TRUE", "POP_JUMP_IF_FALSE")
         return next((each.offset for each in instructions if each.opname in decides), -1)
-    wanted = name.removeprefix("^")
+    wanted = name.strip("^+")
     loads = [
         place for place, each in enumerate(instructions) if each.opname.startswith("LOAD_") and each.argval == wanted
     ]
-    if wanted != name:
+    if name.startswith("^"):
         loads = loads[:1]
     after = instructions[loads[-1 - earlier] :] if len(loads) > earlier else []
-    return next((each.offset for each in after if each.opname in {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}), -1)
+    calls = [each.offset for each in after if each.opname in {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}]
+    return next(iter(calls[name.endswith("+") :]), -1)

@@ -6,4 +6,5 @@
 pub(crate) mod chain_future;
 mod concurrent;
 pub(crate) mod copy_state;
+pub(crate) mod run_in_executor;
 pub(crate) mod wrap_future;

@@ -18,6 +18,7 @@ use crate::time;
 static GRAFTS: &[&Graft] = &[
     &chain::chain_future::CHAIN_FUTURE,
     &chain::copy_state::COPY_STATE,
+    &chain::run_in_executor::RUN_IN_EXECUTOR,
     &chain::wrap_future::WRAP_FUTURE,
     &group::cancel_gathering::CANCEL,
     &group::create_task::CREATE_TASK,

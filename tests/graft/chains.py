@@ -321,12 +321,156 @@ async def given_up(notes: Notes) -> None:
     notes.append(await wrapped)
 
 
+class Own(concurrent.futures.Executor):
+    """Does it at once, and returns what it likes."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        future = self.make()
+        if isinstance(future, (Source, asyncio.Future)):
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+async def executor(notes: Notes) -> None:
+    """`run_in_executor` and `to_thread`: what is returned and raised, by which executor, in which context."""
+    loop: Any = asyncio.get_running_loop()
+    variable = contextvars.ContextVar("variable", default="outside")
+    variable.set("in the task")
+
+    def work(*given: object, **keywords: object) -> Any:
+        return given, keywords, variable.get(), threading.current_thread() is threading.main_thread()
+
+    def fails(exception: BaseException) -> None:
+        raise exception
+
+    notes.append(loop._default_executor)
+    one = concurrent.futures.ThreadPoolExecutor(1)
+    for _ in range(2):
+        notes.append(await loop.run_in_executor(None, work, 1, 2))
+        notes.append(await loop.run_in_executor(one, work))
+        notes.append(await loop.run_in_executor(executor=one, func=work))
+        notes.append(await asyncio.to_thread(work, 1, keyword=2))
+        loop.set_default_executor(one)
+    for exception in (
+        ValueError("failed"),
+        asyncio.CancelledError("cancelled"),
+        concurrent.futures.TimeoutError("time"),
+    ):
+        for call in (loop.run_in_executor(None, fails, exception), asyncio.to_thread(fails, exception)):
+            notes.append((await outcome(call))[:2])
+    for arguments in ((), (None,), (1, work), ("executor", work, 1)):
+        notes.append(await outcome_of_call(lambda: loop.run_in_executor(*arguments)))  # noqa: B023
+    made = await outcome_of_call(lambda: loop.run_in_executor(None, "not callable"))
+    notes.append((await outcome(made) if isinstance(made, asyncio.Future) else made)[:2])
+    notes.append((await outcome_of_call(lambda: loop.run_in_executor(None, work, keyword=1)))[:2])
+    await in_order(notes, one)
+    for make in (Source, loop.create_future, lambda: 1, lambda: None, type("Derived", (Source,), {})):
+        made = await outcome_of_call(lambda: loop.run_in_executor(Own(make), work, 1))  # noqa: B023
+        notes.append(await made if isinstance(made, asyncio.Future) else shown(str(made)))
+    await replaced_meanwhile(notes, one)
+    one.shutdown()
+    for call in (lambda: loop.run_in_executor(one, work), lambda: loop.run_in_executor(None, work)):
+        notes.append(await outcome_of_call(call))
+    notes.append(await outcome(asyncio.to_thread(work)))
+    loop._executor_shutdown_called = True
+    notes.append(await outcome_of_call(lambda: loop.run_in_executor(None, work)))
+    loop._executor_shutdown_called = False
+    loop._default_executor = Own(Source)
+    notes.append(await asyncio.to_thread(work))
+    loop._default_executor = None
+    other: Any = type(loop)()
+    closed = type(loop)()
+    closed.close()
+    notes.append(await outcome_of_call(lambda: closed.run_in_executor(None, work)))
+    made = other.run_in_executor(Own(Source), work)
+    notes.append(made.get_loop() is other)
+    in_thread(lambda: notes.append(other.run_until_complete(made)))
+    other.close()
+
+
+async def in_order(notes: Notes, one: concurrent.futures.Executor) -> None:
+    """Several at a time, of which some are cancelled before and while they run; a loop that is closed too early."""
+    loop = asyncio.get_running_loop()
+    order: Notes = []
+    go, runs = threading.Event(), threading.Event()
+
+    def first() -> str:
+        runs.set()
+        go.wait()
+        return "first"
+
+    calls = [loop.run_in_executor(one, first), *(loop.run_in_executor(one, order.append, n) for n in range(4))]
+    runs.wait()
+    for call in calls:
+        call.add_done_callback(lambda done: order.append(("done", calls.index(done), done.cancelled())))
+    notes.append([calls[0].cancel("runs"), calls[2].cancel("waits")])
+    await spin(2)
+    go.set()
+    await asyncio.wait(calls)
+    notes.append(sorted(order, key=str))
+    notes.append([await outcome(call) for call in calls])
+    go.clear()
+    runs.clear()
+
+    def elsewhere() -> None:
+        async def begins() -> None:
+            asyncio.get_running_loop().run_in_executor(one, first)
+            runs.wait()
+
+        other = type(loop)()
+        other.run_until_complete(begins())
+        other.close()
+
+    in_thread(elsewhere)
+    go.set()
+    notes.append(await loop.run_in_executor(one, int))
+
+
+async def replaced_meanwhile(notes: Notes, one: concurrent.futures.Executor) -> None:
+    """What `submit` calls replaces something of asyncio's."""
+    loop: Any = asyncio.get_running_loop()
+    futures: Any = asyncio.futures
+    for name in ("wrap_future", "_chain_future", "isfuture"):
+        function = getattr(futures, name)
+        uses: Notes = []
+
+        def replacing(name: str = name, function: Any = function, uses: Notes = uses) -> Source[Any]:
+            setattr(futures, name, lambda *given, **keywords: uses.append(1) or function(*given, **keywords))
+            return Source()
+
+        try:
+            made = loop.run_in_executor(Own(replacing), int)
+            notes.append((name, len(uses), await made))
+        finally:
+            setattr(futures, name, function)
+
+    class Debugging(Own):
+        def submit(self, *given: Any, **keywords: Any) -> Any:
+            loop.set_debug(True)
+            return super().submit(*given, **keywords)
+
+    made = loop.run_in_executor(Debugging(Source), int)
+    loop.set_debug(False)
+    notes.append(await made)
+    loop.create_future = lambda: notes.append("own future") or asyncio.Future()
+    notes.append(await loop.run_in_executor(one, int))
+    del loop.create_future
+    loop._check_default_executor = lambda: notes.append("own check")
+    notes.append(await loop.run_in_executor(None, int))
+    del loop._check_default_executor
+
+
 CHAIN_PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
+    "executor": executor,
     "wrap": wrap,
 }
 
 #: The grafted functions, by the program that uses each.
 CHAIN_USES = {
+    "asyncio.base_events.BaseEventLoop.run_in_executor": "executor",
     "asyncio.futures._chain_future": "wrap",
     "asyncio.futures._copy_future_state": "wrap",
     "asyncio.futures.wrap_future": "wrap",

@@ -45,18 +45,13 @@ impl<const N: usize> Shape<N> {
     /// Is it of the class, or of a subclass that is as plain?
     #[inline]
     pub(crate) fn fits(&self, object: &Object) -> bool {
-        self.places_of(object).is_some()
+        self.is_exact(object) || self.places_of_derived(object).is_some()
     }
 
     /// Is it exactly of the class?
     #[inline]
     pub(crate) fn is_exact(&self, object: &Object) -> bool {
         self.class.find().is_some_and(|class| object.class().is(class))
-    }
-
-    #[inline]
-    fn places_of(&self, object: &Object) -> Option<&Places<N>> {
-        if self.is_exact(object) { Some(&self.places) } else { self.places_of_derived(object) }
     }
 
     #[cold]
@@ -73,7 +68,7 @@ impl<const N: usize> Shape<N> {
     /// The instance's attributes, if all about it is plain. To be used before any Python code runs.
     #[inline]
     pub(crate) fn of<'a>(&'a self, object: &'a Object) -> Option<Attributes<'a, N>> {
-        let places = self.places_of(object)?;
+        let places = if self.is_exact(object) { &*self.places } else { self.places_of_derived(object)? };
         let values = Values::of(object)?;
         places.fit(values, &self.names, self.hidden).then_some(Attributes { shape: self, places, object, values })
     }

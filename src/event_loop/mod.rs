@@ -8,8 +8,7 @@
 //!    [`watchers`]); with nothing ready it waits, until the first timer is due at most ([`idle`]: or until another thread
 //!    calls);
 //! 3. timers that are due join the ready queue;
-//! 4. what is in the [`ready`] queue now runs; what that adds runs in the next iteration (or sooner, where nobody can
-//!    tell: [`turn`]).
+//! 4. what is in the [`ready`] queue now runs; what that adds runs in the next iteration.
 //!
 //! So a file, a timer, a signal with a handler of the loop's waits for one iteration, and all come in asyncio's order.
 //! Only a loop that has no file of the program's to watch leaves the poller alone for up to about 40 µs while it is busy.
@@ -48,7 +47,6 @@ mod time;
 mod timers;
 mod transport_table;
 mod transports;
-mod turn;
 mod wake;
 mod watchers;
 

@@ -10,7 +10,6 @@
 //! * `counts`: whoever does what is counted.
 //! * `profile`: `run.rs`, and whoever turns it on.
 //! * `scratch`: who reads from a file; never while Python code runs.
-//! * `turn`: `turn.rs`, in the thread that runs the loop.
 //! * `last_poll`, `last_tidy`, `idle`: `poll.rs`, in the thread that runs the loop; `wake.rs` reads and sets the state of
 //!   `idle` from any.
 //! * `closed`, `debug_is_on`, `debug`, `stopping`, `thread_id`, `clock_resolution`, `current_handle`, `task_factory`,
@@ -36,7 +35,6 @@ use super::ready::ReadyQueue;
 use super::scratch::Scratch;
 use super::timers::TimerHeap;
 use super::transport_table::TransportTable;
-use super::turn::Turn;
 use super::watchers::Watchers;
 use crate::asyncio::loop_is_closed;
 use crate::handle::HandleObject;
@@ -52,7 +50,6 @@ object! {
         pub(super) after_step: Own<AfterStep>,
         pub(super) transports: Own<TransportTable>,
         pub(super) scratch: Own<Scratch>,
-        pub(super) turn: Own<Turn>,
         pub(crate) counts: Own<Counts>,
         pub(super) profile: Own<Profile>,
         /// When the poller was asked last; not set at the beginning of a run.

@@ -72,7 +72,6 @@ pub(super) enum Polled {
 #[inline]
 pub(super) fn poll(core: &LoopObject) -> Res<Polled> {
     let now = Moment::now();
-    core.turn.told.set(0);
     if core.has_work() {
         let is_soon = |last| !now.is_tens_of_microseconds_after(last);
         let last = core.last_poll.get();
@@ -206,12 +205,7 @@ fn now_or_later(core: &LoopObject, wait: Wait) -> Wait {
 fn serve(core: &LoopObject, poller: &Poller, woken: Result<Woken, Errno>, events: Events) -> Res<()> {
     core.idle.end();
     let served = match woken {
-        Ok(Woken::Normally) => {
-            let before = core.ready.len();
-            let served = events.iter().try_for_each(|event| make_ready(core, poller, event));
-            core.turn.told.set(if before == 0 { core.ready.len() } else { 0 });
-            served
-        }
+        Ok(Woken::Normally) => events.iter().try_for_each(|event| make_ready(core, poller, event)),
         Ok(Woken::BySignal) => check_signals(),
         Err(errno) => Err(raise_os_error(errno.0)),
     };

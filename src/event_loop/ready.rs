@@ -68,12 +68,6 @@ impl ReadyQueue {
         next
     }
 
-    /// The last becomes the first.
-    #[cfg(Py_3_12)]
-    pub(super) fn bring_forward(&self) {
-        self.queue.borrow_mut().rotate_right(1);
-    }
-
     /// Gives back the memory of a queue that was long once.
     pub(super) fn shrink(&self) {
         const SHORT: usize = 1024;

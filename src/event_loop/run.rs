@@ -67,15 +67,12 @@ pub(super) fn run_once(core: &LoopObject) -> Res<()> {
         }
     }
     let mut left = core.ready.len();
-    core.turn.begin(left);
     core.counts.iterates(left);
     while left > 0 {
         core.counts.takes();
         let Some(ready) = core.ready.pop() else { return run_exposed(core, left) };
         left -= 1;
-        core.turn.left.set(left);
         run(core, ready)?;
-        left += core.turn.take_in_front();
     }
     Ok(())
 }

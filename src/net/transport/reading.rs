@@ -71,10 +71,6 @@ fn read_data(transport: &TransportObject, core: &LoopObject) -> Res<()> {
     received(transport, core, receive(transport, core))
 }
 
-/// Who waits for so much goes on before others' data push it out of the processor's cache.
-#[cfg(Py_3_12)]
-const MUCH: usize = 8 * 1024;
-
 /// The same where the protocol feeds a reader: what it takes does not become an object of its own.
 #[cfg(Py_3_12)]
 fn feed(transport: &TransportObject, core: &LoopObject, feeding: &Feeding) -> Res<()> {
@@ -87,13 +83,7 @@ fn feed(transport: &TransportObject, core: &LoopObject, feeding: &Feeding) -> Re
     match done.and_then(|done| done) {
         Ok(Behind::Appended(count)) => {
             note_received(transport, core, count);
-            let goes_next = count >= MUCH && core.only_events_are_left();
-            match (feeding.wake)(place.fed) {
-                Ok(()) if goes_next => core.bring_forward(),
-                Ok(()) => {}
-                Err(raised) => return data_failed(transport, raised),
-            }
-            Ok(())
+            (feeding.wake)(place.fed).or_else(|raised| data_failed(transport, raised))
         }
         Ok(Behind::Other(outcome)) => received(transport, core, Ok(outcome)),
         Err(raised) => read_failed(transport, raised),

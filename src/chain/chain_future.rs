@@ -90,7 +90,7 @@ fn call_check_cancel(call: &Call<'_>) -> Option<Res<Owned>> {
         return None;
     }
     let cancelled = call::call_method(&CANCEL, &[&*source], None);
-    Some(cancelled.map(|_| none().own()).map_err(|raised| raised_in(call.function, "cancel", raised)))
+    Some(cancelled.map(|_| none().own()).map_err(|raised| raised_in(call.function, "^cancel", raised)))
 }
 
 /// The source is done, in whatever thread: its outcome is handed over by the destination's loop.
@@ -110,7 +110,7 @@ fn call_set_state(call: &Call<'_>) -> Option<Res<Owned>> {
         }
         later(&event_loop, &setter, &destination, source)
     } else if runs_here(&event_loop) {
-        call::call(&setter, &[&*destination, source]).map_err(|raised| ("_set_state", raised))
+        call::call(&setter, &[&*destination, source]).map_err(|raised| ("^_set_state", raised))
     } else {
         later(&event_loop, &setter, &destination, source)
     };

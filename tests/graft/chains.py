@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from graft.notes import Notes, outcome, outcome_of_call, shown, spin
+from graft.notes import Notes, outcome, outcome_of_call, shown, spin, told
 
 Source = concurrent.futures.Future
 
@@ -23,7 +23,8 @@ class Logged(logging.Handler):
         self.notes = notes
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.notes.append((shown(record.getMessage()), record.exc_info and repr(record.exc_info[1])))
+        exception = record.exc_info[1] if record.exc_info else None
+        self.notes.append((shown(record.getMessage()), exception and told(exception)))
 
 
 #: What a thread's future may end with, by name.
@@ -144,7 +145,11 @@ async def cancelled(notes: Notes) -> None:
     source.cancel = fails  # type: ignore[method-assign]
     wrapped = asyncio.wrap_future(source)
     wrapped.cancel()
+    loop = asyncio.get_running_loop()
+    handler = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: notes.append(told(context["exception"])))
     await spin(3)
+    loop.set_exception_handler(handler)
 
 
 async def looked_at(notes: Notes) -> None:

@@ -9,6 +9,7 @@ use std::ptr;
 use pyo3::ffi;
 
 use super::bytes;
+use super::error::fetch;
 use super::{Layout, Object, Owned, Raised, Res};
 
 // What pyo3-ffi declares as never unwinding does not run Python code.
@@ -96,6 +97,18 @@ pub(super) unsafe fn cut(array: &ByteArray, length: usize) {
     unsafe {
         (*array.as_ptr().cast::<ffi::PyVarObject>()).ob_size = length;
         *ffi::PyByteArray_AsString(array.as_ptr()).offset(length) = 0;
+    }
+}
+
+/// The same, and gives back what memory is left over.
+///
+/// # Safety
+/// As for [`cut`].
+pub(super) unsafe fn cut_exactly(array: &ByteArray, length: usize) {
+    if let Err(raised) = resize(array, length) {
+        drop(fetch(raised));
+        // SAFETY: the caller's contract.
+        unsafe { cut(array, length) };
     }
 }
 

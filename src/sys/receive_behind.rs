@@ -84,7 +84,7 @@ fn receive_much(
     let outcome = unsafe { receive_parts(fd, &mut parts) };
     let Outcome::Done(count) = outcome else {
         // SAFETY: it was that long, and nothing has run since.
-        unsafe { byte_array::cut(array, before) };
+        unsafe { byte_array::cut_exactly(array, before) };
         return Ok(Behind::Other(nothing(outcome)));
     };
     let written = count.min(expected);
@@ -92,10 +92,10 @@ fn receive_much(
     let first = unsafe { std::slice::from_raw_parts(start, written) };
     let rest = count - written;
     if rest == 0 && written < expected / 2 {
-        // So little does not keep the memory.
+        // So little does not keep the memory, and least of all the end.
         scratch[..written].copy_from_slice(first);
         // SAFETY: as above.
-        unsafe { byte_array::cut(array, before) };
+        unsafe { byte_array::cut_exactly(array, before) };
         return append(array, most, &scratch[..written]);
     }
     if before.saturating_add(count) > most {

@@ -124,6 +124,22 @@ def test_a_view_of_the_buffer(installed: None, size: int) -> None:
     assert grafted == in_python
 
 
+def test_memory_is_not_kept_at_the_end(grafted: None) -> None:
+    """A buffer that has got nothing but the end after much has no memory for more."""
+
+    async def main() -> tuple[int, int]:
+        async with fed_by(1 << 20, socket.socketpair()) as (reader, _, far):
+            far.sendall(made_of(60_000))
+            await reader.readexactly(60_000)
+            far.shutdown(socket.SHUT_WR)
+            assert await reader.read() == b""
+            return reader._buffer.__alloc__(), len(reader._buffer)
+
+    allocated, length = asyncio.run(main())
+    assert length == 0
+    assert allocated < 100
+
+
 def test_memory_is_not_kept_for_what_did_not_come(grafted: None) -> None:
     """A buffer that has got little after much is no larger than for that."""
 

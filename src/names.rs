@@ -34,6 +34,8 @@ names! {
     INCOMING = c"_incoming";
     INCOMING_HIGH_WATER = c"_incoming_high_water";
     INCOMING_LOW_WATER = c"_incoming_low_water";
+    KEYLOG_FILENAME = c"keylog_filename";
+    MSG_CALLBACK = c"_msg_callback";
     ON_HANDSHAKE_COMPLETE = c"_on_handshake_complete";
     ON_SHUTDOWN_COMPLETE = c"_on_shutdown_complete";
     OUTGOING = c"_outgoing";

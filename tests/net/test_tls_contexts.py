@@ -395,6 +395,44 @@ def test_a_message_callback(raises: bool) -> None:
     same(scenario)
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_message_callback_of_a_context_given_later(late: bool) -> None:
+    """By the callback for the name, or when hands were shaken: what it raises ends the connection."""
+
+    def scenario(engine: Any, say: Say) -> None:
+        loop = engine.new()
+        told = reported(loop)
+        server, other = server_context(), server_context()
+        is_armed = False
+
+        def callback(connection: Any, direction: str, version: Any, content: Any, message: Any, data: bytes) -> None:
+            if is_armed:
+                say((type(connection).__name__, direction, content.name))
+                raise ZeroDivisionError("in the callback")
+
+        def swaps(tls: Any, name: str | None, context: ssl.SSLContext) -> None:
+            tls.context = other
+
+        other._msg_callback = callback  # type: ignore[attr-defined]
+        if not late:
+            server.sni_callback = swaps
+        ends = tls_connected(loop, server_side=True, context=server)
+        ends.peer.send(b"first")
+        until(loop, lambda: ends.protocol.data == b"first")
+        if late:
+            swaps(ends.transport.get_extra_info("ssl_object"), None, server)
+        is_armed = True
+        ends.peer.send(b"question")
+        loop.run_until_complete(asyncio.sleep(0.02))
+        say(bytes(ends.protocol.data))
+        say(told)
+        is_armed = False
+        close_all(loop, ends)
+        say(ends.protocol.events[-1])
+
+    same(scenario)
+
+
 @pytest.mark.skipif(not getattr(ssl, "HAS_PSK", False), reason="the ssl module has it from 3.13 on")
 @pytest.mark.parametrize("key", [b"the right one", b"another", None])
 def test_keys_agreed_on_before(key: bytes | None, unraisable: list[str]) -> None:

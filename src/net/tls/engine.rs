@@ -7,7 +7,7 @@
 use crate::names::{PENDING_METHOD, READ, WRITE};
 use crate::sys::bytes::{self, Buffer, Held};
 use crate::sys::memory::{make_room, no_memory};
-use crate::sys::openssl::{End, Session};
+use crate::sys::openssl::{self, End, Session};
 use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers, error};
 
 use super::known::is_again;
@@ -34,11 +34,14 @@ pub(super) struct Plaintext {
 impl Engine {
     #[inline]
     pub(super) fn of(transport: &TlsObject) -> Self {
+        let socket = transport.socket.get_or_none();
+        // The program may give it another context (`SSLObject.context`), whose callbacks the library calls from then on.
+        let is_direct = transport.is_direct.get() && openssl::has_context(&socket, &transport.context);
         Engine {
-            socket: transport.socket.get_or_none(),
+            socket,
             incoming: transport.incoming.get_or_none(),
             outgoing: transport.outgoing.get_or_none(),
-            is_direct: transport.is_direct.get(),
+            is_direct,
         }
     }
 

@@ -9,15 +9,17 @@
 
 use crate::event_loop::plain;
 use crate::names::{
-    APP_PROTOCOL, APP_STATE, CANCEL, CIPHER, COMPRESSION, CONNECTION_MADE, DO_HANDSHAKE_METHOD, EXTRA, GETPEERCERT,
-    HANDSHAKE_TIMEOUT_HANDLE, Name, ON_HANDSHAKE_COMPLETE, PEERCERT, PRIVATE_LOOP, SSL_OBJECT, STATE, WAKEUP_WAITER,
+    APP_PROTOCOL, APP_STATE, CANCEL, CIPHER, COMPRESSION, CONNECTION_MADE, CONTEXT, DO_HANDSHAKE_METHOD, EXTRA,
+    GETPEERCERT, HANDSHAKE_TIMEOUT_HANDLE, KEYLOG_FILENAME, MSG_CALLBACK, Name, ON_HANDSHAKE_COMPLETE, PEERCERT,
+    PRIVATE_LOOP, SSL_OBJECT, STATE, WAKEUP_WAITER,
 };
 use crate::sys::error::{fetch, handling, matches, restore};
 use crate::sys::object::none;
-use crate::sys::{Layout, Owned, Raised, Res, call, containers};
+use crate::sys::{Layout, Object, Owned, Raised, Res, call, containers, openssl};
 
 use super::engine::Engine;
 use super::known::{KNOWN, is_again};
+use super::object::TlsObject;
 use super::protocol::Native;
 use super::reading::read_now;
 use super::writing::process_outgoing;
@@ -26,9 +28,34 @@ use super::writing::process_outgoing;
 pub(super) fn go_on(native: &Native) -> Res<()> {
     let socket = native.transport.socket.get_or_none();
     match call::call_method(&DO_HANDSHAKE_METHOD, &[&*socket], None) {
-        Ok(_) => complete(native),
+        Ok(_) => {
+            look_at_context(native.transport, &socket);
+            complete(native)
+        }
         Err(raised) => unless_again(native, raised, &ON_HANDSHAKE_COMPLETE),
     }
+}
+
+/// A server's program has given the connection the context for its name: may that be used directly, too?
+fn look_at_context(transport: &TlsObject, socket: &Object) {
+    if transport.is_direct.get() && !openssl::has_context(socket, &transport.context) {
+        match silent_context(socket) {
+            Ok(context) => drop(context.map(|context| transport.context.set(context))),
+            Err(raised) => drop(fetch(raised)),
+        }
+    }
+}
+
+/// The context, if it reports nothing to Python code; as `_tls.py` asks.
+#[cold]
+fn silent_context(socket: &Object) -> Res<Option<Owned>> {
+    let context = call::getattr(socket, &CONTEXT)?;
+    for name in [&MSG_CALLBACK, &KEYLOG_FILENAME] {
+        if !call::getattr(&context, name)?.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(context))
 }
 
 /// What asyncio does about what a method of `_ssl`'s has raised: it sends what there is, or has its own method see to

@@ -58,6 +58,7 @@ fn link(transport: &TlsObject, arguments: &[&Object]) -> Res<bool> {
     transport.ssl_object.set(ssl_object.own());
     transport.incoming.set(incoming.own());
     transport.outgoing.set(outgoing.own());
+    transport.context.set(context.own());
     transport.is_direct.set(is_direct);
     transport.socket.set(socket.own());
     Ok(is_direct)

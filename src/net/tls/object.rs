@@ -28,6 +28,8 @@ object! {
         pub(super) socket: Field,
         pub(super) incoming: Field,
         pub(super) outgoing: Field,
+        /// The `ssl.SSLContext` that was asked whether it reports anything: no other is used directly.
+        pub(super) context: Field,
         /// With as many attributes the protocol had none that hides a method; less one.
         pub(super) checked: Cell<usize>,
         pub(super) closed: Cell<bool>,
@@ -49,6 +51,7 @@ const _: () = assert!(
 impl TlsObject {
     /// Lets go of what it has of the connection.
     pub(super) fn unlink(&self) {
-        [&self.ssl_object, &self.socket, &self.incoming, &self.outgoing].into_iter().for_each(Field::clear);
+        let all = [&self.ssl_object, &self.socket, &self.incoming, &self.outgoing, &self.context];
+        all.into_iter().for_each(Field::clear);
     }
 }

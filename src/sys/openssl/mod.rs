@@ -24,7 +24,7 @@ use pyo3::ffi;
 
 use super::attached::Attached;
 use super::bytes::{Buffer, Held, NewBytes};
-use super::{Layout, Object, Owned, Res, Type, enter, types};
+use super::{Field, Layout, Object, Owned, Res, Type, enter, types};
 
 /// `_ssl._SSLSocket`'s beginning.
 #[repr(C)]
@@ -125,6 +125,14 @@ pub(crate) fn take_up(objects: Objects<'_>) -> bool {
     // are its own BIOs still, so that nothing was put in front of them.
     context.class().basic_size() >= size_of::<Wrapper>()
         && unsafe { is_as_described(&known.functions, objects) && session.put_in_front() }
+}
+
+/// Is that the context that a session has now?
+#[inline]
+pub(crate) fn has_context(socket: &Object, context: &Field) -> bool {
+    let is_known = KNOWN.get().is_some_and(|known| ptr::eq(known.class, socket.class()));
+    // SAFETY: an instance of the class whose objects begin so.
+    is_known && context.is_at(unsafe { (*socket.as_ptr().cast::<SocketHead>()).context })
 }
 
 /// # Safety

@@ -40,10 +40,8 @@ class CountingQueue(asyncio.Queue[int]):
         super().put_nowait(item)
 
 
-@workload
-async def subclassed_queue(n: int) -> None:
-    """one item through a `Queue(1)` of a subclass that replaces nothing"""
-    items = OwnQueue(1)
+async def pass_through(items: asyncio.Queue[int], n: int) -> None:
+    """One task puts so many items in, another takes them out."""
 
     async def produce() -> None:
         for number in range(n):
@@ -53,48 +51,43 @@ async def subclassed_queue(n: int) -> None:
     for _ in range(n):
         await items.get()
     await producer
+
+
+def put_and_get(items: asyncio.Queue[int], n: int) -> None:
+    """The same at once, one by one."""
+    for number in range(n):
+        items.put_nowait(number)
+        items.get_nowait()
+
+
+@workload
+async def subclassed_queue(n: int) -> None:
+    """one item through a `Queue(1)` of a subclass that replaces nothing"""
+    await pass_through(OwnQueue(1), n)
 
 
 @workload
 async def subclassed_nowait(n: int) -> None:
     """`put_nowait` and `get_nowait` of a queue of a subclass"""
-    items = OwnQueue()
-    for number in range(n):
-        items.put_nowait(number)
-        items.get_nowait()
+    put_and_get(OwnQueue(), n)
 
 
 @workload
 async def own_order(n: int) -> None:
     """one item through a `Queue(1)` of a subclass with a `_get` of its own"""
-    items = OwnOrderQueue(1)
-
-    async def produce() -> None:
-        for number in range(n):
-            await items.put(number)
-
-    producer = asyncio.create_task(produce())
-    for _ in range(n):
-        await items.get()
-    await producer
+    await pass_through(OwnOrderQueue(1), n)
 
 
 @workload
 async def own_order_nowait(n: int) -> None:
     """`put_nowait` and `get_nowait` of such a queue"""
-    items = OwnOrderQueue()
-    for number in range(n):
-        items.put_nowait(number)
-        items.get_nowait()
+    put_and_get(OwnOrderQueue(), n)
 
 
 @workload
 async def subclassed_put_nowait(n: int) -> None:
     """the same of a subclass whose `put_nowait` calls asyncio's"""
-    items = CountingQueue()
-    for number in range(n):
-        items.put_nowait(number)
-        items.get_nowait()
+    put_and_get(CountingQueue(), n)
 
 
 @workload

@@ -15,7 +15,17 @@ from types import CodeType, FunctionType, ModuleType
 
 from ._graft import find, modules
 from ._graft_digest import digest, name_of, names_in
-from ._graft_known import KNOWN
+
+if sys.version_info >= (3, 16):
+    KNOWN: dict[str, str] = {}
+elif sys.version_info >= (3, 15):
+    from ._graft_known.v3_15 import KNOWN
+elif sys.version_info >= (3, 14):
+    from ._graft_known.v3_14 import KNOWN
+elif sys.version_info >= (3, 13):
+    from ._graft_known.v3_13 import KNOWN
+else:
+    from ._graft_known.v3_12 import KNOWN
 
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
@@ -70,7 +80,7 @@ class _Looker:
         self.reliances: dict[tuple[int, str | None], _Reliance] = {}
         self.functions: dict[FunctionType, None] = {}
         self._seen: set[tuple[object, tuple[type, ...]]] = set()
-        self._known = KNOWN.get(sys.version_info[:2], {})
+        self._known = KNOWN
 
     def named(self, name: str) -> type:
         """A class of asyncio's by `module:name`."""

@@ -8,6 +8,7 @@ mod fork;
 mod grafts;
 mod loop_type;
 mod loops;
+mod search;
 mod tasks;
 
 use std::ffi::CStr;
@@ -61,6 +62,7 @@ fn functions() -> Vec<Method> {
         functions.extend(awaited_by::AWAITED_BY_FUNCTIONS);
     }
     functions.extend(watchdog::functions());
+    functions.extend(search::FUNCTIONS);
     #[cfg(Py_3_12)]
     functions.extend(grafts::FUNCTIONS);
     #[cfg(target_os = "linux")]

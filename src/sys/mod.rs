@@ -72,6 +72,7 @@ pub(crate) mod raised;
 pub(crate) mod receive_behind;
 #[cfg(Py_3_12)]
 pub(crate) mod recursion;
+pub(crate) mod search;
 pub(crate) mod slots;
 #[cfg(Py_3_12)]
 mod small_int;

@@ -83,6 +83,13 @@ impl Type {
         usize::try_from(unsafe { (*self.as_type_ptr()).tp_basicsize }).unwrap_or(0)
     }
 
+    /// Can its attributes be set?
+    pub(crate) fn can_be_changed(&self) -> bool {
+        // SAFETY: a live type.
+        let flags = unsafe { ffi::PyType_GetFlags(self.as_type_ptr()) };
+        flags & (ffi::Py_TPFLAGS_HEAPTYPE | ffi::Py_TPFLAGS_IMMUTABLETYPE) == ffi::Py_TPFLAGS_HEAPTYPE
+    }
+
     /// `class.__mro__`, the class itself first.
     pub(crate) fn ancestors(&self) -> Vec<Owned<Type>> {
         // SAFETY: a live type's tuple of types (or NULL), borrowed, and read before anything else runs.

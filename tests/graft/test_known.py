@@ -56,9 +56,9 @@ def test_an_unknown_function_stays_python(installed: None, monkeypatch: pytest.M
         pytest.skip("3.11's functions cannot be grafted")
     from rasyncio import _graft_look
 
-    known = dict(_graft_look.KNOWN[sys.version_info[:2]])
+    known = dict(_graft_look.KNOWN)
     known["asyncio.queues.Queue.task_done"] = "0" * 16
-    monkeypatch.setitem(_graft_look.KNOWN, sys.version_info[:2], known)
+    monkeypatch.setattr(_graft_look, "KNOWN", known)
     rasyncio.install()
     off = rasyncio.grafted().off
     assert off == {

@@ -186,6 +186,12 @@ def timers_of(loop: Any) -> list[Any]:
     return sorted((timer for timer in loop._scheduled if not timer.cancelled()), key=lambda timer: timer.when())
 
 
+def other_tasks() -> list[asyncio.Task[Any]]:
+    """All but the one that runs, in the order in which they were made."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    return sorted(others, key=lambda task: int(task.get_name().removeprefix("Task-")))
+
+
 async def run(seed: int, notes: Notes) -> None:
     """Run the program of that seed, and note all that can be seen."""
     trees, actions = program(seed)
@@ -208,8 +214,11 @@ async def run(seed: int, notes: Notes) -> None:
         sys.setprofile(None)
         for name, plain in running.patched.items():
             setattr(asyncio.Timeout, name, plain)
-        for _ in range(20):
-            for each in [*tasks, *running.inner, *running.futures]:
+        for future in running.futures:
+            future.cancel()
+        # What is left then, asyncio.run() cancels once, and waits for: a stubborn task for ever.
+        while others := other_tasks():
+            for each in others:
                 each.cancel()
             await spin(2)
         notes.append([task.done() for task in tasks])

@@ -13,8 +13,6 @@ from __future__ import annotations
 import sys
 from types import FunctionType, ModuleType
 
-from . import _asyncio
-
 TYPE_CHECKING = False  # typing's own would cost its import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Set
@@ -29,6 +27,8 @@ _class_dict: Callable[[type], Any] = vars(type)["__dict__"].__get__
 
 def places(ids: Set[int], *passed_over: ModuleType) -> Iterator[_Place]:
     """Every place of the objects whose id is one of `ids`, but for this package's and those of some modules."""
+    from . import _asyncio  # in a sub-interpreter it cannot be, and nobody looks
+
     wanted = list(ids)
     modules = [
         (name, _module_dict(module)) for name, module in list(sys.modules.items()) if _counts(name, module, passed_over)

@@ -139,7 +139,7 @@ def test_names(module: types.ModuleType) -> None:
     expected = {"Future", "Task", *present(FUNCTIONS), *present(CONTAINERS)}
     if module is not c_module():
         # What rasyncio.EventLoop is made of.
-        expected |= {"EventLoopCore", "_adopt_event_loop_class", "_ask_about_replacements", "_passed_over"}
+        expected |= {"EventLoopCore", "_adopt_event_loop_class", "_ask_about_replacements", "_lead_to", "_passed_over"}
         expected |= {"_some_tasks", "_tell_of_loops", "_unwatch", "_watch", "_watching"}
         expected |= OF_GRAFTS if MINOR >= (3, 12) else set()
         expected |= OF_TRANSPORTS if sys.platform == "linux" else set()

@@ -12,7 +12,7 @@ fn lead_to(_module: &Object, arguments: &[&Object]) -> Res<Owned> {
         _ => None,
     };
     let (ids, dicts) = lists.ok_or_else(|| raise(Builtin::TypeError.class(), c"two lists were expected"))?;
-    let addresses = ids.iter().map(|id| containers::int_value(id).map(|id| id.cast_unsigned() as usize));
+    let addresses = ids.iter().map(|id| containers::int_value(id).map(|id| usize::try_from(id).unwrap_or(0)));
     let wanted = Wanted::at(addresses.collect::<Res<_>>()?);
     let found = containers::new_list()?;
     for (place, dict) in dicts.iter().enumerate() {

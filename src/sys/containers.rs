@@ -9,6 +9,10 @@ use super::error::takes_objects;
 use super::intern::Name;
 use super::{Layout, Object, Owned, Raised, Res, enter};
 
+#[cfg(Py_3_12)]
+pub(crate) use super::floats::float_or_none;
+pub(crate) use super::floats::{float, float_value, is_exact_float};
+
 fn check(status: i32) -> Res<()> {
     if status < 0 { Err(Raised) } else { Ok(()) }
 }
@@ -422,34 +426,6 @@ pub(crate) fn check_c_int(object: &Object) -> Res<()> {
         return Err(super::error::raise(class, c"Python int too large to convert to C int"));
     }
     Ok(())
-}
-
-pub(crate) fn float(value: f64) -> Res<Owned> {
-    // SAFETY: no precondition but attachment.
-    unsafe { Owned::steal_or_raised(ffi::PyFloat_FromDouble(value)) }
-}
-
-/// `float(object)`, for numbers only. May run Python code.
-pub(crate) fn float_value(object: &Object) -> Res<f64> {
-    // SAFETY: a live object.
-    let value = unsafe { enter::PyFloat_AsDouble(object.as_ptr()) };
-    #[allow(clippy::float_cmp)] // the very value that tells of an error
-    if value == -1.0 && super::raised::occurred() { Err(Raised) } else { Ok(value) }
-}
-
-/// The value of an exact `float`, or of an exact `int` that fits.
-#[cfg(Py_3_12)]
-pub(crate) fn float_or_none(object: &Object) -> Option<f64> {
-    if !is_exact_float(object) && !is_exact_int(object) {
-        return None;
-    }
-    float_value(object).map_err(|raised| drop(super::error::fetch(raised))).ok()
-}
-
-/// The exact type `float`?
-pub(crate) fn is_exact_float(object: &Object) -> bool {
-    // SAFETY: a live object.
-    unsafe { ffi::PyFloat_CheckExact(object.as_ptr()) != 0 }
 }
 
 /// `left + right`

@@ -38,6 +38,7 @@ pub(crate) mod dict_entries;
 mod enter;
 pub(crate) mod error;
 pub(crate) mod field;
+mod floats;
 pub(crate) mod foreign_fields;
 #[cfg(Py_3_12)]
 pub(crate) mod frame;

@@ -4,8 +4,9 @@
 //! unless another does so before. One that is cancelled then wakes up the next, so that the wake-up is not lost.
 
 use crate::asyncio;
+use crate::future::FutureObject;
 use crate::graft::Graft;
-use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
+use crate::graft::coroutine::{self, Body, Coroutine, Inner, Input, Step, become_python};
 use crate::graft::running::Running;
 use crate::graft::shape::{Attributes, Shape};
 use crate::names::{
@@ -163,6 +164,37 @@ pub(super) fn is_exact(object: &Object) -> bool {
 /// Is it a lock that native code may look at?
 pub(super) fn fits(object: &Object) -> bool {
     LOCK.fits(object)
+}
+
+/// The same, of a body that does without the coroutine, and waits itself.
+pub(super) fn enter_folded(lock: &Object, place: u16) -> Option<Res<Step>> {
+    let attributes = LOCK.of(lock)?;
+    if is_free(attributes)? {
+        return Some(attributes.set(IS_LOCKED, boolean(true)).map(|()| Step::Return(none().own())));
+    }
+    match waiters::queue_up(attributes, WAITERS, LOOP) {
+        Ok(future) => Some(Ok(Step::WaitFolded(place, future?))),
+        Err(raised) => Some(Err(raised)),
+    }
+}
+
+/// The coroutine of `acquire()` that such a body has not made, which waits for the future.
+#[cold]
+pub(super) fn unfolded(lock: &Object, future: &FutureObject) -> Res<Owned> {
+    Inner { body: &BODY, subject: lock, first: Some(future.as_object()), second: None }.waiting_for(future)
+}
+
+/// Takes the lock, as the future has a result. `None`, and nothing is done, if the coroutine has to.
+pub(super) fn acquired(lock: &Object, future: &FutureObject) -> Option<Res<Step>> {
+    let attributes = LOCK.of(lock).filter(|_| ACQUIRE.names_are_unchanged())?;
+    attributes.flag(IS_LOCKED)?;
+    let waiters = attributes.get(WAITERS).and_then(deque::downcast)?;
+    if !deque::first(&waiters)?.is(future) {
+        return None;
+    }
+    // Neither the future nor what was there before ends by this.
+    let taken = deque::popleft(&waiters).and_then(|_| attributes.set(IS_LOCKED, boolean(true)));
+    Some(taken.map(|()| Step::Return(none().own())))
 }
 
 /// `await lock.acquire()`, as a body's step; `None`, and nothing is done, if that is for Python code.

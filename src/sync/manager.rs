@@ -1,9 +1,10 @@
 //! `async with` of locks, semaphores and conditions: the methods of `_ContextManagerMixin`.
 //!
-//! They call `acquire` and `release` of their object; native code passes over these where it stands in for them, too.
+//! They call `acquire` and `release` of their object; native code passes over these where it stands in for them, too. Who
+//! enters a `Lock` waits for it without the coroutine of `acquire`, which is made when somebody looks for it.
 
 use crate::graft::Graft;
-use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
+use crate::graft::coroutine::{self, Body, Coroutine, Fold, Input, Step, become_python};
 use crate::sys::error::restore;
 use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
@@ -19,7 +20,10 @@ pub(crate) static EXIT: Graft = Graft::new(LOCKS, "_ContextManagerMixin.__aexit_
 const CLASSES: &[&str] =
     &["asyncio.locks:Lock", "asyncio.locks:Semaphore", "asyncio.locks:BoundedSemaphore", "asyncio.locks:Condition"];
 
-static ENTER_BODY: Body = Body::new(&ENTER, run_enter);
+static ENTER_BODY: Body = Body::new(&ENTER, run_enter).folding(Fold {
+    unfold: |coroutine, future| lock::unfolded(&coroutine.subject(), future),
+    woken: |coroutine, future| lock::acquired(&coroutine.subject(), future),
+});
 static EXIT_BODY: Body = Body::new(&EXIT, run_exit);
 
 /// A class of theirs.
@@ -40,7 +44,7 @@ static MANAGED: [Managed; 4] = [
         fits: lock::fits,
         acquire: &lock::ACQUIRE,
         release: &lock::RELEASE,
-        enter: lock::enter,
+        enter: lock::enter_folded,
         exit: lock::let_go,
     },
     Managed {

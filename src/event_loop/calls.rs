@@ -17,6 +17,8 @@ use super::ready::Ready;
 use super::time::time;
 use super::wake::wake_up;
 use super::watchers::{Direction, of_handle};
+#[cfg(Py_3_12)]
+use crate::handle::HandleObject;
 use crate::handle::{self, Kind, Work};
 #[cfg(Py_3_12)]
 use crate::job::Entry;
@@ -165,13 +167,17 @@ pub(crate) fn call_later_plainly(
     call_at_time(core, clock::monotonic() + seconds, None, callback, arguments, None)
 }
 
-/// A timer of a plain loop that does the work at that time.
+/// A timer of a plain loop that does the work at that time; `given` is the time as an object, if the caller has one.
 #[cfg(Py_3_12)]
-pub(crate) fn call_at_plainly(core: &LoopObject, when: &Object, entry: Entry) -> Res<Owned> {
-    let seconds = containers::float_value(when)?;
-    let handle = handle::new_timer(core.as_object(), false, Work::Entry(entry), seconds, Some(when))?;
-    exposed::schedule(core, &handle, seconds)?;
-    Ok(handle.into_object())
+pub(crate) fn call_at_plainly(
+    core: &LoopObject,
+    when: f64,
+    given: Option<&Object>,
+    entry: Entry,
+) -> Res<Owned<HandleObject>> {
+    let handle = handle::new_timer(core.as_object(), false, Work::Entry(entry), when, given)?;
+    exposed::schedule(core, &handle, when)?;
+    Ok(handle)
 }
 
 /// `call_at(when, callback, *args, context=None)`; `when` is in seconds on the loop's clock.

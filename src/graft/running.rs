@@ -1,6 +1,7 @@
 //! The loop that runs in this thread, if it is one that native code can answer for.
 
 use crate::future::{self, FutureObject};
+use crate::handle::HandleObject;
 use crate::job::Entry;
 use crate::sched;
 use crate::state::thread;
@@ -70,9 +71,9 @@ impl Running {
         sched::call_later(&self.0, seconds, callback, arguments)
     }
 
-    /// Has the loop do the work at a time of its clock: `call_at(when, ...)`.
-    pub(crate) fn call_at(&self, when: &Object, entry: Entry) -> Res<Owned> {
-        sched::call_at(&self.0, when, entry)
+    /// Has the loop do the work at a time of its clock: `call_at(when, ...)`, where the time may be given as an object, too.
+    pub(crate) fn call_at(&self, when: f64, given: Option<&Object>, entry: Entry) -> Res<Owned<HandleObject>> {
+        sched::call_at(&self.0, when, given, entry)
     }
 }
 

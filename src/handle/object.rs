@@ -183,7 +183,7 @@ impl HandleObject {
     }
 
     /// The same as an object.
-    pub(super) fn when_object(&self) -> Res<Owned> {
+    pub(crate) fn when_object(&self) -> Res<Owned> {
         let Some(timer) = self.as_timer() else {
             return Ok(none().own());
         };

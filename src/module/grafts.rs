@@ -79,7 +79,8 @@ static GRAFTS: &[&Graft] = &[
 pub(super) fn init(module: &Object) -> Res<()> {
     coroutine::init(module)?;
     streams::init();
-    group::init(module)
+    group::init(module)?;
+    time::init(module)
 }
 
 /// `_grafts()`: `(module, path)` of each.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::asyncio::{FUTURES_GLOBALS, TASKS_GLOBALS};
 use crate::event_loop::{self, LoopObject};
-use crate::handle;
+use crate::handle::{self, HandleObject};
 use crate::job::{Entry, shortcuts};
 use crate::names::{CANCEL, FUTURE_CLASS, Name, TASK_CLASS};
 use crate::replaced;
@@ -103,10 +103,16 @@ pub(crate) fn call_later(
     as_plain(event_loop).map(|core| event_loop::call_later_plainly(core, seconds, callback, arguments))
 }
 
-/// `loop.call_at(when, ...)` of a plain loop: it does the work when its clock has that time.
-pub(crate) fn call_at(event_loop: &Object, when: &Object, entry: Entry) -> Res<Owned> {
+/// `loop.call_at(when, ...)` of a plain loop: it does the work when its clock has that time, which is also given as an
+/// object, if there is one.
+pub(crate) fn call_at(
+    event_loop: &Object,
+    when: f64,
+    given: Option<&Object>,
+    entry: Entry,
+) -> Res<Owned<HandleObject>> {
     match as_plain(event_loop) {
-        Some(core) => event_loop::call_at_plainly(core, when, entry),
+        Some(core) => event_loop::call_at_plainly(core, when, given, entry),
         None => Err(raise(Builtin::RuntimeError.class(), c"a loop that is not plain any more")),
     }
 }

@@ -256,14 +256,14 @@ pub(super) unsafe fn call_by(
 /// `object.__new__(class)`
 ///
 /// # Safety
-/// A class whose `tp_new` that is.
+/// A class whose instances are those of `object` but for attributes.
 #[inline]
 #[cfg(Py_3_12)]
 pub(super) unsafe fn new_object(class: *mut PyTypeObject, no_arguments: *mut PyObject) -> *mut PyObject {
     type New = unsafe extern "C-unwind" fn(*mut PyTypeObject, *mut PyObject, *mut PyObject) -> *mut PyObject;
     // SAFETY: the same function, which may unwind; the rest is the caller's contract.
     unsafe {
-        let Some(new) = (*class).tp_new else { return std::ptr::null_mut() };
+        let Some(new) = pyo3::ffi::PyBaseObject_Type.tp_new else { return std::ptr::null_mut() };
         let new = std::mem::transmute::<pyo3::ffi::newfunc, New>(new);
         entered(|| new(class, no_arguments, std::ptr::null_mut()))
     }

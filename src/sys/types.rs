@@ -171,22 +171,31 @@ pub(crate) fn type_type() -> &'static Object {
     unsafe { Object::from_ptr((&raw mut ffi::PyType_Type).cast()) }
 }
 
+/// Has the class no `__new__` but that of `object`?
+#[cfg(Py_3_12)]
+pub(crate) fn has_new_of_object(class: &Type) -> bool {
+    // SAFETY: live types, whose slots are compared.
+    unsafe {
+        match (ffi::PyBaseObject_Type.tp_new, (*class.as_type_ptr()).tp_new) {
+            (Some(of_object), Some(new)) => ptr::fn_addr_eq(new, of_object),
+            _ => false,
+        }
+    }
+}
+
 /// A new instance of the class, as `object.__new__` makes it; `None` if the class has another `__new__`.
 #[cfg(Py_3_12)]
 pub(crate) fn new_instance(class: &Type) -> Option<Res<Owned>> {
-    let no_arguments = match containers::tuple(&[]) {
-        Ok(tuple) => tuple,
-        Err(raised) => return Some(Err(raised)),
-    };
-    // SAFETY: live types, whose slots are compared first; a new reference.
-    unsafe {
-        let of_object = ffi::PyBaseObject_Type.tp_new?;
-        let is_objects = (*class.as_type_ptr()).tp_new.is_some_and(|new| ptr::fn_addr_eq(new, of_object));
-        is_objects.then(|| {
-            let made = super::enter::new_object(class.as_type_ptr(), no_arguments.as_ptr());
-            Owned::steal_or_raised(made)
-        })
-    }
+    has_new_of_object(class).then(|| plain_instance(class))
+}
+
+/// A new instance of a class of Python's, as `object.__new__` makes it, whatever `__new__` the class has got since it was
+/// looked at.
+#[cfg(Py_3_12)]
+pub(crate) fn plain_instance(class: &Type) -> Res<Owned> {
+    let no_arguments = containers::tuple(&[])?;
+    // SAFETY: a class whose base is `object`; a new reference.
+    unsafe { Owned::steal_or_raised(super::enter::new_object(class.as_type_ptr(), no_arguments.as_ptr())) }
 }
 
 /// A function as the method of an object.

@@ -1,17 +1,17 @@
 //! `asyncio.wait_for`: a `Timeout` around an `await`.
 //!
-//! The timeout is one as Python code would make ([`super::timeout`]); so whoever looks at the loop's timers finds it.
-//! Native code awaits a coroutine, a future or a task inside of it, and leaves it if it has not expired. One that has is
-//! left by its `__aexit__`, called as `async with` does it.
+//! The timeout is made when somebody looks for it, at the loop's timers ([`hidden`]), and then is one as Python code would
+//! make. Native code awaits a coroutine, a future or a task inside of it, and leaves it if it has not expired. One that has
+//! is left by its `__aexit__`, called as `async with` does it.
 //!
-//! `subject` is what is awaited, `first` the time; `second` is the timeout, and while its `__aexit__` runs in Python, the
-//! result or the exception.
+//! `subject` is what is awaited, `first` the time; `second` is the hidden timeout, and while its `__aexit__` runs in
+//! Python, the result or the exception.
 
 use crate::graft::Graft;
 use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
 use crate::graft::running::Running;
 use crate::names::TIMEOUT;
-use crate::sys::error::{handling, restore, traceback};
+use crate::sys::error::{Builtin, handling, raise, restore, traceback};
 use crate::sys::iter::{Sent, is_native_coroutine, is_suspended, send_none};
 use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
@@ -19,6 +19,7 @@ use crate::sys::{Layout, Object, Owned, Res, call, containers};
 use crate::task;
 
 use super::timeout;
+use super::timeout::hidden::{self, Hidden};
 
 pub(crate) static WAIT_FOR: Graft = Graft::new("asyncio.tasks", "wait_for", vectorcall!(wait_for));
 
@@ -71,7 +72,7 @@ fn begin(coroutine: &Coroutine) -> Res<Step> {
     match enter(&awaited, &seconds)? {
         None => become_python(coroutine, &[&*awaited, &*seconds]),
         Some(entered) => {
-            coroutine.second.set(entered);
+            coroutine.second.set(entered.into_object());
             coroutine.stage.set(WAITS);
             Ok(match task::as_exact_future(&awaited) {
                 Some(future) => Step::Wait(AWAITED, future.own()),
@@ -82,7 +83,7 @@ fn begin(coroutine: &Coroutine) -> Res<Step> {
 }
 
 /// The timeout, entered; `None`, and nothing is done, if it is not as simple as that.
-fn enter(awaited: &Object, seconds: &Object) -> Res<Option<Owned>> {
+fn enter(awaited: &Object, seconds: &Object) -> Res<Option<Owned<Hidden>>> {
     let takes_time = || containers::float_or_none(seconds).is_some_and(|seconds| seconds > 0.0);
     // The first goes for `timeout` and `Timeout`, too: the code names them.
     let are_on = WAIT_FOR.is_on() && timeout::ENTER.is_on() && timeout::EXIT.names_are_unchanged();
@@ -90,9 +91,7 @@ fn enter(awaited: &Object, seconds: &Object) -> Res<Option<Owned>> {
         return Ok(None);
     }
     let Some(running) = Running::find() else { return Ok(None) };
-    let Some(made) = timeout::after(seconds) else { return Ok(None) };
-    let made = made?;
-    Ok(timeout::enter(&running, &made)?.then_some(made))
+    hidden::enter(&running, seconds)
 }
 
 /// Is it a future of ours, or a coroutine that nobody awaits yet? (An `await` in Python refuses one that is.)
@@ -106,12 +105,20 @@ fn may_be_awaited(object: &Object) -> Res<bool> {
     }
 }
 
+/// What it waits in.
+fn limit(coroutine: &Coroutine) -> Res<Owned<Hidden>> {
+    let second = coroutine.second.get_or_none();
+    let hidden = hidden::downcast(&second).map(Layout::own);
+    hidden.ok_or_else(|| raise(Builtin::SystemError.class(), c"a wait_for without its timeout"))
+}
+
 /// What was awaited has this result.
 fn leave(coroutine: &Coroutine, value: Owned) -> Res<Step> {
-    let entered = coroutine.second.get_or_none();
-    if timeout::EXIT.is_on() && timeout::leave(&entered)? {
+    let limit = limit(coroutine)?;
+    if timeout::EXIT.is_on() && limit.leave()? {
         return Ok(Step::Return(value));
     }
+    let entered = limit.timeout()?;
     coroutine.second.set(value);
     coroutine.stage.set(HAS_RESULT);
     coroutine.now_awaits(AFTER_RESULT);
@@ -121,10 +128,11 @@ fn leave(coroutine: &Coroutine, value: Owned) -> Res<Step> {
 
 /// What was awaited has raised: so does this, unless `__aexit__` raises something else, or is true.
 fn leave_with(coroutine: &Coroutine, exception: Owned) -> Res<Step> {
-    let entered = coroutine.second.get_or_none();
-    if timeout::EXIT.is_on() && handling(&exception, || timeout::leave(&entered))? {
+    let limit = limit(coroutine)?;
+    if timeout::EXIT.is_on() && handling(&exception, || limit.leave())? {
         return Err(restore(exception));
     }
+    let entered = limit.timeout()?;
     coroutine.note_raised(&exception);
     coroutine.now_awaits(AFTER_ERROR);
     let traceback = traceback(&exception).unwrap_or_else(|| none().own());

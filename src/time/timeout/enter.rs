@@ -8,7 +8,7 @@ use crate::state::thread;
 use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
 use crate::sys::{Layout, Object, Owned, Res, call, clock, containers, context, types};
-use crate::task;
+use crate::task::{self, TaskObject};
 
 use super::{CANCELLING, Found, HANDLER, MODULE, SHAPE, STATE, TASK, Timeout, WHEN};
 
@@ -46,32 +46,35 @@ fn run(coroutine: &Coroutine, _: Input) -> Res<Step> {
 }
 
 /// `__aenter__()`, where that is known; false, and nothing is done, if it is not as simple as that.
-pub(crate) fn enter(running: &Running, timeout: &Object) -> Res<bool> {
+fn enter(running: &Running, timeout: &Object) -> Res<bool> {
     let Some((attributes, found)) = SHAPE.of(timeout).zip(Found::get()) else { return Ok(false) };
     let (Some(created), Some(entered)) = (found.created.get(), found.entered.get()) else { return Ok(false) };
     let Some(when) = attributes.get(WHEN).filter(|when| is_new(attributes, &created) && comes(when)) else {
         return Ok(false);
     };
-    let current = thread::current_task(running.event_loop())?;
-    let native = current.as_deref().and_then(|task| task::TYPE.downcast_exact(task));
-    let Some((task, native)) = current.as_ref().zip(native).filter(|(_, task)| task.future().has_no_attributes())
-    else {
-        return Ok(false);
-    };
+    let Some((task, cancelling)) = current_task(running)? else { return Ok(false) };
     // What the attributes held is nothing whose end runs Python code.
-    let cancelling = containers::int(i64::from(native.cancels_requested()))?;
-    attributes.set_each(&[(STATE, &entered), (TASK, task), (CANCELLING, &cancelling)])?;
-    if !when.is_none() {
+    let cancelling = containers::int(i64::from(cancelling))?;
+    attributes.set_each(&[(STATE, &entered), (TASK, &task), (CANCELLING, &cancelling)])?;
+    if let Some(seconds) = containers::float_or_none(&when) {
         let entry = Entry {
             job: &TIME_IS_OVER,
             target: timeout.own(),
             argument: found.on_timeout.get(),
             context: context::copy_current()?,
         };
-        let timer = running.call_at(&when, entry)?;
-        SHAPE.set(timeout, HANDLER, &timer)?;
+        let timer = running.call_at(seconds, Some(&when), entry)?;
+        SHAPE.set(timeout, HANDLER, timer.as_object())?;
     }
     Ok(true)
+}
+
+/// The task that runs, and how often it was asked to end, if it is one of exactly ours and without attributes of its own.
+pub(super) fn current_task(running: &Running) -> Res<Option<(Owned, i32)>> {
+    let Some(current) = thread::current_task(running.event_loop())? else { return Ok(None) };
+    let native = task::TYPE.downcast_exact(&current).filter(|task| task.future().has_no_attributes());
+    let cancelling = native.map(TaskObject::cancels_requested);
+    Ok(cancelling.map(|cancelling| (current, cancelling)))
 }
 
 fn is_new(timeout: Timeout<'_>, created: &Object) -> bool {

@@ -34,7 +34,7 @@ fn run(coroutine: &Coroutine, _: Input) -> Res<Step> {
 }
 
 /// `__aexit__(...)`, where that is known; false, and nothing is done, if it is not as simple as that.
-pub(crate) fn leave(timeout: &Object) -> Res<bool> {
+pub(super) fn leave(timeout: &Object) -> Res<bool> {
     let Some((attributes, found)) = SHAPE.of(timeout).zip(Found::get()) else { return Ok(false) };
     let (Some(entered), Some(exited)) = (found.entered.get(), found.exited.get()) else { return Ok(false) };
     let handler = attributes.get(HANDLER).filter(|_| attributes.holds(STATE, &entered) && Running::find().is_some());

@@ -5,9 +5,10 @@
 //! releases differ in which exceptions become `TimeoutError`.
 //!
 //! A timeout is an instance of asyncio's class, its attributes are changed as Python code would, and may be changed by
-//! anybody whenever Python code runs: they are got again after that.
+//! anybody whenever Python code runs: they are got again after that. (That of a `wait_for` is made late: [`hidden`].)
 
 mod enter;
+pub(crate) mod hidden;
 mod leave;
 
 use std::cell::Cell;
@@ -25,8 +26,10 @@ use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
 use crate::sys::{Field, Object, Owned, Res, call, clock, containers, types, watch};
 
-pub(crate) use enter::{ENTER, enter};
-pub(crate) use leave::{EXIT, leave};
+pub(crate) use enter::ENTER;
+pub(crate) use leave::EXIT;
+
+use leave::leave;
 
 const MODULE: &str = "asyncio.timeouts";
 
@@ -114,7 +117,7 @@ fn only_argument<'a>(call: &Call<'a>, name: &Name) -> Option<&'a Object> {
 }
 
 /// `timeout(delay)` in a plain loop, whose clock is the monotonic one; `None`, and nothing is done, if it is not as simple as that.
-pub(super) fn after(delay: &Object) -> Option<Res<Owned>> {
+fn after(delay: &Object) -> Option<Res<Owned>> {
     if delay.is_none() {
         return make(none());
     }

@@ -105,6 +105,10 @@ pub(super) fn set_after(attributes: Attributes<'_, 3>, first: impl FnOnce() -> R
         return Some(set());
     }
     let running = Running::find()?;
+    if let Some(only) = waiters::only(&waiting) {
+        let waiter = waiters::as_waiter(&only, &running)?;
+        return Some(set().and_then(|()| waiters::wake(waiter)));
+    }
     waiters::all_belong_to(&waiting, &running).then(|| set().and_then(|()| waiters::wake_all(&waiting)))
 }
 

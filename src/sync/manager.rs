@@ -82,7 +82,7 @@ fn managed(object: &Object) -> Option<&'static Managed> {
 fn enter(call: &Call<'_>) -> Option<Res<Owned>> {
     let [object] = call.positional()?;
     let managed = managed(object)?;
-    if !ENTER.makes(call, managed.acquire.is_on()) {
+    if !ENTER.makes(call, managed.acquire.names_are_unchanged()) {
         return None;
     }
     Some(coroutine::new(&ENTER_BODY, Some(object), None))
@@ -103,7 +103,7 @@ fn run_enter(coroutine: &Coroutine, input: Input) -> Res<Step> {
 fn exit(call: &Call<'_>) -> Option<Res<Owned>> {
     let [object, ..] = call.positional::<4>()?;
     let managed = managed(object)?;
-    if !EXIT.makes(call, managed.release.is_on()) {
+    if !EXIT.makes(call, managed.release.names_are_unchanged()) {
         return None;
     }
     Some(coroutine::new(&EXIT_BODY, Some(object), None))

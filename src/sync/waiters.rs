@@ -149,6 +149,12 @@ pub(super) fn wake(waiter: &FutureObject) -> Res<()> {
     if waiter.is_pending() { future::set_result(waiter, boolean(true).own()) } else { Ok(()) }
 }
 
+/// Who waits alone.
+#[inline]
+pub(super) fn only(waiters: &Deque) -> Option<Owned> {
+    if deque::len(waiters) == 1 { deque::first(waiters) } else { None }
+}
+
 /// Is each of them a waiter of the loop?
 #[inline]
 pub(super) fn all_belong_to(waiters: &Deque, running: &Running) -> bool {

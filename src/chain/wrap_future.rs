@@ -2,8 +2,8 @@
 
 use crate::future;
 use crate::graft::Graft;
+use crate::graft::loop_argument::loop_argument;
 use crate::graft::running::Running;
-use crate::names::LOOP;
 use crate::sched;
 use crate::sys::python_function::{Call, vectorcall};
 use crate::sys::{Layout, Object, Owned, Res};
@@ -15,13 +15,7 @@ pub(crate) static WRAP_FUTURE: Graft = Graft::new("asyncio.futures", "wrap_futur
 
 fn wrap_future(call: &Call<'_>) -> Option<Res<Owned>> {
     let &[wrapped] = call.arguments.positional else { return None };
-    let mut given = None;
-    for (keyword, value) in call.arguments.keywords() {
-        if !LOOP.is(keyword) {
-            return None;
-        }
-        given = Some(value).filter(|value| !value.is_none());
-    }
+    let given = loop_argument(call).ok()?;
     if !WRAP_FUTURE.takes(call) {
         return None;
     }

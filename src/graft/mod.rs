@@ -21,6 +21,7 @@ pub(crate) mod coroutine;
 mod guard;
 pub(crate) mod inner;
 mod instance_places;
+pub(crate) mod loop_argument;
 mod places;
 pub(crate) mod running;
 pub(crate) mod shape;

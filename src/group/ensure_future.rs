@@ -4,8 +4,9 @@
 
 use crate::graft::Graft;
 use crate::graft::coroutine;
+use crate::graft::loop_argument::loop_argument;
 use crate::graft::running::Running;
-use crate::names::{CLOSE, LOOP};
+use crate::names::CLOSE;
 use crate::sys::args::Arguments;
 use crate::sys::error::{Builtin, fetch, handling, matches, restore};
 use crate::sys::python_function::{Call, vectorcall};
@@ -16,13 +17,7 @@ pub(crate) static ENSURE_FUTURE: Graft = Graft::new("asyncio.tasks", "ensure_fut
 
 fn ensure_future(call: &Call<'_>) -> Option<Res<Owned>> {
     let &[awaited] = call.arguments.positional else { return None };
-    let mut given = None;
-    for (keyword, value) in call.arguments.keywords() {
-        if !LOOP.is(keyword) {
-            return None;
-        }
-        given = Some(value).filter(|value| !value.is_none());
-    }
+    let given = loop_argument(call).ok()?;
     if !ENSURE_FUTURE.takes(call) {
         return None;
     }

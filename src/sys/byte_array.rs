@@ -10,6 +10,8 @@ use pyo3::ffi;
 
 use super::bytes;
 use super::error::fetch;
+#[cfg(not(Py_3_15))]
+use super::spare_memory;
 use super::{Layout, Object, Owned, Raised, Res};
 
 // What pyo3-ffi declares as never unwinding does not run Python code.
@@ -54,9 +56,25 @@ unsafe fn content(array: &ByteArray) -> &[u8] {
 #[inline]
 fn resize(array: &ByteArray, length: usize) -> Res<()> {
     let length = ffi::Py_ssize_t::try_from(length).unwrap_or(ffi::PY_SSIZE_T_MAX);
+    #[cfg(not(Py_3_15))]
+    // SAFETY: a live bytearray, attached to the interpreter.
+    if length > 0 && unsafe { spare_memory::fill(array.as_ptr().cast(), length) } {
+        return Ok(());
+    }
     // SAFETY: a live bytearray, attached to the interpreter; it is as it was after an error.
     let outcome: c_int = unsafe { PyByteArray_Resize(array.as_ptr(), length) };
     if outcome == 0 { Ok(()) } else { Err(Raised) }
+}
+
+/// `array.clear()`; `BufferError` if somebody has a view of it.
+#[inline]
+fn empty(array: &ByteArray) -> Res<()> {
+    #[cfg(not(Py_3_15))]
+    // SAFETY: a live bytearray, attached to the interpreter.
+    if unsafe { spare_memory::empty(array.as_ptr().cast()) } {
+        return Ok(());
+    }
+    resize(array, 0)
 }
 
 /// `array.extend(more)`; `BufferError` if somebody has a view of it.
@@ -71,6 +89,20 @@ pub(crate) fn extend(array: &ByteArray, more: &[u8]) -> Res<()> {
         ptr::copy_nonoverlapping(more.as_ptr(), place, more.len());
     }
     Ok(())
+}
+
+/// Is there memory for so many bytes that an empty array can have, and whose pages the process has already?
+#[inline]
+pub(super) fn has_spare(array: &ByteArray, length: usize) -> bool {
+    #[cfg(not(Py_3_15))]
+    {
+        len(array) == 0 && ffi::Py_ssize_t::try_from(length).is_ok_and(spare_memory::is_there)
+    }
+    #[cfg(Py_3_15)]
+    {
+        let _ = (array, length);
+        false
+    }
 }
 
 /// Makes the array longer, by so many bytes at its end that are to be written, from that place on; `BufferError` if somebody
@@ -105,7 +137,8 @@ pub(super) unsafe fn cut(array: &ByteArray, length: usize) {
 /// # Safety
 /// As for [`cut`].
 pub(super) unsafe fn cut_exactly(array: &ByteArray, length: usize) {
-    if let Err(raised) = resize(array, length) {
+    let done = if length == 0 { empty(array) } else { resize(array, length) };
+    if let Err(raised) = done {
         drop(fetch(raised));
         // SAFETY: the caller's contract.
         unsafe { cut(array, length) };
@@ -120,10 +153,10 @@ pub(crate) fn take_first(array: &ByteArray, count: usize) -> Res<Owned> {
         let all = content(array);
         bytes::copied(&all[..count.min(all.len())])?
     };
-    if count >= len(array) {
-        resize(array, 0)?;
-    } else {
+    if count < len(array) {
         bytes::delete_first(array.as_object(), count)?;
+    } else {
+        empty(array)?;
     }
     Ok(taken)
 }

@@ -81,6 +81,8 @@ mod small_int;
 pub(crate) mod socket_objects;
 #[cfg(target_os = "linux")]
 pub(crate) mod sockets;
+#[cfg(all(Py_3_12, not(Py_3_15)))]
+mod spare_memory;
 #[cfg(Py_3_12)]
 mod stop_iteration;
 pub(crate) mod threads;

@@ -12,8 +12,9 @@ use super::error::fetch;
 use super::sockets::{LARGE, Outcome, Received, part, receive_parts, receive_raw};
 use super::{Owned, Res};
 
-/// More than that is copied. Memory for it, made anew for each message and then given back, can be the system's each time: what
-/// its page faults cost is three times the copy (measured at 100 KiB, where malloc gives back what is free at its end).
+/// More than that is copied, unless there is memory that another array had. Made anew for each message and then given back, it
+/// can be the system's each time: what its page faults cost is three times the copy (measured at 100 KiB, where malloc gives
+/// back what is free at its end).
 const TOO_MUCH: usize = 64 * 1024;
 
 /// What came of it.
@@ -34,7 +35,8 @@ pub(crate) fn receive_behind(
     expected: usize,
     scratch: &mut [u8],
 ) -> Res<Behind> {
-    if (LARGE..=TOO_MUCH).contains(&expected) && expected <= scratch.len() {
+    let is_large = (LARGE..=scratch.len()).contains(&expected);
+    if is_large && (expected <= TOO_MUCH || byte_array::has_spare(array, expected)) {
         // SAFETY: nothing runs in the function that gets the room, and cuts off what it has not written.
         match unsafe { byte_array::grow(array, expected) } {
             Ok(room) => return receive_much(fd, array, most, (room, expected), scratch),

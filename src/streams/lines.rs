@@ -120,7 +120,7 @@ fn run_next(coroutine: &Coroutine, input: Input) -> Res<Step> {
 #[cold]
 fn unfold_next(next: &Coroutine, future: &FutureObject) -> Res<Owned> {
     let until = until::unfolded(next, future)?;
-    Inner { body: &LINE_BODY, subject: &next.subject(), first: None, second: None }.awaiting(until)
+    Inner { body: &LINE_BODY, subject: &next.subject(), first: None, second: None, place: 0 }.awaiting(until)
 }
 
 /// The end: the body finds it again, and raises what it raises.

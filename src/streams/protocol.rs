@@ -1,8 +1,9 @@
 //! `StreamReaderProtocol`: what comes from the transport goes to the reader; writers wait while the transport wants no
 //! more.
 
+use crate::future::FutureObject;
 use crate::graft::Graft;
-use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
+use crate::graft::coroutine::{self, Body, Coroutine, Inner, Input, Step, become_python};
 use crate::graft::running::Running;
 use crate::graft::shape::{Attributes, Shape};
 use crate::names::{
@@ -149,15 +150,37 @@ fn begin_drain_helper(coroutine: &Coroutine, object: &Object) -> Res<Step> {
     if !must_wait {
         return Ok(Step::Return(none().own()));
     }
-    let Some(protocol) = PROTOCOL.of(object) else { return python() };
-    let Some(running) = Running::find().filter(|running| protocol.holds(LOOP, running.event_loop())) else {
-        return python();
-    };
-    let Some(waiters) = protocol.get(WAITERS).and_then(deque::downcast) else { return python() };
-    let Some(future) = running.new_future()? else { return python() };
-    deque::append(&waiters, future.as_object())?;
+    let Some(future) = new_drain_waiter(object) else { return python() };
+    let future = future?;
     coroutine.first.set(future.as_object().own());
     Ok(Step::Wait(0, future))
+}
+
+/// A future that is among `self._drain_waiters` now. `None`, and nothing is done, if that is for Python code.
+pub(super) fn new_drain_waiter(object: &Object) -> Option<Res<Owned<FutureObject>>> {
+    let protocol = PROTOCOL.of(object)?;
+    let running = Running::find().filter(|running| protocol.holds(LOOP, running.event_loop()))?;
+    let waiters = protocol.get(WAITERS).and_then(deque::downcast)?;
+    let future = match running.new_future() {
+        Ok(future) => future?,
+        Err(raised) => return Some(Err(raised)),
+    };
+    Some(deque::append(&waiters, future.as_object()).map(|()| future))
+}
+
+/// The coroutine of `protocol._drain_helper()`, which `drain` has not made, and which waits for the future.
+#[cold]
+pub(super) fn unfolded_drain_helper(protocol: &Object, future: &FutureObject) -> Res<Owned> {
+    let first = Some(future.as_object());
+    Inner { body: &DRAIN_BODY, subject: protocol, first, second: None, place: 0 }.waiting_for(future)
+}
+
+/// Takes the future, which is done, out of `self._drain_waiters`. `None`, and nothing is done, if it is not the first there.
+pub(super) fn forget_drain_waiter(object: &Object, future: &FutureObject) -> Option<Res<()>> {
+    let protocol = PROTOCOL.of(object).filter(|_| DRAIN_HELPER.is_on())?;
+    let waiters = protocol.get(WAITERS).and_then(deque::downcast)?;
+    let is_first = deque::first(&waiters).is_some_and(|first| first.is(future));
+    is_first.then(|| deque::popleft(&waiters).map(drop))
 }
 
 /// `self._drain_waiters.remove(waiter)`

@@ -2,24 +2,22 @@
 
 use crate::future::FutureObject;
 use crate::graft::Graft;
-use crate::graft::coroutine::{self, Body, Coroutine, Fold, Input, Step, become_python};
+use crate::graft::coroutine::{self, Body, Coroutine, Fold, Inner, Input, Step, become_python};
 use crate::names::{READ as READ_NAME, READEXACTLY as READEXACTLY_NAME};
 use crate::sys::byte_array;
 use crate::sys::error::restore;
 use crate::sys::lazy::Lazy;
+use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
-use crate::sys::{Object, Owned, Res, bytes, call, containers};
+use crate::sys::{Layout, Object, Owned, Res, bytes, call, containers};
 
-use super::reader::{READER, Reader, at_end, buffer, is_sound, limit, take};
+use super::reader::{LIMIT, READER, Reader, at_end, buffer, is_paused, is_sound, limit, take};
 use super::{STREAMS, wait};
 
 pub(crate) static READ: Graft = Graft::new(STREAMS, "StreamReader.read", vectorcall!(read));
 pub(crate) static READEXACTLY: Graft = Graft::new(STREAMS, "StreamReader.readexactly", vectorcall!(readexactly));
 
-static READ_BODY: Body = Body::new(&READ, run_read).folding(Fold {
-    unfold: |coroutine, future| wait::unfolded(&coroutine.subject(), READ_NAME.object(), future),
-    woken: read_woken,
-});
+static READ_BODY: Body = Body::new(&READ, run_read).folding(Fold { unfold: unfold_read, woken: read_woken });
 static EXACTLY_BODY: Body = Body::new(&READEXACTLY, run_exactly).folding(Fold {
     unfold: |coroutine, future| wait::unfolded(&coroutine.subject(), READEXACTLY_NAME.object(), future),
     woken: exactly_woken,
@@ -50,7 +48,8 @@ fn read(call: &Call<'_>) -> Option<Res<Owned>> {
     })
 }
 
-/// `first` is how many bytes are wanted; `second`, where all are, a list of what was read; `stage` is where it awaits.
+/// `first` is how many bytes are wanted; `second`, where all are, a list of how many the next block may have, and the
+/// blocks; `stage` is where it awaits.
 fn run_read(coroutine: &Coroutine, input: Input) -> Res<Step> {
     let reader = coroutine.subject();
     match input {
@@ -86,8 +85,8 @@ fn begin_read(coroutine: &Coroutine, object: &Object) -> Res<Step> {
     let python = || become_python(coroutine, &[object, &*count]);
     let Some(reader) = READER.of(object).filter(|&reader| READ.is_on() && is_sound(reader)) else { return python() };
     let Some(count) = wanted(&count) else {
-        coroutine.second.set(containers::new_list()?);
-        return read_block(coroutine, object, reader);
+        coroutine.second.set(containers::list_of(vec![none().own()])?);
+        return read_blocks(coroutine, object, reader);
     };
     if count == 0 {
         return bytes::copied(&[]).map(Step::Return);
@@ -106,37 +105,81 @@ fn begin_read(coroutine: &Coroutine, object: &Object) -> Res<Step> {
 }
 
 fn read_woken(coroutine: &Coroutine, _: &FutureObject) -> Option<Res<Step>> {
-    let object = coroutine.subject();
-    let reader = READER.of(&object).filter(|&reader| READ.is_on() && wait::is_over(reader))?;
-    Some(take(&object, reader, wanted(&*coroutine.first.get()?)?)?.map(Step::Return))
+    wait::woken(coroutine, &READ, |object, reader| {
+        if coroutine.stage.get() == DATA {
+            return Some(take(object, reader, wanted(&*coroutine.first.get()?)?)?.map(Step::Return));
+        }
+        let block = take(object, reader, wanted(&*block_size(coroutine)?)?)?;
+        Some(block.and_then(|block| next_block(coroutine, object, &block)))
+    })
 }
 
-/// `self.read(self._limit)`
-fn read_block(coroutine: &Coroutine, object: &Object, reader: Reader<'_>) -> Res<Step> {
-    let Some(limit) = limit(reader).and_then(|limit| i64::try_from(limit).ok()) else {
-        return rest_of_all(coroutine, object);
-    };
+/// The coroutine of `reader.read(count)`, if all is read, and the one that waits for data.
+#[cold]
+fn unfold_read(coroutine: &Coroutine, future: &FutureObject) -> Res<Owned> {
+    let reader = coroutine.subject();
+    let wait = wait::unfolded(&reader, READ_NAME.object(), future)?;
+    if coroutine.stage.get() == DATA {
+        return Ok(wait);
+    }
+    let count = block_size(coroutine).map_or_else(|| containers::int(0), Ok)?;
+    Inner { body: &READ_BODY, subject: &reader, first: Some(&count), second: None, place: DATA }.awaiting(wait)
+}
+
+/// How many bytes the next block may have.
+fn block_size(coroutine: &Coroutine) -> Option<Owned> {
+    containers::list_item(&*coroutine.second.get()?, 0).filter(|size| containers::is_exact_int(size))
+}
+
+/// The blocks that were read.
+fn blocks(coroutine: &Coroutine) -> Res<Vec<Owned>> {
+    let mut items = containers::items(&coroutine.second.get_or_none())?.unwrap_or_default();
+    if !items.is_empty() {
+        items.remove(0);
+    }
+    Ok(items)
+}
+
+/// `self.read(self._limit)`, as often as there is something to read: that coroutine is made where it is not as simple.
+fn read_blocks(coroutine: &Coroutine, object: &Object, reader: Reader<'_>) -> Res<Step> {
     coroutine.stage.set(ALL);
-    let limit = containers::int(limit)?;
-    Ok(Step::Await(ALL, coroutine::new(&READ_BODY, Some(object), Some(&limit))?))
+    let (Some(size), Some(count)) = (reader.get(LIMIT), limit(reader)) else { return rest_of_all(coroutine, object) };
+    let all = coroutine.second.get_or_none();
+    if !block_size(coroutine).is_some_and(|before| before.is(&*size)) {
+        containers::set_item(&all, &*containers::int(0)?, &size)?;
+    }
+    let is_simple = count > 0 && is_sound(reader) && is_paused(reader) == Some(false);
+    while let (true, Some(buffer), Some(at_end)) = (is_simple, buffer(reader), at_end(reader)) {
+        if byte_array::len(&buffer) == 0 {
+            if at_end {
+                return bytes::joined(&blocks(coroutine)?).map(Step::Return);
+            }
+            match wait::folded(ALL, reader) {
+                Some(waits) => return waits,
+                None => break,
+            }
+        }
+        drop(buffer);
+        let Some(block) = take(object, reader, count) else { break };
+        containers::list_append(&all, &*block?)?;
+    }
+    Ok(Step::Await(ALL, coroutine::new(&READ_BODY, Some(object), Some(&size))?))
 }
 
 fn next_block(coroutine: &Coroutine, object: &Object, block: &Object) -> Res<Step> {
-    let blocks = coroutine.second.get_or_none();
     if bytes::of_exact(block) == Some(&[]) {
-        let blocks = containers::items(&blocks)?.unwrap_or_default();
-        return bytes::joined(&blocks).map(Step::Return);
+        return bytes::joined(&blocks(coroutine)?).map(Step::Return);
     }
-    containers::list_append(&blocks, block)?;
+    containers::list_append(&coroutine.second.get_or_none(), block)?;
     match READER.of(object).filter(|_| READ.is_on()) {
-        Some(reader) => read_block(coroutine, object, reader),
+        Some(reader) => read_blocks(coroutine, object, reader),
         None => rest_of_all(coroutine, object),
     }
 }
 
 #[cold]
 fn rest_of_all(coroutine: &Coroutine, object: &Object) -> Res<Step> {
-    let blocks = coroutine.second.get_or_none();
+    let blocks = containers::list_of(blocks(coroutine)?)?;
     call::call(REST_OF_READ_ALL.get()?, &[object, &*blocks]).map(Step::Become)
 }
 
@@ -191,7 +234,7 @@ fn take_or_wait(object: &Object, reader: Reader<'_>, count: usize) -> Option<Res
 }
 
 fn exactly_woken(coroutine: &Coroutine, _: &FutureObject) -> Option<Res<Step>> {
-    let object = coroutine.subject();
-    let reader = READER.of(&object).filter(|&reader| READEXACTLY.is_on() && wait::is_over(reader))?;
-    take_or_wait(&object, reader, wanted(&*coroutine.first.get()?)?)
+    wait::woken(coroutine, &READEXACTLY, |object, reader| {
+        take_or_wait(object, reader, wanted(&*coroutine.first.get()?)?)
+    })
 }

@@ -51,7 +51,7 @@ const WAITER: usize = 2;
 const EXCEPTION: usize = 3;
 const TRANSPORT: usize = 4;
 const PAUSED: usize = 5;
-const LIMIT: usize = 6;
+pub(super) const LIMIT: usize = 6;
 const LOOP: usize = 7;
 
 /// A plain reader's attributes, until Python code runs.
@@ -78,8 +78,14 @@ pub(super) fn is_paused(reader: Reader<'_>) -> Option<bool> {
 /// `self._limit`
 #[inline]
 pub(super) fn limit(reader: Reader<'_>) -> Option<usize> {
+    usize::try_from(reader.int(LIMIT).or_else(|| huge_limit(reader))?).ok()
+}
+
+#[cold]
+#[inline(never)]
+fn huge_limit(reader: Reader<'_>) -> Option<i64> {
     let limit = reader.get(LIMIT).filter(|limit| containers::is_exact_int(limit))?;
-    usize::try_from(containers::int_clamped(&limit).ok()?).ok()
+    containers::int_clamped(&limit).ok()
 }
 
 /// `self._exception is None`

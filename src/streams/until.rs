@@ -56,12 +56,14 @@ pub(super) enum Search {
     TooFar,
 }
 
-/// Looks for the separators, from the shortest to the longest, of which none is empty.
-fn search(buffer: &ByteArray, separators: &[&[u8]], start: usize, limit: usize) -> Search {
+/// Looks for the separators, from the shortest to the longest, of which none is empty. `None` if the limit matters, and is
+/// for Python code.
+#[inline]
+fn search(reader: Reader<'_>, buffer: &ByteArray, separators: &[&[u8]], start: usize) -> Option<Search> {
     let length = byte_array::len(buffer);
-    let (Some(shortest), Some(longest)) = (separators.first(), separators.last()) else { return Search::TooFar };
+    let (shortest, longest) = (separators.first()?, separators.last()?);
     if length < start.saturating_add(shortest.len()) {
-        return Search::NotYet(start);
+        return Some(Search::NotYet(start));
     }
     let mut found: Option<(usize, usize)> = None;
     for separator in separators {
@@ -73,10 +75,10 @@ fn search(buffer: &ByteArray, separators: &[&[u8]], start: usize, limit: usize) 
         }
     }
     if let Some((place, end)) = found {
-        return Search::Found(place, end);
+        return Some(Search::Found(place, end));
     }
     let start = (length + 1).saturating_sub(longest.len());
-    if start > limit { Search::TooFar } else { Search::NotYet(start) }
+    Some(if start > limit(reader)? { Search::TooFar } else { Search::NotYet(start) })
 }
 
 /// The end of a line.
@@ -85,7 +87,7 @@ const LINE_END: &[u8] = b"\n";
 /// The same of the end of a line.
 #[inline]
 pub(super) fn look_for_line(reader: Reader<'_>, start: usize) -> Option<Search> {
-    Some(search(&*buffer(reader)?, &[LINE_END], start, limit(reader)?))
+    search(reader, &*buffer(reader)?, &[LINE_END], start)
 }
 
 /// `reader.readuntil()`
@@ -96,9 +98,9 @@ pub(super) fn new_for_line(reader: &Object) -> Res<Owned> {
 
 /// The same of what is given as separator: a `bytes`, or from 3.13 on a tuple of such. `None` if it is none of these.
 fn look_for(separator: &Object, reader: Reader<'_>, start: usize) -> Option<Search> {
-    let (buffer, limit) = (buffer(reader)?, limit(reader)?);
+    let buffer = buffer(reader)?;
     if let Some(only) = bytes::of_exact(separator) {
-        return (!only.is_empty()).then(|| search(&buffer, &[only], start, limit));
+        return if only.is_empty() { None } else { search(reader, &buffer, &[only], start) };
     }
     if cfg!(not(Py_3_13)) || !containers::is_exact_tuple(separator) {
         return None;
@@ -107,7 +109,7 @@ fn look_for(separator: &Object, reader: Reader<'_>, start: usize) -> Option<Sear
     let mut separators: Vec<&[u8]> = items.iter().map(|item| bytes::of_exact(item)).collect::<Option<_>>()?;
     separators.sort_by_key(|separator| separator.len());
     let has_no_empty = separators.first().is_some_and(|shortest| !shortest.is_empty());
-    has_no_empty.then(|| search(&buffer, &separators, start, limit))
+    if has_no_empty { search(reader, &buffer, &separators, start) } else { None }
 }
 
 /// `first` is the separator; `second`, where there is something, says how far it was looked for.
@@ -177,19 +179,19 @@ pub(super) fn take_or_wait(
 }
 
 fn woken(coroutine: &Coroutine, _: &FutureObject) -> Option<Res<Step>> {
-    let object = coroutine.subject();
-    let reader = READER.of(&object).filter(|&reader| READUNTIL.is_on() && wait::is_over(reader))?;
-    let found = look_for(&*coroutine.first.get()?, reader, start(coroutine))?;
-    take_or_wait(coroutine, &object, reader, &found)
+    wait::woken(coroutine, &READUNTIL, |object, reader| {
+        let found = look_for(&*coroutine.first.get()?, reader, start(coroutine))?;
+        take_or_wait(coroutine, object, reader, &found)
+    })
 }
 
 /// The same of a line, whose coroutine has not made this one.
 #[inline]
 pub(super) fn line_woken(coroutine: &Coroutine, _: &FutureObject) -> Option<Res<Step>> {
-    let object = coroutine.subject();
-    let reader = READER.of(&object).filter(|&reader| READUNTIL.is_on() && wait::is_over(reader))?;
-    let found = look_for_line(reader, start(coroutine))?;
-    take_or_wait(coroutine, &object, reader, &found)
+    wait::woken(coroutine, &READUNTIL, |object, reader| {
+        let found = look_for_line(reader, start(coroutine))?;
+        take_or_wait(coroutine, object, reader, &found)
+    })
 }
 
 /// The coroutine of `reader.readuntil()`, which that of a line has not made, and the one that it awaits.
@@ -197,7 +199,7 @@ pub(super) fn line_woken(coroutine: &Coroutine, _: &FutureObject) -> Option<Res<
 pub(super) fn unfolded(line: &Coroutine, future: &FutureObject) -> Res<Owned> {
     let (reader, separator, start) = (line.subject(), bytes::copied(LINE_END)?, line.second.get());
     let wait = wait::unfolded(&reader, READUNTIL_NAME.object(), future)?;
-    Inner { body: &BODY, subject: &reader, first: Some(&separator), second: start.as_deref() }.awaiting(wait)
+    Inner { body: &BODY, subject: &reader, first: Some(&separator), second: start.as_deref(), place: 0 }.awaiting(wait)
 }
 
 fn wait_from(coroutine: &Coroutine, object: &Object, start: usize) -> Res<Step> {

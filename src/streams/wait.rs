@@ -73,13 +73,26 @@ pub(super) fn folded(place: u16, reader: Reader<'_>) -> Option<Res<Step>> {
 /// The coroutine that such a function has not made, which waits for the future.
 #[cold]
 pub(super) fn unfolded(reader: &Object, name: &Object, future: &FutureObject) -> Res<Owned> {
-    Inner { body: &BODY, subject: reader, first: Some(name), second: None }.waiting_for(future)
+    Inner { body: &BODY, subject: reader, first: Some(name), second: None, place: 0 }.waiting_for(future)
 }
 
 /// The wait is over, and there is nothing left to do of it; and taking data out is all there is to do with them.
 #[inline]
-pub(super) fn is_over(reader: Reader<'_>) -> bool {
+fn is_over(reader: Reader<'_>) -> bool {
     has_no_waiter(reader) && is_paused(reader) == Some(false)
+}
+
+/// Goes on, where that is over, with the reader that a folded coroutine has as its subject. `None`, and nothing is done, if
+/// the coroutines that were not made have to.
+#[inline]
+pub(super) fn woken(
+    coroutine: &Coroutine,
+    graft: &Graft,
+    go_on: impl FnOnce(&Object, Reader<'_>) -> Option<Res<Step>>,
+) -> Option<Res<Step>> {
+    let object = coroutine.subject();
+    let reader = READER.of(&object).filter(|&reader| graft.is_on() && is_over(reader))?;
+    go_on(&object, reader)
 }
 
 /// `self._waiter = None`

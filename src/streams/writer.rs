@@ -2,8 +2,9 @@
 //!
 //! A write to a native transport is that transport's, at once; to any other it is for Python code, which calls it.
 
+use crate::future::FutureObject;
 use crate::graft::Graft;
-use crate::graft::coroutine::{self, Body, Coroutine, Input, Step, become_python};
+use crate::graft::coroutine::{self, Body, Coroutine, Fold, Input, Step, become_python};
 use crate::graft::shape::Shape;
 use crate::names::{AWAIT, DRAIN_HELPER, PRIVATE_PROTOCOL, PRIVATE_READER, TRANSPORT as TRANSPORT_NAME};
 use crate::sys::error::restore;
@@ -11,7 +12,9 @@ use crate::sys::object::none;
 use crate::sys::python_function::{Call, vectorcall};
 use crate::sys::{Layout, Object, Owned, Res, bytes, call, containers, iter};
 
-use super::protocol::{PROTOCOL, must_wait, new_drain_helper};
+use super::protocol::{
+    PROTOCOL, forget_drain_waiter, must_wait, new_drain_helper, new_drain_waiter, unfolded_drain_helper,
+};
 use super::reader::{READER, is_sound};
 use super::{PROTOCOL_CLASS, READER_CLASS, STREAMS, transport};
 
@@ -20,7 +23,9 @@ pub(crate) static WRITELINES: Graft = Graft::new(STREAMS, "StreamWriter.writelin
 pub(crate) static DRAIN: Graft =
     Graft::new(STREAMS, "StreamWriter.drain", vectorcall!(drain)).with(&[READER_CLASS, PROTOCOL_CLASS]);
 
-static BODY: Body = Body::new(&DRAIN, run);
+/// Where it waits itself, `second` is the protocol.
+static BODY: Body = Body::new(&DRAIN, run)
+    .folding(Fold { unfold: |drain, future| unfolded_drain_helper(&drain.second.get_or_none(), future), woken });
 
 static WRITER: Shape<3> =
     Shape::new(STREAMS, "StreamWriter", [&TRANSPORT_NAME, &PRIVATE_PROTOCOL, &PRIVATE_READER], &[]);
@@ -63,7 +68,7 @@ fn run(coroutine: &Coroutine, input: Input) -> Res<Step> {
     match input {
         Input::Start => {
             let writer = coroutine.subject();
-            begin(&writer).unwrap_or_else(|| become_python(coroutine, &[&*writer]))
+            begin(coroutine, &writer).unwrap_or_else(|| become_python(coroutine, &[&*writer]))
         }
         Input::Value(_) => Ok(Step::Return(none().own())),
         Input::Error(exception) => Err(restore(exception)),
@@ -71,7 +76,7 @@ fn run(coroutine: &Coroutine, input: Input) -> Res<Step> {
 }
 
 /// `None`, and nothing is done that Python code would not do first, if it is for Python code.
-fn begin(object: &Object) -> Option<Res<Step>> {
+fn begin(coroutine: &Coroutine, object: &Object) -> Option<Res<Step>> {
     let writer = WRITER.of(object).filter(|_| DRAIN.is_on())?;
     let (transport, protocol) = (writer.get(TRANSPORT)?, writer.get(PROTOCOL_PLACE)?);
     let reader = writer.get(READER_PLACE)?;
@@ -90,8 +95,28 @@ fn begin(object: &Object) -> Option<Res<Step>> {
     }
     match must_wait(&protocol) {
         Some(false) => Some(Ok(Step::Return(none().own()))),
-        _ => Some(new_drain_helper(&protocol).map(|helper| Step::Await(HELPER, helper))),
+        Some(true) => Some(wait(coroutine, &protocol)),
+        None => Some(await_helper(&protocol)),
     }
+}
+
+/// Waits itself, if it is as simple as that.
+fn wait(coroutine: &Coroutine, protocol: &Object) -> Res<Step> {
+    match new_drain_waiter(protocol) {
+        Some(future) => {
+            coroutine.second.set(protocol.own());
+            future.map(|future| Step::WaitFolded(HELPER, future))
+        }
+        None => await_helper(protocol),
+    }
+}
+
+fn await_helper(protocol: &Object) -> Res<Step> {
+    new_drain_helper(protocol).map(|helper| Step::Await(HELPER, helper))
+}
+
+fn woken(drain: &Coroutine, future: &FutureObject) -> Option<Res<Step>> {
+    forget_drain_waiter(&*drain.second.get()?, future).map(|done| done.map(|()| Step::Return(none().own())))
 }
 
 /// `await self._protocol._drain_helper()`, which is a method of anybody's.

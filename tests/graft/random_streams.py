@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import sys
 from typing import Any
 
@@ -19,8 +20,8 @@ PATCHES = ("_wait_for_data", "_maybe_resume_transport", "_wakeup_waiter", "feed_
 Action = tuple[str, Any]
 
 
-def program(seed: int) -> tuple[int, list[Action]]:
-    """The limit of a reader, and what is done to it."""
+def program(seed: int) -> tuple[int, bool, list[Action]]:
+    """The limit of a reader, whether its transport is the loop's own, and what is done to it."""
     draw = random.Random(seed)
     actions: list[Action] = []
     for _ in range(draw.randrange(3, 40)):
@@ -54,7 +55,7 @@ def program(seed: int) -> tuple[int, list[Action]]:
         elif kind in ("patch", "hide"):
             value = draw.choice(PATCHES)
         actions.append((kind, value))
-    return draw.choice([1, 4, 10, 1 << 16]), actions
+    return draw.choice([1, 4, 10, 1 << 16]), draw.choice([False, True]), actions
 
 
 def begin(reader: Any, kind: str, value: Any) -> Any:
@@ -66,13 +67,18 @@ def begin(reader: Any, kind: str, value: Any) -> Any:
 
 async def run(seed: int, notes: Notes) -> None:
     """Run the program of that seed, and note all that can be seen."""
-    limit, actions = program(seed)
+    limit, is_own, actions = program(seed)
     loop = asyncio.get_running_loop()
     reader: Any = asyncio.StreamReader(limit=limit, loop=loop)
     protocol: Any = asyncio.StreamReaderProtocol(reader, loop=loop)
     wire = Wire(notes)
-    protocol.connection_made(wire)
-    writer: Any = asyncio.StreamWriter(wire, protocol, reader, loop)
+    near, far = socket.socketpair()
+    if is_own:
+        transport: Any = (await loop.create_connection(lambda: protocol, sock=near))[0]
+    else:
+        transport = wire
+        protocol.connection_made(wire)
+    writer: Any = asyncio.StreamWriter(transport, protocol, reader, loop)
     tasks: list[asyncio.Task[Any]] = []
     patched: dict[str, Any] = {}
     view = None
@@ -137,3 +143,7 @@ async def run(seed: int, notes: Notes) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         wire.closing = True
         wire.calls = []  # when the writer dies is nobody's affair
+        transport.abort()
+        await spin(2)
+        for end in (near, far):
+            end.close()

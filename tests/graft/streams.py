@@ -40,6 +40,9 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self.closing = True
 
+    def abort(self) -> None:
+        self.closing = True
+
 
 def fed(limit: int = 1 << 16, calls: Notes | None = None) -> tuple[Any, asyncio.StreamReaderProtocol]:
     """A reader, and the protocol that feeds it."""
@@ -299,6 +302,55 @@ async def drains(notes: Notes) -> None:
     notes.append(list(calls))
 
 
+async def throttled(notes: Notes) -> None:
+    """`drain` over the loop's own transport: by several, cancelled at each moment, lost, and woken up out of turn."""
+    async with connected() as (_, writer, _, far_writer):
+        protocol = writer.transport.get_protocol()
+        notes.append(await outcome(writer.drain()))
+        protocol.pause_writing()
+        tasks = [asyncio.ensure_future(writer.drain()) for _ in range(4)]
+        await spin(2)
+        notes.append(len(protocol._drain_waiters))
+        tasks[1].cancel("before")
+        protocol.resume_writing()
+        tasks[2].cancel("after")
+        notes.append([await outcome(task) for task in tasks])
+        for act in ("set", "cancel", "fail", "forget", "exchange"):
+            protocol.pause_writing()
+            tasks = [asyncio.ensure_future(outcome(writer.drain())) for _ in range(2)]
+            await spin(1)
+            first, second = protocol._drain_waiters
+            if act == "cancel":
+                second.cancel("the waiter")
+            elif act == "fail":
+                second.set_exception(OSError("failed"))
+            else:
+                second.set_result("unasked")
+            if act == "forget":
+                protocol._drain_waiters.remove(second)
+            elif act == "exchange":
+                protocol._drain_waiters = type(protocol._drain_waiters)([second, first])
+            notes.append((act, await tasks[1], list(protocol._drain_waiters) == [first]))
+            protocol.resume_writing()
+            notes.append((await tasks[0], len(protocol._drain_waiters)))
+        far_protocol = far_writer.transport.get_protocol()
+        for each in (protocol, far_protocol):
+            each.pause_writing()
+        task = asyncio.ensure_future(outcome(writer.drain()))
+        await spin(1)
+        writer._protocol = far_protocol
+        protocol.resume_writing()
+        notes.append((await task, len(protocol._drain_waiters), len(far_protocol._drain_waiters)))
+        writer._protocol = protocol
+        for error in (None, OSError("lost")):
+            protocol.pause_writing()
+            task = asyncio.ensure_future(outcome(writer.drain()))
+            await spin(1)
+            protocol.connection_lost(error)
+            notes.extend([await task, await outcome(writer.drain())])
+            protocol._connection_lost = protocol._paused = False
+
+
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[Any, Any, Any, Any]]:
     """Two readers and two writers, whose transports are the loop's own."""
@@ -370,6 +422,7 @@ STREAM_PROGRAMS: dict[str, Callable[[Notes], Coroutine[Any, Any, None]]] = {
     "stream_floods": floods,
     "stream_pauses": pauses,
     "stream_reads": reads,
+    "stream_throttled": throttled,
     "stream_waits": waits,
 }
 
@@ -385,7 +438,7 @@ STREAM_USES = {
     "asyncio.streams.StreamReader.readuntil": "stream_waits",
     "asyncio.streams.StreamReaderProtocol.data_received": "stream_pauses",
     "asyncio.streams.StreamReaderProtocol.eof_received": "stream_ends",
-    "asyncio.streams.StreamWriter.drain": "stream_drains",
+    "asyncio.streams.StreamWriter.drain": "stream_throttled",
     "asyncio.streams.StreamWriter.write": "stream_connections",
     "asyncio.streams.StreamWriter.writelines": "stream_connections",
 }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from graft.notes import Notes, of_either, outcome, outcome_of_call, shown, spin
-from graft.streams import READS, chain, fed, state
+from graft.streams import READS, chain, connected, fed, state
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
@@ -119,7 +119,136 @@ def test_what_is_thrown_in(installed: None, name: str, pieces: int) -> None:
     assert grafted == in_python
 
 
-@pytest.mark.parametrize("name", ["readline()", "readuntil()", "readexactly(8)", "read(3)", "anext()"])
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("limits", [(3, 5), (2, 2), (1 << 16, 1), (4, 0), (4, 2.5), (4, True)], ids=str)
+def test_blocks_whose_size_changes(installed: None, limits: tuple[int, Any], looks: bool) -> None:
+    """`read()` asks for the limit anew for each block; the block that it waits for has that of its beginning."""
+
+    async def program(notes: Notes) -> None:
+        reader, protocol = fed(limits[0])
+        task = asyncio.ensure_future(outcome(reader.read()))
+        await spin(2)
+        for number, piece in enumerate((b"0123456789", b"abcdefgh", b"", b"the end")):
+            reader._limit = limits[number % 2]
+            if looks:
+                inner = task.get_coro().cr_await.cr_await  # type: ignore[union-attr]
+                # With a limit that is no plain number, it is left to Python code, which has lines of its own.
+                notes.append((chain(task.get_coro(), lines=False), inner.cr_frame.f_locals.get("n") if inner else None))
+            protocol.data_received(piece)
+            await spin(2)
+            notes.append((task.done(), state(reader)))
+            if task.done():
+                break
+        protocol.eof_received()
+        notes.append((await task, state(reader)))
+
+    in_python, grafted = of_either(program)
+    assert grafted == in_python
+
+
+@pytest.mark.parametrize("act", ["set", "fail", "pause", "end", "replace", "take", "view"])
+@pytest.mark.parametrize("pieces", range(3))
+def test_what_comes_between_blocks(installed: None, act: str, pieces: int) -> None:
+    async def program(notes: Notes) -> None:
+        calls: Notes = []
+        reader, protocol = fed(4, calls)
+        task = asyncio.ensure_future(outcome(reader.read()))
+        await spin(2)
+        for piece in (b"123456", b"x", b"abcdefghij")[:pieces]:
+            protocol.data_received(piece)
+            await spin(2)
+        view = None
+        protocol.data_received(b"ABCDEF")
+        if act == "set":
+            reader.set_exception(OSError("behind"))
+        elif act == "fail":
+            reader._exception = OSError("silent")
+        elif act == "pause":
+            protocol.data_received(b"GHIJKLMNOPQ")
+        elif act == "end":
+            protocol.eof_received()
+        elif act == "replace":
+            reader._buffer = bytearray(b"another one")
+        elif act == "take":
+            notes.append(await outcome(asyncio.ensure_future(reader.read(6))))
+        elif act == "view":
+            view = memoryview(reader._buffer)
+        await spin(3)
+        notes.append((task.done(), state(reader), list(calls)))
+        if view is not None:
+            view.release()
+        if not reader._eof:
+            protocol.eof_received()
+        notes.append((await task, state(reader), list(calls)))
+
+    in_python, grafted = of_either(program)
+    assert grafted == in_python
+
+
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("act", ["resume", "throw", "close", "throw inside", "cancel", "lose", "fail", "cancel waiter"])
+def test_drain(installed: None, act: str, looks: bool) -> None:
+    """It waits in the place of the protocol's function; all is as if that were there."""
+
+    async def program(notes: Notes) -> None:
+        async with connected() as (_, writer, __, ___):
+            protocol = writer.transport.get_protocol()
+            protocol.pause_writing()
+            task = asyncio.ensure_future(outcome(writer.drain()))
+            loose = writer.drain()
+            waiters = protocol._drain_waiters
+            await spin(2)
+            notes.append(asyncio.isfuture(loose.send(None)))
+            if looks:
+                notes.extend([chain(task.get_coro()), chain(loose), len(waiters)])
+            if act == "throw":
+                notes.append(await outcome_of_call(lambda: loose.throw(KeyError("thrown"))))
+            elif act == "close":
+                notes.append(await outcome_of_call(loose.close))
+            elif act == "throw inside":
+                notes.append(await outcome_of_call(lambda: leaf(loose).throw(KeyError("inside"))))
+            elif act == "cancel":
+                notes.append(task.cancel("no more"))
+            elif act == "lose":
+                protocol.connection_lost(OSError("lost"))
+            elif act == "fail":
+                waiters[1].set_exception(OSError("failed"))
+            elif act == "cancel waiter":
+                waiters[1].cancel("the waiter")
+            else:
+                protocol.resume_writing()
+            await spin(2)
+            notes.append((task.done(), len(waiters), inspect.getcoroutinestate(loose)))
+            if inspect.getcoroutinestate(loose) == "CORO_SUSPENDED":
+                if protocol._paused:
+                    protocol.resume_writing()
+                notes.append(await outcome_of_call(lambda: loose.send(None)))
+            if protocol._paused:
+                protocol.resume_writing()
+            notes.append((await task, len(waiters)))
+
+    in_python, grafted = of_either(program)
+    assert grafted == in_python
+
+
+def test_a_drain_that_waits_makes_nothing_unless_somebody_looks(grafted: None) -> None:
+    async def main() -> tuple[Notes, Notes]:
+        async with connected() as (_, writer, __, ___):
+            writer.transport.get_protocol().pause_writing()
+            drain = writer.drain()
+            drain.send(None)
+            before = [inspect.iscoroutine(each) for each in gc.get_referents(drain)]
+            chain(drain)
+            after = [inspect.iscoroutine(each) for each in gc.get_referents(drain)]
+            drain.close()
+            return before, after
+
+    before, after = asyncio.run(main())
+    assert not any(before)
+    assert any(after)
+
+
+@pytest.mark.parametrize("name", ["readline()", "readuntil()", "readexactly(8)", "read(3)", "read()", "anext()"])
 def test_nothing_is_made_unless_somebody_looks(grafted: None, name: str) -> None:
     async def main() -> tuple[Notes, Notes]:
         reader, _ = fed()

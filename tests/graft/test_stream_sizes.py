@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import socket
 import struct
 import sys
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import pytest
 
 from graft.notes import Notes, of_either, outcome, shown
-from graft.streams import state
+from graft.streams import fed, state
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
@@ -122,6 +124,65 @@ def test_a_view_of_the_buffer(installed: None, size: int) -> None:
 
     in_python, grafted = of_either(program)
     assert grafted == in_python
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_memory_goes_from_one_buffer_to_the_next(installed: None, seed: int) -> None:
+    """Many readers in turn, whose buffers are changed, too: each has what it was fed, whatever others had there."""
+
+    async def program(notes: Notes) -> None:
+        draw = random.Random(seed)
+        readers = [fed(1 << 20) for _ in range(12)]
+        views: list[memoryview] = []
+        for turn in range(600):
+            reader, protocol = draw.choice(readers)
+            size = draw.choice((0, 1, 500, 512, 513, 700, 1024, 1400, 5000, 70_000, 140_000))
+            act = draw.choice(("feed", "feed", "feed", "read", "read", "all", "all", "append", "clear", "view", "new"))
+            try:
+                if act == "feed":
+                    protocol.data_received(bytes([turn % 251]) * size)
+                elif act == "read" and reader._buffer:
+                    notes.append(digest(await reader.read(size or 1)))
+                elif act == "all" and reader._buffer:
+                    notes.append(digest(await reader.readexactly(len(reader._buffer))))
+                elif act == "append":
+                    reader._buffer += b"own" * (size // 3)
+                elif act == "clear":
+                    reader._buffer.clear()
+                elif act == "new":
+                    reader._buffer = bytearray(size)
+                elif act == "view":
+                    if len(views) < 2:
+                        views.append(memoryview(reader._buffer))
+                    else:
+                        views.pop(0).release()
+            except BufferError as error:
+                notes.append((act, str(error)))
+            notes.extend([(act, size), *(digest(bytes(reader._buffer)) for reader, _ in readers)])
+        for view in views:
+            notes.append(digest(bytes(view)))
+            view.release()
+
+    def digest(data: bytes) -> tuple[int, int]:
+        return len(data), zlib.crc32(data)
+
+    in_python, grafted = of_either(program)
+    assert grafted == in_python
+
+
+@pytest.mark.parametrize("size", [600, 5000, 60_000])
+def test_an_empty_buffer_has_no_memory(grafted: None, size: int) -> None:
+    async def main() -> tuple[int, int]:
+        reader, protocol = fed(1 << 20)
+        for _ in range(3):
+            protocol.data_received(b"x" * size)
+            full = reader._buffer.__alloc__()
+            assert await reader.readexactly(size) == b"x" * size
+        return full, reader._buffer.__alloc__()
+
+    full, empty = asyncio.run(main())
+    assert size < full <= 2 * size + 1
+    assert empty < 100
 
 
 def test_memory_is_not_kept_at_the_end(grafted: None) -> None:

@@ -30,15 +30,17 @@ pub(crate) struct Inner<'a> {
     pub(crate) subject: &'a Object,
     pub(crate) first: Option<&'a Object>,
     pub(crate) second: Option<&'a Object>,
+    /// Its `await` of that number, which is its body's stage, too.
+    pub(crate) place: u16,
 }
 
 impl Inner<'_> {
-    /// Makes it; it waits for the future at its first `await`.
+    /// Makes it; it waits for the future.
     pub(crate) fn waiting_for(self, future: &FutureObject) -> Res<Owned> {
         self.suspended(Waits::Future, future.as_object().own())
     }
 
-    /// Makes it; it awaits this coroutine at its first `await`.
+    /// Makes it; it awaits this coroutine.
     pub(crate) fn awaiting(self, coroutine: Owned) -> Res<Owned> {
         self.suspended(Waits::Coroutine, coroutine)
     }
@@ -55,7 +57,8 @@ impl Inner<'_> {
         }
         made.awaited.fill(awaited);
         made.waits.set(waits);
-        made.now_awaits(0);
+        made.now_awaits(self.place);
+        made.stage.set(self.place);
         made.state.set(State::Suspended);
         Ok(made.into_object())
     }

@@ -32,6 +32,12 @@ impl<const N: usize> Places<N> {
         self.of[index].get()
     }
 
+    /// Are they those of the instance with these values, and has none hidden a method? What is not known is answered by no.
+    #[inline]
+    pub(super) fn are_known_to_fit(&self, values: Values<'_>) -> bool {
+        values.count() == self.count.get() && !self.hides.get()
+    }
+
     /// Are they those of the instance with these values, which hides none of the methods? They are asked for if need be.
     #[inline]
     pub(super) fn fit(&self, values: Values<'_>, names: &[&Name; N], methods: &[&Name]) -> bool {
@@ -42,6 +48,7 @@ impl<const N: usize> Places<N> {
     }
 
     #[cold]
+    #[inline(never)]
     fn find(&self, values: Values<'_>, names: &[&Name; N], methods: &[&Name]) {
         for (place, name) in self.of.iter().zip(names) {
             place.set(values.place(name));
@@ -52,6 +59,7 @@ impl<const N: usize> Places<N> {
 }
 
 #[cold]
+#[inline(never)]
 fn hides(values: Values<'_>, methods: &[&Name]) -> bool {
     methods.iter().any(|name| !values.peek(values.place(name)).is_null())
 }

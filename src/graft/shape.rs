@@ -55,6 +55,7 @@ impl<const N: usize> Shape<N> {
     }
 
     #[cold]
+    #[inline(never)]
     fn places_of_derived(&self, object: &Object) -> Option<&Places<N>> {
         let wanted = || Some(Wanted { class: self.class()?, names: [&self.names, self.hidden] });
         self.subclasses.as_ref()?.find(object.class(), wanted)
@@ -68,6 +69,18 @@ impl<const N: usize> Shape<N> {
     /// The instance's attributes, if all about it is plain. To be used before any Python code runs.
     #[inline]
     pub(crate) fn of<'a>(&'a self, object: &'a Object) -> Option<Attributes<'a, N>> {
+        // Nearly always it is the class, and what there is to know is known.
+        if self.class.known().is_some_and(|class| object.class().is(class)) {
+            if let Some(values) = Values::of_known(object).filter(|&values| self.places.are_known_to_fit(values)) {
+                return Some(Attributes { shape: self, places: &self.places, object, values });
+            }
+        }
+        self.look_at(object)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_at<'a>(&'a self, object: &'a Object) -> Option<Attributes<'a, N>> {
         let places = if self.is_exact(object) { &*self.places } else { self.places_of_derived(object)? };
         let values = Values::of(object)?;
         places.fit(values, &self.names, self.hidden).then_some(Attributes { shape: self, places, object, values })
@@ -120,6 +133,13 @@ impl<const N: usize> Attributes<'_, N> {
     /// An integer, if it is exactly one that is not too large.
     #[inline]
     pub(crate) fn int(&self, index: usize) -> Option<i64> {
+        let place = self.places.of(index);
+        self.values.small_int(place).or_else(|| self.large_int(index))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn large_int(&self, index: usize) -> Option<i64> {
         containers::exact_int(&*self.get(index)?)
     }
 

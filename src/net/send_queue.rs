@@ -78,6 +78,13 @@ impl SendQueue {
     /// So many bytes are sent. The queue is as it should be before any piece is let go of: others may come here then.
     fn advance(&self, count: usize) {
         let mut pieces = self.pieces.borrow_mut();
+        if count == self.size.get() && pieces.len() == 1 {
+            let only = pieces.pop_front();
+            self.sent.set(0);
+            self.size.set(0);
+            drop(pieces);
+            return drop(only);
+        }
         let mut sent = self.sent.get() + count;
         let mut finished = 0;
         while let Some(piece) = pieces.get(finished).filter(|piece| piece.len() <= sent) {

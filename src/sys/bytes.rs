@@ -222,10 +222,14 @@ pub(crate) fn delete_first(array: &Object, count: usize) -> Res<()> {
 pub(crate) fn find(content: &[u8], wanted: &[u8]) -> Option<usize> {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: memory of these lengths; the function answers NULL, or an address in the first.
+        // SAFETY: memory of these lengths; the functions answer NULL, or an address in the first.
         let found = unsafe {
-            libc::memmem(content.as_ptr().cast(), content.len(), wanted.as_ptr().cast(), wanted.len()).cast::<u8>()
-        };
+            match *wanted {
+                [byte] => libc::memchr(content.as_ptr().cast(), i32::from(byte), content.len()),
+                _ => libc::memmem(content.as_ptr().cast(), content.len(), wanted.as_ptr().cast(), wanted.len()),
+            }
+        }
+        .cast::<u8>();
         (!found.is_null()).then(|| found.addr() - content.as_ptr().addr())
     }
     #[cfg(not(target_os = "linux"))]

@@ -61,6 +61,14 @@ impl<T: Layout> Field<T> {
         self.0.get()
     }
 
+    /// Its value, if that is a small `int`.
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn small_int(&self) -> Option<i64> {
+        // SAFETY: a field that is set holds a strong reference, so the object is alive; it is looked into at once.
+        unsafe { Object::from_nullable(self.0.get()) }.and_then(super::small_int::value)
+    }
+
     #[inline]
     pub(crate) fn show(&self, visitor: Visitor) -> Visited {
         // SAFETY: a field that is set holds a strong reference, so the object is alive.

@@ -74,8 +74,21 @@ impl<'a> Values<'a> {
         match LAYOUT.get() {
             Layouts::Known => Self::read(instance),
             Layouts::Unknown => None,
-            Layouts::Untried => try_layouts().and_then(|()| Self::read(instance)),
+            Layouts::Untried => Self::try_and_read(instance),
         }
+    }
+
+    /// The same, where values were looked at before.
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn of_known(instance: &'a Object) -> Option<Self> {
+        if matches!(LAYOUT.get(), Layouts::Known) { Self::read(instance) } else { None }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_and_read(instance: &'a Object) -> Option<Self> {
+        try_layouts().and_then(|()| Self::read(instance))
     }
 
     #[inline]
@@ -133,9 +146,16 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Changing them is for the code that stands in for a class's own methods.
+/// Looking into them, too, and changing them is for the code that stands in for a class's own methods.
 #[cfg(Py_3_12)]
 impl Values<'_> {
+    /// The value at the place, if that is a small `int`.
+    #[inline]
+    pub(crate) fn small_int(self, place: usize) -> Option<i64> {
+        // SAFETY: a value of a live instance; it is looked into before anything else runs.
+        unsafe { Object::from_nullable(self.peek(place)) }.and_then(super::small_int::value)
+    }
+
     /// Replaces the value at a place that has one; false, and nothing is done, if it has none.
     #[inline]
     pub(crate) fn replace(self, place: usize, value: Owned) -> bool {

@@ -42,6 +42,13 @@ impl Lazy {
         }
     }
 
+    /// The object, if it was looked up before.
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn known(&self) -> Option<&Object> {
+        self.value.0.get()
+    }
+
     /// It may come back here, or wait for another thread that does.
     #[cold]
     fn import(&self) -> Res<Owned> {
@@ -77,9 +84,15 @@ impl Once {
 
     #[inline]
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Res<Owned>) -> Res<&'static Object> {
-        if let Some(object) = self.0.get() {
-            return Ok(object);
+        match self.0.get() {
+            Some(object) => Ok(object),
+            None => self.init(make),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn init(&self, make: impl FnOnce() -> Res<Owned>) -> Res<&'static Object> {
         let object = make()?;
         // Whoever was first while `make` ran Python code has won.
         Ok(self.0.get().unwrap_or_else(|| self.put(object)))

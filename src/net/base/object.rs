@@ -53,9 +53,18 @@ impl BaseObject {
     /// The high water mark, or nothing if it is no number that we know.
     #[inline]
     pub(in crate::net) fn high_mark(&self) -> usize {
-        let mark = self.high_water.get().filter(|mark| containers::is_exact_int(mark));
-        let mark = mark.and_then(|mark| containers::int_clamped(&mark).ok());
+        #[cfg(Py_3_12)]
+        let mark = self.high_water.small_int().or_else(|| self.any_high_mark());
+        #[cfg(not(Py_3_12))]
+        let mark = self.any_high_mark();
         mark.and_then(|mark| usize::try_from(mark).ok()).unwrap_or(0)
+    }
+
+    #[cfg_attr(Py_3_12, cold)]
+    #[inline(never)]
+    fn any_high_mark(&self) -> Option<i64> {
+        let mark = self.high_water.get().filter(|mark| containers::is_exact_int(mark));
+        mark.and_then(|mark| containers::int_clamped(&mark).ok())
     }
 
     pub(in crate::net) fn is_reading(&self) -> bool {

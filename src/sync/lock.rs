@@ -181,7 +181,7 @@ pub(super) fn enter_folded(lock: &Object, place: u16) -> Option<Res<Step>> {
 /// The coroutine of `acquire()` that such a body has not made, which waits for the future.
 #[cold]
 pub(super) fn unfolded(lock: &Object, future: &FutureObject) -> Res<Owned> {
-    Inner { body: &BODY, subject: lock, first: Some(future.as_object()), second: None }.waiting_for(future)
+    Inner { body: &BODY, subject: lock, first: Some(future.as_object()), second: None, place: 0 }.waiting_for(future)
 }
 
 /// Takes the lock, as the future has a result. `None`, and nothing is done, if the coroutine has to.

@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import rasyncio
-from panics_grafts import of_the_grafts
+from panics_grafts import left_out, of_the_grafts
 
 rasyncio.install()
 native: Any = rasyncio._native.ours
@@ -476,6 +476,7 @@ def main() -> None:
     of_the_network()
     if sys.version_info >= (3, 12):
         of_the_grafts(case, run)
+        outcomes["all grafts"] = f"left out: {left}" if (left := left_out(native._grafts())) else "ok"
     # another thread, and a signal
     case(
         "LoopObject::call_soon_threadsafe",

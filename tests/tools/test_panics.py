@@ -46,4 +46,4 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.timeout(400)
 def test_a_panic_is_a_system_error(outcomes: dict[str, str]) -> None:
     assert {place: outcome for place, outcome in outcomes.items() if outcome != "ok"} == {}
-    assert len(outcomes) >= 81, "some were left out"
+    assert len(outcomes) >= (81 if sys.version_info < (3, 12) else 140), "some were left out"

@@ -147,6 +147,10 @@ fn a_string(value: Option<&Object>, attribute: &str) -> Res<Owned> {
 }
 
 fn cr_await(coroutine: &Coroutine) -> Res<Owned> {
+    // What is awaited goes on within it, and is not waited for at that moment.
+    if coroutine.state.get() == State::Running {
+        return Ok(none().own());
+    }
     if let Some(itself) = itself(coroutine) {
         return call::getattr(&itself, &CR_AWAIT);
     }

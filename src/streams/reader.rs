@@ -10,7 +10,6 @@ use crate::names::{
     READUNTIL, TRANSPORT as TRANSPORT_NAME, WAIT_FOR_DATA, WAKEUP_WAITER,
 };
 use crate::sys::byte_array::{self, ByteArray};
-use crate::sys::error::fetch;
 use crate::sys::object::{boolean, none};
 use crate::sys::python_function::{Call, vectorcall};
 use crate::sys::{Layout, Object, Owned, Res, bytes, call, containers};
@@ -116,13 +115,11 @@ pub(super) fn belongs_to(reader: Reader<'_>, running: &Running) -> bool {
 pub(super) fn take(object: &Object, reader: Reader<'_>, count: usize) -> Option<Res<Owned>> {
     let buffer = buffer(reader)?;
     let paused = is_paused(reader)?;
+    let before = byte_array::len(&buffer);
     let taken = match byte_array::take_first(&buffer, count) {
         Ok(taken) => taken,
         // Somebody has a view of it, or memory is short.
-        Err(raised) => {
-            drop(fetch(raised));
-            return None;
-        }
+        Err(raised) => return byte_array::forgive(&buffer, before, raised).err().map(Err),
     };
     if paused {
         return Some(call::call_method(&MAYBE_RESUME_TRANSPORT, &[object], None).map(|_| taken));
@@ -172,12 +169,12 @@ pub(super) fn feed(reader: Reader<'_>, data: &[u8]) -> Option<Res<()>> {
         return (!at_end(reader)?).then_some(Ok(()));
     }
     let Room { buffer, most, waiting } = room(reader)?;
-    if byte_array::len(&buffer).saturating_add(data.len()) > most {
+    let before = byte_array::len(&buffer);
+    if before.saturating_add(data.len()) > most {
         return None;
     }
     if let Err(raised) = byte_array::extend(&buffer, data) {
-        drop(fetch(raised));
-        return None;
+        return byte_array::forgive(&buffer, before, raised).err().map(Err);
     }
     Some(wake_up(reader, waiting))
 }

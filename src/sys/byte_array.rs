@@ -2,6 +2,9 @@
 //!
 //! Its memory moves whenever its length changes, and Python code may change that whenever it runs. So what is in it is
 //! lent only to functions that run none.
+//!
+//! Where there is no memory for another length, even a shorter one, an array is as it was; from 3.15 on it is empty. So
+//! who forgets such an error asks first what that has left ([`forgive`]).
 
 use std::ffi::c_int;
 use std::ptr;
@@ -61,9 +64,19 @@ fn resize(array: &ByteArray, length: usize) -> Res<()> {
     if length > 0 && unsafe { spare_memory::fill(array.as_ptr().cast(), length) } {
         return Ok(());
     }
-    // SAFETY: a live bytearray, attached to the interpreter; it is as it was after an error.
+    // SAFETY: a live bytearray, attached to the interpreter.
     let outcome: c_int = unsafe { PyByteArray_Resize(array.as_ptr(), length) };
     if outcome == 0 { Ok(()) } else { Err(Raised) }
+}
+
+/// Forgets why an array could not be changed, if it still has all that was in it. Else that is an error, for it is lost.
+#[cold]
+pub(crate) fn forgive(array: &ByteArray, before: usize, raised: Raised) -> Res<()> {
+    if len(array) == before {
+        drop(fetch(raised));
+        return Ok(());
+    }
+    Err(raised)
 }
 
 /// `array.clear()`; `BufferError` if somebody has a view of it.
@@ -132,17 +145,18 @@ pub(super) unsafe fn cut(array: &ByteArray, length: usize) {
     }
 }
 
-/// The same, and gives back what memory is left over.
+/// The same, and gives back what memory is left over. Fails if that has left less in it.
 ///
 /// # Safety
 /// As for [`cut`].
-pub(super) unsafe fn cut_exactly(array: &ByteArray, length: usize) {
+pub(super) unsafe fn cut_exactly(array: &ByteArray, length: usize) -> Res<()> {
     let done = if length == 0 { empty(array) } else { resize(array, length) };
-    if let Err(raised) = done {
-        drop(fetch(raised));
-        // SAFETY: the caller's contract.
+    let Err(raised) = done else { return Ok(()) };
+    if len(array) > length {
+        // SAFETY: the caller's contract; it is as it was.
         unsafe { cut(array, length) };
     }
+    forgive(array, length, raised)
 }
 
 /// `bytes(array[:count])`, which is then deleted from it; `BufferError`, and nothing is deleted, if somebody has a view.

@@ -2,13 +2,13 @@
 //!
 //! Where much is likely, 4 to 64 KiB, the system writes it there. What is more than that, and little, goes by way of memory
 //! that the caller lends. Nothing runs from the first look at the array to the last: the array is longer than its content only
-//! meanwhile.
+//! meanwhile. What has come and cannot be put there is for the caller; it is lost only where there is no memory for either,
+//! which is an error.
 
 use std::ffi::c_int;
 
 use super::byte_array::{self, ByteArray};
 use super::bytes::{self, NewBytes};
-use super::error::fetch;
 use super::sockets::{LARGE, Outcome, Received, part, receive_parts, receive_raw};
 use super::{Owned, Res};
 
@@ -35,12 +35,13 @@ pub(crate) fn receive_behind(
     expected: usize,
     scratch: &mut [u8],
 ) -> Res<Behind> {
+    let before = byte_array::len(array);
     let is_large = (LARGE..=scratch.len()).contains(&expected);
     if is_large && (expected <= TOO_MUCH || byte_array::has_spare(array, expected)) {
         // SAFETY: nothing runs in the function that gets the room, and cuts off what it has not written.
         match unsafe { byte_array::grow(array, expected) } {
             Ok(room) => return receive_much(fd, array, most, (room, expected), scratch),
-            Err(raised) => drop(fetch(raised)),
+            Err(raised) => byte_array::forgive(array, before, raised)?,
         }
     }
     match receive_raw(fd, scratch) {
@@ -64,9 +65,10 @@ fn may_take(array: &ByteArray, most: usize, count: usize) -> bool {
 #[inline]
 fn append(array: &ByteArray, most: usize, data: &[u8]) -> Res<Behind> {
     if may_take(array, most, data.len()) {
+        let before = byte_array::len(array);
         match byte_array::extend(array, data) {
             Ok(()) => return Ok(Behind::Appended(data.len())),
-            Err(raised) => drop(fetch(raised)),
+            Err(raised) => byte_array::forgive(array, before, raised)?,
         }
     }
     Ok(Behind::Other(Received::Bytes(bytes::copied(data)?, data.len())))
@@ -86,7 +88,7 @@ fn receive_much(
     let outcome = unsafe { receive_parts(fd, &mut parts) };
     let Outcome::Done(count) = outcome else {
         // SAFETY: it was that long, and nothing has run since.
-        unsafe { byte_array::cut_exactly(array, before) };
+        unsafe { byte_array::cut_exactly(array, before)? };
         return Ok(Behind::Other(nothing(outcome)));
     };
     let written = count.min(expected);
@@ -97,22 +99,25 @@ fn receive_much(
         // So little does not keep the memory, and least of all the end.
         scratch[..written].copy_from_slice(first);
         // SAFETY: as above.
-        unsafe { byte_array::cut_exactly(array, before) };
+        unsafe { byte_array::cut_exactly(array, before)? };
         return append(array, most, &scratch[..written]);
     }
-    if before.saturating_add(count) > most {
-        let all = joined(first, &scratch[..rest]);
-        // SAFETY: as above.
-        unsafe { byte_array::cut(array, before) };
-        return Ok(Behind::Other(Received::Bytes(all?, count)));
+    if before.saturating_add(count) <= most {
+        if rest == 0 {
+            // SAFETY: it was longer, and nothing has run since.
+            unsafe { byte_array::cut(array, before + written) };
+            return Ok(Behind::Appended(count));
+        }
+        match byte_array::extend(array, &scratch[..rest]) {
+            Ok(()) => return Ok(Behind::Appended(count)),
+            // Its memory is where it was, then.
+            Err(raised) => byte_array::forgive(array, before + expected, raised)?,
+        }
     }
-    if rest == 0 {
-        // SAFETY: it was longer, and nothing has run since.
-        unsafe { byte_array::cut(array, before + written) };
-    } else {
-        byte_array::extend(array, &scratch[..rest])?;
-    }
-    Ok(Behind::Appended(count))
+    let all = joined(first, &scratch[..rest]);
+    // SAFETY: as above.
+    unsafe { byte_array::cut(array, before) };
+    Ok(Behind::Other(Received::Bytes(all?, count)))
 }
 
 /// A `bytes` of both.

@@ -25,6 +25,8 @@ from support.fakes import QuietLoop
 WIDTHS = (1, 8)
 #: It is over when so many runs in a row went well: a single failure may be made up for.
 QUIET = 10
+#: The same of what is grafted: native code leaves a call to Python code when it cannot find out whether it may do it.
+QUIET_GRAFTS = 40
 #: Dead objects that our types keep for the next one are made use of before the allocator is asked.
 KEPT = 260
 
@@ -599,6 +601,7 @@ def walk(skipped: list[str]) -> None:
         if name in skipped:
             continue
         failures = 0
+        enough = QUIET_GRAFTS if scenario in out_of_memory_grafts.SCENARIOS else QUIET
         for width in WIDTHS:
             quiet = 0
             for first in count():  # 0: without a failure, which also makes what is made once
@@ -607,14 +610,14 @@ def walk(skipped: list[str]) -> None:
                 error = run.failing(first, width)
                 if problem := run.problem(error, width):
                     print(f"problem in {name}, allocation {first}, {width} in a row: {problem}")
-                if error is not None and (first == 0 or quiet >= QUIET):
+                if error is not None and (first == 0 or quiet >= enough):
                     print(f"problem in {name} without a failing allocation: {error!r}")
                 run.close()
                 if error is not None:
                     failures += 1
                 went_well = error is None and not any(isinstance(other, MemoryError) for other in run.reported)
                 quiet = quiet + 1 if went_well else 0
-                if quiet > QUIET:
+                if quiet > enough:
                     break
                 if first % 10 == 0:
                     gc.collect()

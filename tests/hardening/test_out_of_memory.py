@@ -38,9 +38,7 @@ LITTLE_PYTHON = [
     "timers",
     "readers",
     "foreign_loop",
-    "eager_start",
     "run_coroutine",
-    "sleep",
 ]
 #: The selectors of the standard library raise SystemError themselves (3.11).
 SKIPPED = {

@@ -139,5 +139,6 @@ fn runs_here(event_loop: &Object) -> bool {
 fn set_state(call: &Call<'_>) -> Option<Res<Owned>> {
     let [destination, source] = call.positional()?;
     SETTER.takes(call)?;
-    copy_state::copy(source, destination).map(|copied| copied.map(|()| none().own()))
+    let copied = copy_state::copy(source, destination)?;
+    Some(copied.map(|()| none().own()).map_err(|raised| raised_in(call.function, "_copy_future_state", raised)))
 }

@@ -37,8 +37,10 @@ pub(super) fn copy(source: &Object, destination: &Object) -> Option<Res<()>> {
     if !future.is_pending() {
         return None;
     }
-    Some(match outcome {
-        Finished::Result(value) => future::set_result(future, value),
-        Finished::Exception(exception) => future::set_exception(future, &exception),
-    })
+    // Its loop may be closed.
+    let (called, set) = match outcome {
+        Finished::Result(value) => ("set_result", future::set_result(future, value)),
+        Finished::Exception(exception) => ("set_exception", future::set_exception(future, &exception)),
+    };
+    Some(set.map_err(|raised| COPY_STATE.raised_by(called, raised)))
 }

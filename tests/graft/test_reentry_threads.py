@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from graft.chains import Logged, Source, in_thread
-from graft.notes import Notes, nameless, outcome, outcome_of_call, shown, spin, told
+from graft.chains import ENDINGS, Logged, Source, in_thread
+from graft.notes import Notes, nameless, of_either, outcome, outcome_of_call, shown, spin, told
 from rasyncio import _graft
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
@@ -305,3 +305,35 @@ def run(place: str, action: str, wanted: bool) -> Notes:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_it_does_what_the_body_does(installed: None, place: str, action: str) -> None:
     assert run(place, action, True) == run(place, action, False)
+
+
+def hand_over(how: str, source: Any, wrapped: Any) -> None:
+    """What the source has ended with, by asyncio's function, or by one of those inside of `_chain_future`."""
+    sets = source._done_callbacks[0]
+    cells = dict(zip(sets.__code__.co_freevars, sets.__closure__, strict=True))
+    if how == "_copy_future_state":
+        asyncio.futures._copy_future_state(source, wrapped)  # type: ignore[attr-defined]
+    elif how == "_set_state":
+        cells["_set_state"].cell_contents(wrapped, source)
+    else:  # it takes the running loop for the destination's
+        cells["dest_loop"].cell_contents = asyncio.get_running_loop()
+        sets(source)
+
+
+@pytest.mark.parametrize("end", ["result", "failed"])
+@pytest.mark.parametrize("how", ["_copy_future_state", "_set_state", "_call_set_state"])
+def test_an_outcome_for_a_closed_loop_says_where_that_was_found(installed: None, how: str, end: str) -> None:
+    async def program(notes: Notes) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: notes.append(told(context["exception"])))  # type: ignore[arg-type]
+        other, source = type(loop)(), Source[Any]()
+        wrapped: Any = asyncio.wrap_future(source, loop=other)
+        other.close()
+        ENDINGS[end](source)
+        notes.append(await outcome_of_call(lambda: hand_over(how, source, wrapped)))
+        await spin(2)
+        notes.append((wrapped.done(), await outcome_of_call(wrapped.result)))
+
+    in_python, grafted = of_either(program)
+    assert grafted == in_python
+    assert "'_copy_future_state', 'dest.set_" in str(in_python)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import rasyncio
-from graft import random_groups, random_locks, random_streams, random_timeouts
+from graft import random_groups, random_locks, random_streams, random_threads, random_timeouts
 from graft.notes import Notes
 from rasyncio import _graft
 
@@ -32,6 +32,7 @@ KINDS: dict[str, tuple[Callable[[int, Notes], Coroutine[Any, Any, None]], Callab
     "groups": (random_groups.run, random_groups.program),
     "locks": (random_locks.run, random_locks.program),
     "streams": (random_streams.run, random_streams.program),
+    "threads": (random_threads.run, random_threads.program),
     "timeouts": (random_timeouts.run, random_timeouts.program),
 }
 

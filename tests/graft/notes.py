@@ -35,6 +35,20 @@ async def spin(times: int) -> None:
         await asyncio.sleep(0)
 
 
+def other_tasks() -> list[asyncio.Task[Any]]:
+    """All but the one that runs, in the order in which they were made."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    return sorted(others, key=lambda task: int(task.get_name().removeprefix("Task-")))
+
+
+async def end_others() -> None:
+    """Cancels all other tasks until they are done. asyncio.run() does it once, and waits for stubborn ones for ever."""
+    while others := other_tasks():
+        for each in others:
+            each.cancel()
+        await spin(2)
+
+
 async def outcome_of_call(function: Callable[[], Any]) -> Any:
     """What a call returns, or the exception as it is printed."""
     try:

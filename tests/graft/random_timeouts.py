@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from graft.notes import Notes, spin
+from graft.notes import Notes, end_others, spin
 from graft.timeouts import LONG, chain_of, state_of
 
 FUTURES = 4
@@ -186,12 +186,6 @@ def timers_of(loop: Any) -> list[Any]:
     return sorted((timer for timer in loop._scheduled if not timer.cancelled()), key=lambda timer: timer.when())
 
 
-def other_tasks() -> list[asyncio.Task[Any]]:
-    """All but the one that runs, in the order in which they were made."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    return sorted(others, key=lambda task: int(task.get_name().removeprefix("Task-")))
-
-
 async def run(seed: int, notes: Notes) -> None:
     """Run the program of that seed, and note all that can be seen."""
     trees, actions = program(seed)
@@ -216,10 +210,6 @@ async def run(seed: int, notes: Notes) -> None:
             setattr(asyncio.Timeout, name, plain)
         for future in running.futures:
             future.cancel()
-        # What is left then, asyncio.run() cancels once, and waits for: a stubborn task for ever.
-        while others := other_tasks():
-            for each in others:
-                each.cancel()
-            await spin(2)
+        await end_others()
         notes.append([task.done() for task in tasks])
         notes.append([state_of(limit) for limit in running.limits])

@@ -1,4 +1,4 @@
-"""Random programs of locks, queues, timeouts, groups and of a reader do natively what they do in Python (`fuzz.py`).
+"""Random programs of locks, queues, timeouts, groups, threads and a reader do natively what Python does (`fuzz.py`).
 
 In processes of their own: the interpreter tells of a thousand changes of a class and of no more, and programs that
 patch classes make many.

@@ -101,13 +101,16 @@ impl<const N: usize> Subclass<N> {
     #[cold]
     fn look(&self, class: &Type, wanted: &Wanted<'_>) {
         self.is_plain.set(false);
+        // Another class may have been at this address: its changes are not this one's.
+        if !self.is_taken() {
+            self.looks.set(0);
+        }
         if self.looks.get() == CHANGES {
             return;
         }
         self.looks.set(self.looks.get() + 1);
         self.places.forget();
         match weak::reference(class.as_object()) {
-            // Another class may have been at this address.
             Ok(reference) => self.lives.set(reference),
             Err(raised) => return drop(fetch(raised)),
         }

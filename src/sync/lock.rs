@@ -166,6 +166,16 @@ pub(super) fn fits(object: &Object) -> bool {
     LOCK.fits(object)
 }
 
+/// `await lock.acquire()`, as a body's step; `None`, and nothing is done, if that is for Python code.
+pub(super) fn enter(lock: &Object, place: u16) -> Option<Res<Step>> {
+    let attributes = LOCK.of(lock)?;
+    Some(if is_free(attributes)? {
+        attributes.set(IS_LOCKED, boolean(true)).map(|()| Step::Return(none().own()))
+    } else {
+        coroutine::new(&BODY, Some(lock), None).map(|acquiring| Step::Await(place, acquiring))
+    })
+}
+
 /// The same, of a body that does without the coroutine, and waits itself.
 pub(super) fn enter_folded(lock: &Object, place: u16) -> Option<Res<Step>> {
     let attributes = LOCK.of(lock)?;
@@ -195,14 +205,4 @@ pub(super) fn acquired(lock: &Object, future: &FutureObject) -> Option<Res<Step>
     // Neither the future nor what was there before ends by this.
     let taken = deque::popleft(&waiters).and_then(|_| attributes.set(IS_LOCKED, boolean(true)));
     Some(taken.map(|()| Step::Return(none().own())))
-}
-
-/// `await lock.acquire()`, as a body's step; `None`, and nothing is done, if that is for Python code.
-pub(super) fn enter(lock: &Object, place: u16) -> Option<Res<Step>> {
-    let attributes = LOCK.of(lock)?;
-    Some(if is_free(attributes)? {
-        attributes.set(IS_LOCKED, boolean(true)).map(|()| Step::Return(none().own()))
-    } else {
-        coroutine::new(&BODY, Some(lock), None).map(|acquiring| Step::Await(place, acquiring))
-    })
 }

@@ -71,6 +71,15 @@ def chain(coroutine: Any, lines: bool = True) -> Notes:
     return [*found, type(coroutine).__name__]
 
 
+def coroutines_within(started: Any) -> tuple[Notes, Notes]:
+    """Of what a started coroutine refers to: whether it is one, before somebody looks for it, and after that."""
+    before = [inspect.iscoroutine(each) for each in gc.get_referents(started)]
+    chain(started)
+    after = [inspect.iscoroutine(each) for each in gc.get_referents(started)]
+    started.close()
+    return before, after
+
+
 SEPARATORS: list[Any] = [b"\n", b"ab", b"aab", b"", b"\n\n\n\n"]
 if sys.version_info >= (3, 13):
     SEPARATORS += [(b"\n", b"ab"), (b"aab", b"ab", b"b"), (), (b"", b"a"), (b"abc", b"bc")]

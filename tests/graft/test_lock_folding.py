@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import inspect
 import sys
 from typing import Any
 
 import pytest
 
 from graft.notes import Notes, of_either, outcome, outcome_of_call, shown, spin
-from graft.streams import chain
+from graft.streams import chain, coroutines_within
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
@@ -147,11 +145,7 @@ def test_nothing_is_made_unless_somebody_looks(grafted: None) -> None:
         await lock.acquire()
         entering: Any = lock.__aenter__()
         entering.send(None)
-        before = [inspect.iscoroutine(each) for each in gc.get_referents(entering)]
-        chain(entering)
-        after = [inspect.iscoroutine(each) for each in gc.get_referents(entering)]
-        entering.close()
-        return before, after
+        return coroutines_within(entering)
 
     before, after = asyncio.run(main())
     assert not any(before)

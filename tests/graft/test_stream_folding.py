@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import sys
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from graft.notes import Notes, of_either, outcome, outcome_of_call, shown, spin
-from graft.streams import READS, chain, connected, fed, state
+from graft.streams import READS, chain, connected, coroutines_within, fed, state
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11's functions cannot be grafted")
 
@@ -237,11 +236,7 @@ def test_a_drain_that_waits_makes_nothing_unless_somebody_looks(grafted: None) -
             writer.transport.get_protocol().pause_writing()
             drain = writer.drain()
             drain.send(None)
-            before = [inspect.iscoroutine(each) for each in gc.get_referents(drain)]
-            chain(drain)
-            after = [inspect.iscoroutine(each) for each in gc.get_referents(drain)]
-            drain.close()
-            return before, after
+            return coroutines_within(drain)
 
     before, after = asyncio.run(main())
     assert not any(before)
@@ -254,11 +249,7 @@ def test_nothing_is_made_unless_somebody_looks(grafted: None, name: str) -> None
         reader, _ = fed()
         coroutine = READS[name](reader)
         coroutine.send(None)  # type: ignore[attr-defined]
-        before = [inspect.iscoroutine(each) for each in gc.get_referents(coroutine)]
-        chain(coroutine)
-        after = [inspect.iscoroutine(each) for each in gc.get_referents(coroutine)]
-        coroutine.close()  # type: ignore[attr-defined]
-        return before, after
+        return coroutines_within(coroutine)
 
     before, after = asyncio.run(main())
     assert not any(before)
